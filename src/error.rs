@@ -1,0 +1,515 @@
+//! The error enums. Variants that redb programs match on keep redb's names and shapes.
+
+use crate::io;
+use crate::limits::MAX_VALUE_LENGTH;
+use crate::txn::ReadTransaction;
+use crate::types::TypeName;
+use alloc::boxed::Box;
+use alloc::string::String;
+use core::fmt::{Display, Formatter};
+use core::panic::Location;
+
+/// Errors of a [`StorageBackend`](crate::StorageBackend)'s locking operations.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum BackendError {
+    /// The storage failed.
+    Io(io::Error),
+    /// The backend has no such operation.
+    Unsupported,
+}
+
+/// Errors of the storage underneath, which any operation may meet.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StorageError {
+    /// Bytes in the file are not what was written. Says what and where.
+    Corrupted(String),
+    /// A key or value of this many bytes is over the limit.
+    ValueTooLarge(usize),
+    /// The backend failed.
+    Io(io::Error),
+    /// The backend lacks an operation that is needed.
+    Unsupported,
+    /// An earlier write or sync failed: the database must be opened anew.
+    PreviousIo,
+    /// The database was closed.
+    DatabaseClosed,
+    /// A thread panicked while it held a lock.
+    LockPoisoned(&'static Location<'static>),
+}
+
+/// Errors of opening, renaming and deleting tables.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum TableError {
+    /// The table has other key or value types, which are named.
+    TableTypeMismatch {
+        /// Name of the table.
+        table: String,
+        /// Key type that the file holds.
+        key: TypeName,
+        /// Value type that the file holds.
+        value: TypeName,
+    },
+    /// The table is a multimap.
+    TableIsMultimap(String),
+    /// The table is not a multimap.
+    TableIsNotMultimap(String),
+    /// A type of this name had another width when the table was made.
+    TypeDefinitionChanged {
+        /// Name of the type.
+        name: TypeName,
+        /// Alignment that the file holds.
+        alignment: usize,
+        /// Width that the file holds.
+        width: Option<usize>,
+    },
+    /// There is no table of that name.
+    TableDoesNotExist(String),
+    /// There is a table of that name.
+    TableExists(String),
+    /// The table is open in this transaction, since that place in the program.
+    TableAlreadyOpen(String, &'static Location<'static>),
+    /// The storage underneath failed.
+    Storage(StorageError),
+}
+
+/// Errors of opening a database.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum DatabaseError {
+    /// Somebody else has the file open.
+    DatabaseAlreadyOpen,
+    /// The file needs a repair that was refused.
+    RepairAborted,
+    /// The file has this format version, which this build does not read.
+    UpgradeRequired(u8),
+    /// A transaction is in progress.
+    TransactionInProgress,
+    /// The storage underneath failed.
+    Storage(StorageError),
+}
+
+/// Errors of beginning or closing a transaction.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum TransactionError {
+    /// The storage underneath failed.
+    Storage(StorageError),
+    /// Tables or guards of the read transaction are still in use; it is given back.
+    ReadTransactionStillInUse(Box<ReadTransaction>),
+}
+
+/// Errors of committing.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum CommitError {
+    /// The storage underneath failed.
+    Storage(StorageError),
+    /// An operation of the transaction panicked half-way.
+    TransactionPoisoned,
+}
+
+/// Errors of choosing a transaction's durability.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SetDurabilityError {
+    /// The transaction changed persistent savepoints, which must be durable.
+    PersistentSavepointModified,
+}
+
+/// Any error of this crate.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// Somebody else has the file open.
+    DatabaseAlreadyOpen,
+    /// The savepoint is of another database, or gone.
+    InvalidSavepoint,
+    /// Persistent savepoints need `Durability::Immediate`.
+    ImmediateDurabilityRequired,
+    /// The file needs a repair that was refused.
+    RepairAborted,
+    /// The transaction changed persistent savepoints.
+    PersistentSavepointModified,
+    /// A persistent savepoint exists.
+    PersistentSavepointExists,
+    /// An ephemeral savepoint exists.
+    EphemeralSavepointExists,
+    /// A transaction is in progress.
+    TransactionInProgress,
+    /// An operation of the transaction panicked half-way.
+    TransactionPoisoned,
+    /// Bytes in the file are not what was written. Says what and where.
+    Corrupted(String),
+    /// The file has this format version, which this build does not read.
+    UpgradeRequired(u8),
+    /// A key or value of this many bytes is over the limit.
+    ValueTooLarge(usize),
+    /// A key was inserted at a place that its order forbids.
+    UnorderedKey,
+    /// The table has other key or value types, which are named.
+    TableTypeMismatch {
+        /// Name of the table.
+        table: String,
+        /// Key type that the file holds.
+        key: TypeName,
+        /// Value type that the file holds.
+        value: TypeName,
+    },
+    /// The table is a multimap.
+    TableIsMultimap(String),
+    /// The table is not a multimap.
+    TableIsNotMultimap(String),
+    /// A type of this name had another width when the table was made.
+    TypeDefinitionChanged {
+        /// Name of the type.
+        name: TypeName,
+        /// Alignment that the file holds.
+        alignment: usize,
+        /// Width that the file holds.
+        width: Option<usize>,
+    },
+    /// There is no table of that name.
+    TableDoesNotExist(String),
+    /// There is a table of that name.
+    TableExists(String),
+    /// The table is open in this transaction, since that place in the program.
+    TableAlreadyOpen(String, &'static Location<'static>),
+    /// The backend failed.
+    Io(io::Error),
+    /// The backend lacks an operation that is needed.
+    Unsupported,
+    /// The database was closed.
+    DatabaseClosed,
+    /// An earlier write or sync failed: the database must be opened anew.
+    PreviousIo,
+    /// A thread panicked while it held a lock.
+    LockPoisoned(&'static Location<'static>),
+    /// Tables or guards of the read transaction are still in use; it is given back.
+    ReadTransactionStillInUse(Box<ReadTransaction>),
+}
+
+impl StorageError {
+    pub(crate) fn corrupted(what: impl Into<String>) -> Self {
+        Self::Corrupted(what.into())
+    }
+}
+
+impl From<io::Error> for BackendError {
+    /// An error whose kind is `Unsupported` stays [`BackendError::Unsupported`].
+    fn from(err: io::Error) -> Self {
+        #[cfg(feature = "std")]
+        if err.kind() == std::io::ErrorKind::Unsupported {
+            return Self::Unsupported;
+        }
+        Self::Io(err)
+    }
+}
+
+impl From<BackendError> for io::Error {
+    fn from(err: BackendError) -> Self {
+        match err {
+            BackendError::Io(err) => err,
+            BackendError::Unsupported => io::invalid_input("the storage backend lacks this operation"),
+        }
+    }
+}
+
+impl From<io::Error> for StorageError {
+    fn from(err: io::Error) -> Self {
+        Self::Io(err)
+    }
+}
+
+impl From<BackendError> for StorageError {
+    fn from(err: BackendError) -> Self {
+        match err {
+            BackendError::Io(err) => Self::Io(err),
+            BackendError::Unsupported => Self::Unsupported,
+        }
+    }
+}
+
+impl From<io::Error> for DatabaseError {
+    fn from(err: io::Error) -> Self {
+        Self::Storage(err.into())
+    }
+}
+
+impl From<BackendError> for DatabaseError {
+    fn from(err: BackendError) -> Self {
+        Self::Storage(err.into())
+    }
+}
+
+macro_rules! wraps_storage_error {
+    ($($name:ty),*) => {$(
+        impl From<StorageError> for $name {
+            fn from(err: StorageError) -> Self {
+                Self::Storage(err)
+            }
+        }
+    )*};
+}
+wraps_storage_error!(TableError, DatabaseError, TransactionError, CommitError);
+
+impl From<io::Error> for Error {
+    fn from(err: io::Error) -> Self {
+        Self::Io(err)
+    }
+}
+
+impl From<BackendError> for Error {
+    fn from(err: BackendError) -> Self {
+        StorageError::from(err).into()
+    }
+}
+
+#[cfg(feature = "std")]
+impl<T> From<std::sync::PoisonError<T>> for Error {
+    #[track_caller]
+    fn from(_: std::sync::PoisonError<T>) -> Self {
+        Self::LockPoisoned(Location::caller())
+    }
+}
+
+#[cfg(feature = "std")]
+impl<T> From<std::sync::PoisonError<T>> for StorageError {
+    #[track_caller]
+    fn from(_: std::sync::PoisonError<T>) -> Self {
+        Self::LockPoisoned(Location::caller())
+    }
+}
+
+impl From<StorageError> for Error {
+    fn from(err: StorageError) -> Self {
+        match err {
+            StorageError::Corrupted(what) => Self::Corrupted(what),
+            StorageError::ValueTooLarge(length) => Self::ValueTooLarge(length),
+            StorageError::Io(err) => Self::Io(err),
+            StorageError::Unsupported => Self::Unsupported,
+            StorageError::PreviousIo => Self::PreviousIo,
+            StorageError::DatabaseClosed => Self::DatabaseClosed,
+            StorageError::LockPoisoned(place) => Self::LockPoisoned(place),
+        }
+    }
+}
+
+impl From<TableError> for Error {
+    fn from(err: TableError) -> Self {
+        match err {
+            TableError::TableTypeMismatch { table, key, value } => Self::TableTypeMismatch { table, key, value },
+            TableError::TableIsMultimap(name) => Self::TableIsMultimap(name),
+            TableError::TableIsNotMultimap(name) => Self::TableIsNotMultimap(name),
+            TableError::TypeDefinitionChanged { name, alignment, width } => {
+                Self::TypeDefinitionChanged { name, alignment, width }
+            }
+            TableError::TableDoesNotExist(name) => Self::TableDoesNotExist(name),
+            TableError::TableExists(name) => Self::TableExists(name),
+            TableError::TableAlreadyOpen(name, place) => Self::TableAlreadyOpen(name, place),
+            TableError::Storage(err) => err.into(),
+        }
+    }
+}
+
+impl From<DatabaseError> for Error {
+    fn from(err: DatabaseError) -> Self {
+        match err {
+            DatabaseError::DatabaseAlreadyOpen => Self::DatabaseAlreadyOpen,
+            DatabaseError::RepairAborted => Self::RepairAborted,
+            DatabaseError::UpgradeRequired(version) => Self::UpgradeRequired(version),
+            DatabaseError::TransactionInProgress => Self::TransactionInProgress,
+            DatabaseError::Storage(err) => err.into(),
+        }
+    }
+}
+
+impl From<TransactionError> for Error {
+    fn from(err: TransactionError) -> Self {
+        match err {
+            TransactionError::Storage(err) => err.into(),
+            TransactionError::ReadTransactionStillInUse(txn) => Self::ReadTransactionStillInUse(txn),
+        }
+    }
+}
+
+impl From<CommitError> for Error {
+    fn from(err: CommitError) -> Self {
+        match err {
+            CommitError::Storage(err) => err.into(),
+            CommitError::TransactionPoisoned => Self::TransactionPoisoned,
+        }
+    }
+}
+
+impl From<SetDurabilityError> for Error {
+    fn from(err: SetDurabilityError) -> Self {
+        match err {
+            SetDurabilityError::PersistentSavepointModified => Self::PersistentSavepointModified,
+        }
+    }
+}
+
+impl Display for BackendError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Io(err) => write!(f, "input or output failed: {err}"),
+            Self::Unsupported => f.write_str("the storage backend lacks this operation"),
+        }
+    }
+}
+
+impl Display for StorageError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Corrupted(what) => write!(f, "the file is damaged: {what}"),
+            Self::ValueTooLarge(length) => {
+                write!(f, "a key or value of {length} bytes is over the limit of {MAX_VALUE_LENGTH}")
+            }
+            Self::Io(err) => write!(f, "input or output failed: {err}"),
+            Self::Unsupported => f.write_str("the storage backend lacks an operation that is needed"),
+            Self::PreviousIo => f.write_str("an earlier write or sync failed; open the database anew"),
+            Self::DatabaseClosed => f.write_str("the database was closed"),
+            Self::LockPoisoned(place) => write!(f, "a thread panicked while it held the lock at {place}"),
+        }
+    }
+}
+
+impl Display for TableError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::TableTypeMismatch { table, key, value } => {
+                write!(f, "table '{table}' holds {} -> {}", key.name(), value.name())
+            }
+            Self::TableIsMultimap(name) => write!(f, "table '{name}' is a multimap"),
+            Self::TableIsNotMultimap(name) => write!(f, "table '{name}' is not a multimap"),
+            Self::TypeDefinitionChanged { name, alignment, width } => {
+                write!(f, "type {} was stored with width {width:?} and alignment {alignment}", name.name())
+            }
+            Self::TableDoesNotExist(name) => write!(f, "there is no table '{name}'"),
+            Self::TableExists(name) => write!(f, "there is a table '{name}' already"),
+            Self::TableAlreadyOpen(name, place) => write!(f, "table '{name}' is open since {place}"),
+            Self::Storage(err) => err.fmt(f),
+        }
+    }
+}
+
+impl Display for DatabaseError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::DatabaseAlreadyOpen => f.write_str("the database is open elsewhere"),
+            Self::RepairAborted => f.write_str("the database needs a repair, which was refused"),
+            Self::UpgradeRequired(version) => write!(f, "this build does not read format version {version}"),
+            Self::TransactionInProgress => f.write_str("a transaction is in progress"),
+            Self::Storage(err) => err.fmt(f),
+        }
+    }
+}
+
+impl Display for TransactionError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Storage(err) => err.fmt(f),
+            Self::ReadTransactionStillInUse(_) => f.write_str("tables of the read transaction are still in use"),
+        }
+    }
+}
+
+impl Display for CommitError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Storage(err) => err.fmt(f),
+            Self::TransactionPoisoned => f.write_str("an operation of the transaction panicked half-way"),
+        }
+    }
+}
+
+impl Display for SetDurabilityError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::PersistentSavepointModified => f.write_str("persistent savepoints changed in this transaction"),
+        }
+    }
+}
+
+impl Display for Error {
+    fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::DatabaseAlreadyOpen => DatabaseError::DatabaseAlreadyOpen.fmt(f),
+            Self::InvalidSavepoint => f.write_str("the savepoint is of another database, or gone"),
+            Self::ImmediateDurabilityRequired => f.write_str("persistent savepoints need immediate durability"),
+            Self::RepairAborted => DatabaseError::RepairAborted.fmt(f),
+            Self::PersistentSavepointModified => SetDurabilityError::PersistentSavepointModified.fmt(f),
+            Self::PersistentSavepointExists => f.write_str("a persistent savepoint exists"),
+            Self::EphemeralSavepointExists => f.write_str("an ephemeral savepoint exists"),
+            Self::TransactionInProgress => DatabaseError::TransactionInProgress.fmt(f),
+            Self::TransactionPoisoned => CommitError::TransactionPoisoned.fmt(f),
+            Self::Corrupted(what) => write!(f, "the file is damaged: {what}"),
+            Self::UpgradeRequired(version) => DatabaseError::UpgradeRequired(*version).fmt(f),
+            Self::ValueTooLarge(length) => StorageError::ValueTooLarge(*length).fmt(f),
+            Self::UnorderedKey => f.write_str("the key does not belong at this place of the order"),
+            Self::TableTypeMismatch { table, key, value } => {
+                write!(f, "table '{table}' holds {} -> {}", key.name(), value.name())
+            }
+            Self::TableIsMultimap(name) => write!(f, "table '{name}' is a multimap"),
+            Self::TableIsNotMultimap(name) => write!(f, "table '{name}' is not a multimap"),
+            Self::TypeDefinitionChanged { name, alignment, width } => {
+                write!(f, "type {} was stored with width {width:?} and alignment {alignment}", name.name())
+            }
+            Self::TableDoesNotExist(name) => write!(f, "there is no table '{name}'"),
+            Self::TableExists(name) => write!(f, "there is a table '{name}' already"),
+            Self::TableAlreadyOpen(name, place) => write!(f, "table '{name}' is open since {place}"),
+            Self::Io(err) => write!(f, "input or output failed: {err}"),
+            Self::Unsupported => StorageError::Unsupported.fmt(f),
+            Self::DatabaseClosed => StorageError::DatabaseClosed.fmt(f),
+            Self::PreviousIo => StorageError::PreviousIo.fmt(f),
+            Self::LockPoisoned(place) => StorageError::LockPoisoned(place).fmt(f),
+            Self::ReadTransactionStillInUse(_) => f.write_str("tables of the read transaction are still in use"),
+        }
+    }
+}
+
+impl core::error::Error for BackendError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Io(err) => Some(err),
+            Self::Unsupported => None,
+        }
+    }
+}
+
+impl core::error::Error for StorageError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Io(err) => Some(err),
+            _ => None,
+        }
+    }
+}
+
+macro_rules! error_from_storage {
+    ($($name:ty),*) => {$(
+        impl core::error::Error for $name {
+            fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+                match self {
+                    Self::Storage(err) => Some(err),
+                    _ => None,
+                }
+            }
+        }
+    )*};
+}
+error_from_storage!(TableError, DatabaseError, TransactionError, CommitError);
+
+impl core::error::Error for SetDurabilityError {}
+
+impl core::error::Error for Error {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Io(err) => Some(err),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! The bytes on disk, and nothing else.
+
+pub(crate) mod pointer;
+pub(crate) use pointer::{Checksum, PageNumber, Pointer, TxnId};

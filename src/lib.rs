@@ -1,0 +1,25 @@
+//! Sapwood: an embeddable database in one file.
+#![cfg_attr(not(feature = "std"), no_std)]
+#![deny(unsafe_code)]
+
+extern crate alloc;
+
+pub mod limits;
+
+mod error;
+pub mod io;
+mod sync;
+mod txn;
+mod types;
+
+mod backend;
+mod format;
+
+pub use backend::StorageBackend;
+pub use error::{
+    BackendError, CommitError, DatabaseError, Error, SetDurabilityError, StorageError, TableError, TransactionError,
+};
+pub use types::{Key, MutInPlaceValue, TypeName, Value};
+
+/// The result of most operations on an open database.
+pub type Result<T = (), E = StorageError> = core::result::Result<T, E>;

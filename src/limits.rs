@@ -1,0 +1,18 @@
+//! Every maximum, in one place.
+
+/// Smallest page size, in bytes.
+pub const MIN_PAGE_SIZE: usize = 512;
+/// Largest page size, in bytes.
+pub const MAX_PAGE_SIZE: usize = 65_536;
+/// Page size of a new database unless its builder says otherwise, in bytes.
+pub const DEFAULT_PAGE_SIZE: usize = 4_096;
+/// Bytes of page cache unless the builder says otherwise.
+pub const DEFAULT_CACHE_SIZE: usize = 1 << 30;
+/// Longest value, in bytes.
+pub const MAX_VALUE_LENGTH: usize = 3 << 30;
+/// Longest key, in bytes.
+pub const MAX_KEY_LENGTH: usize = 3 << 30;
+/// Longest table name, in bytes of UTF-8.
+pub const MAX_NAME_LENGTH: usize = 4_096;
+/// Height of the tallest tree: a page names its level, and a child's is one less than its parent's.
+pub const MAX_TREE_LEVEL: u8 = 40;

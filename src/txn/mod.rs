@@ -1,0 +1,5 @@
+//! Read and write transactions.
+
+/// A snapshot of the whole database.
+#[derive(Debug)]
+pub struct ReadTransaction;
