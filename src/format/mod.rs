@@ -1,4 +1,7 @@
 //! The bytes on disk, and nothing else.
 
 pub(crate) mod pointer;
+pub(crate) mod superblock;
+
 pub(crate) use pointer::{Checksum, PageNumber, Pointer, TxnId};
+pub(crate) use superblock::{CommitSlot, Geometry, Mirror};
