@@ -1,0 +1,218 @@
+//! Ordered walks from both ends.
+
+use super::get::{Slice, child_of};
+use super::kind::TreeKind;
+use crate::error::StorageError;
+use crate::format::node::Node;
+use crate::format::{PageNumber, Pointer};
+use crate::pages::Store;
+use crate::pages::cache::FrameRef;
+use alloc::vec::Vec;
+use core::ops::Bound;
+
+/// A row that a walk came to.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) leaf: FrameRef,
+    pub(crate) at: usize,
+}
+
+impl Entry {
+    pub(crate) fn key(&self, store: &Store) -> Result<Slice, StorageError> {
+        Slice::of_key(store, &self.leaf, self.at)
+    }
+
+    pub(crate) fn value(&self, store: &Store) -> Result<Slice, StorageError> {
+        Slice::of_value(store, &self.leaf, self.at)
+    }
+}
+
+/// A gap between two rows: before entry `at` of `leaf`.
+#[derive(Clone, Debug)]
+struct Gap {
+    /// The branches above, each with its own pointer and the child that was taken.
+    path: Vec<(FrameRef, Pointer, usize)>,
+    leaf: FrameRef,
+    page: PageNumber,
+    at: usize,
+    count: usize,
+}
+
+impl PartialEq for Gap {
+    fn eq(&self, other: &Self) -> bool {
+        (self.page, self.at) == (other.page, other.at)
+    }
+}
+
+/// The rows of a range that neither end has come to yet.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RangeCursor {
+    front: Option<Gap>,
+    /// `None` while it is the end of the tree and nobody has asked for the last row.
+    back: Option<Gap>,
+    root: Option<Pointer>,
+}
+
+/// Where a descent goes.
+enum Aim<'k> {
+    First,
+    Last,
+    /// The gap before the first key that is not less, or, if `after`, greater.
+    Key {
+        kind: &'k TreeKind,
+        key: &'k [u8],
+        after: bool,
+    },
+}
+
+impl RangeCursor {
+    pub(crate) fn new(
+        store: &Store,
+        kind: &TreeKind,
+        root: Option<Pointer>,
+        start: Bound<&[u8]>,
+        end: Bound<&[u8]>,
+    ) -> Result<Self, StorageError> {
+        let Some(root) = root.filter(|_| !is_empty(kind, start, end)) else { return Ok(Self::default()) };
+        let front = match start {
+            Bound::Unbounded => Aim::First,
+            Bound::Included(key) => Aim::Key { kind, key, after: false },
+            Bound::Excluded(key) => Aim::Key { kind, key, after: true },
+        };
+        let back = match end {
+            Bound::Unbounded => None,
+            Bound::Included(key) => Some(Aim::Key { kind, key, after: true }),
+            Bound::Excluded(key) => Some(Aim::Key { kind, key, after: false }),
+        };
+        let back = back.map(|aim| Gap::find(store, root, &aim)).transpose()?;
+        Ok(Self { front: Some(Gap::find(store, root, &front)?), back, root: Some(root) })
+    }
+
+    /// The next row from the front. After an error there is none.
+    pub(crate) fn next(&mut self, store: &Store) -> Result<Option<Entry>, StorageError> {
+        let step = self.step_front(store);
+        self.settle(step)
+    }
+
+    /// The next row from the back. After an error there is none.
+    pub(crate) fn next_back(&mut self, store: &Store) -> Result<Option<Entry>, StorageError> {
+        let step = self.step_back(store);
+        self.settle(step)
+    }
+
+    fn settle(&mut self, step: Result<Option<Entry>, StorageError>) -> Result<Option<Entry>, StorageError> {
+        if !matches!(step, Ok(Some(_))) {
+            *self = Self::default();
+        }
+        step
+    }
+
+    fn step_front(&mut self, store: &Store) -> Result<Option<Entry>, StorageError> {
+        let Some(front) = &mut self.front else { return Ok(None) };
+        if self.back.as_ref() == Some(front) {
+            return Ok(None);
+        }
+        if front.at >= front.count && (!front.to_next_leaf(store)? || self.back.as_ref() == Some(front)) {
+            return Ok(None);
+        }
+        let entry = Entry { leaf: front.leaf.clone(), at: front.at };
+        front.at += 1;
+        Ok(Some(entry))
+    }
+
+    fn step_back(&mut self, store: &Store) -> Result<Option<Entry>, StorageError> {
+        let (Some(front), Some(root)) = (&self.front, self.root) else { return Ok(None) };
+        let back = match &mut self.back {
+            Some(back) => back,
+            unplaced => unplaced.insert(Gap::find(store, root, &Aim::Last)?),
+        };
+        if back == front || (back.at == 0 && (!back.to_previous_leaf(store)? || back == front)) {
+            return Ok(None);
+        }
+        back.at -= 1;
+        Ok(Some(Entry { leaf: back.leaf.clone(), at: back.at }))
+    }
+}
+
+impl Gap {
+    fn find(store: &Store, root: Pointer, aim: &Aim<'_>) -> Result<Self, StorageError> {
+        Self::descend(store, Vec::with_capacity(usize::from(root.level)), root, aim)
+    }
+
+    fn descend(
+        store: &Store,
+        mut path: Vec<(FrameRef, Pointer, usize)>,
+        mut pointer: Pointer,
+        aim: &Aim<'_>,
+    ) -> Result<Self, StorageError> {
+        loop {
+            let frame = store.load(&pointer)?;
+            let node = Node::new(&frame);
+            let at = aim.place(store, &node)?;
+            if node.is_leaf() {
+                let (page, count) = (pointer.page, node.count());
+                return Ok(Self { path, leaf: frame, page, at, count });
+            }
+            let child = child_of(&node, at, &pointer)?;
+            path.push((frame, pointer, at));
+            pointer = child;
+        }
+    }
+
+    /// Moves to the start of the next leaf; false at the end of the tree.
+    fn to_next_leaf(&mut self, store: &Store) -> Result<bool, StorageError> {
+        let next = |at: usize, count: usize| at.checked_add(1).filter(|next| *next < count);
+        self.to_neighbour(store, next, &Aim::First)
+    }
+
+    /// Moves to the end of the previous leaf; false at the start of the tree.
+    fn to_previous_leaf(&mut self, store: &Store) -> Result<bool, StorageError> {
+        self.to_neighbour(store, |at, _| at.checked_sub(1), &Aim::Last)
+    }
+
+    fn to_neighbour(
+        &mut self,
+        store: &Store,
+        beside: impl Fn(usize, usize) -> Option<usize>,
+        aim: &Aim<'_>,
+    ) -> Result<bool, StorageError> {
+        let turn = self.path.iter().rposition(|(frame, _, at)| beside(*at, Node::new(frame).count()).is_some());
+        let Some(turn) = turn else { return Ok(false) };
+        let mut path = core::mem::take(&mut self.path);
+        path.truncate(turn + 1);
+        let Some((frame, pointer, at)) = path.last_mut() else { return Ok(false) };
+        let node = Node::new(frame);
+        let Some(sibling) = beside(*at, node.count()) else { return Ok(false) };
+        *at = sibling;
+        let child = child_of(&node, sibling, pointer)?;
+        *self = Self::descend(store, path, child, aim)?;
+        Ok(true)
+    }
+}
+
+impl Aim<'_> {
+    fn place(&self, store: &Store, node: &Node<'_>) -> Result<usize, StorageError> {
+        match self {
+            Self::First => Ok(0),
+            Self::Last if node.is_leaf() => Ok(node.count()),
+            Self::Last => Ok(node.count().saturating_sub(1)),
+            Self::Key { kind, key, after } => {
+                let (at, equal) = kind.search(store, node, &kind.sought(key))?;
+                Ok(at + usize::from(equal && *after && node.is_leaf()))
+            }
+        }
+    }
+}
+
+/// Whether no key can lie between the bounds. Bounds in the wrong order hold nothing.
+fn is_empty(kind: &TreeKind, start: Bound<&[u8]>, end: Bound<&[u8]>) -> bool {
+    let (Bound::Included(low) | Bound::Excluded(low), Bound::Included(high) | Bound::Excluded(high)) = (start, end)
+    else {
+        return false;
+    };
+    match (kind.key.compare)(low, high) {
+        core::cmp::Ordering::Less => false,
+        core::cmp::Ordering::Equal => !matches!((start, end), (Bound::Included(_), Bound::Included(_))),
+        core::cmp::Ordering::Greater => true,
+    }
+}

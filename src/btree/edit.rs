@@ -1,0 +1,150 @@
+//! A tree that is being changed, and the way down to a leaf that may be.
+
+use super::get::child_of;
+use super::kind::TreeKind;
+use super::remove::Target;
+use super::sink::ChangeSink;
+use crate::error::StorageError;
+use crate::format::Pointer;
+use crate::format::node::{EditError, Node, NodeMut, PageOp};
+use crate::pages::{Class, PageMut, PageWriter, damaged};
+use alloc::vec::Vec;
+
+/// The root of a tree and what it holds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tree {
+    pub(crate) kind: TreeKind,
+    pub(crate) root: Option<Pointer>,
+    pub(crate) rows: u64,
+    pub(crate) class: Class,
+}
+
+impl Tree {
+    pub(crate) fn new(kind: TreeKind, root: Option<Pointer>, class: Class) -> Self {
+        Self { kind, root, rows: root.map_or(0, |root| root.size), class }
+    }
+}
+
+/// Changes one tree within one write transaction. What goes wrong half-way breaks the transaction.
+pub(crate) struct TreeEditor<'t, S: ChangeSink> {
+    pub(super) writer: &'t PageWriter,
+    pub(super) tree: &'t mut Tree,
+    pub(super) sink: &'t mut S,
+}
+
+/// Breaks its transaction when dropped: an operation stopped half-way, by an error or a panic.
+struct Unfinished<'w>(&'w PageWriter);
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        self.0.mark_broken();
+    }
+}
+
+/// A page on the way down, which may be changed, and the entry that the way took.
+#[derive(Debug)]
+pub(super) struct Step {
+    pub(super) pointer: Pointer,
+    pub(super) page: PageMut,
+    pub(super) at: usize,
+}
+
+impl Step {
+    pub(super) fn node(&self) -> Node<'_> {
+        Node::new(self.page.bytes())
+    }
+
+    pub(super) fn apply(&mut self, op: &PageOp<'_>) -> Result<(), EditError> {
+        NodeMut::new(self.page.bytes_mut()).apply(op)
+    }
+
+    /// Makes a change that must fit.
+    pub(super) fn must(&mut self, op: &PageOp<'_>) -> Result<(), StorageError> {
+        let pointer = self.pointer;
+        self.apply(op).map_err(|err| misfit(&pointer, err))
+    }
+}
+
+/// The error of a change that the tree's rules say must fit: the page is not what the rules say.
+pub(super) fn misfit(pointer: &Pointer, err: EditError) -> StorageError {
+    damaged(pointer, match err {
+        EditError::PageFull => "has no room for a change that must fit",
+        EditError::Misfit => "cannot take a change of its tree",
+    })
+}
+
+/// The way down: branches from the root on, then the leaf.
+pub(super) type Path = Vec<Step>;
+
+impl<'t, S: ChangeSink> TreeEditor<'t, S> {
+    pub(crate) fn new(writer: &'t PageWriter, tree: &'t mut Tree, sink: &'t mut S) -> Self {
+        Self { writer, tree, sink }
+    }
+
+    /// Runs a change; if it fails, the transaction can only be aborted.
+    pub(super) fn guarded<T>(
+        &mut self,
+        change: impl FnOnce(&mut Self) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        self.writer.store().check_usable()?;
+        if self.writer.is_broken() {
+            return Err(StorageError::PreviousIo);
+        }
+        let unfinished = Unfinished(self.writer);
+        self.relieve()?;
+        let result = change(self)?;
+        core::mem::forget(unfinished);
+        Ok(result)
+    }
+
+    /// Seals and writes this tree's pages if the transaction outgrows the cache.
+    fn relieve(&mut self) -> Result<(), StorageError> {
+        if !self.writer.under_pressure() {
+            return Ok(());
+        }
+        if let Some(root) = self.tree.root {
+            self.tree.root = Some(self.writer.seal(&root)?);
+        }
+        self.writer.write_sealed()
+    }
+
+    /// The way to `target`, every page on it made ready for changes, and whether the leaf's entry is the target.
+    pub(super) fn descend(&mut self, target: &Target<'_>) -> Result<(Path, bool), StorageError> {
+        let class = self.tree.class;
+        let root = match self.tree.root {
+            Some(root) => self.writer.make_mut(&root, class)?,
+            None => self.new_page(0)?,
+        };
+        self.tree.root = Some(root.0);
+        let (mut pointer, mut page) = root;
+        let mut path = Path::with_capacity(usize::from(pointer.level) + 1);
+        loop {
+            let node = Node::new(page.bytes());
+            let (at, hit) = target.place(self.writer.store(), &self.tree.kind, &node)?;
+            if node.is_leaf() {
+                path.push(Step { pointer, page, at });
+                return Ok((path, hit));
+            }
+            let child = child_of(&node, at, &pointer)?;
+            let (owned, below) = self.writer.make_mut(&child, class)?;
+            let mut step = Step { pointer, page, at };
+            if owned != child {
+                step.must(&PageOp::SetChild { at, child: owned })?;
+            }
+            path.push(step);
+            (pointer, page) = (owned, below);
+        }
+    }
+
+    /// A page without entries.
+    pub(super) fn new_page(&self, level: u8) -> Result<(Pointer, PageMut), StorageError> {
+        let (pointer, mut page) = self.writer.allocate_page(level)?;
+        let shape = self.tree.kind.shape;
+        NodeMut::init(page.bytes_mut(), level, if level == 0 { shape } else { shape.of_branch() });
+        Ok((pointer, page))
+    }
+
+    pub(super) fn unlink(&self, pointer: &Pointer) {
+        self.writer.unlink(pointer, self.tree.class);
+    }
+}

@@ -1,0 +1,82 @@
+use crate::error::StorageError;
+use crate::format::node::{KeyPart, Node, Shape, capacity};
+use crate::pages::Store;
+use crate::types::{KeyOrder, KeyType};
+use core::cmp::Ordering;
+
+/// What all pages of a tree have in common: the order of keys, and which keys and values lie in the page.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TreeKind {
+    pub(crate) key: KeyType,
+    pub(crate) shape: Shape,
+    page_size: usize,
+}
+
+/// A key that is looked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sought<'k> {
+    pub(crate) bytes: &'k [u8],
+    pub(crate) head: u64,
+}
+
+impl TreeKind {
+    pub(crate) fn new(key: KeyType, value_width: Option<usize>, page_size: usize) -> Self {
+        let narrow = |width: usize, most: usize| u16::try_from(width).ok().filter(|width| usize::from(*width) <= most);
+        let key_width = key.width.and_then(|width| narrow(width, key_limit(page_size)));
+        let value_width = value_width.and_then(|width| narrow(width, page_size / 4));
+        let shape = Shape { key_width, value_width, byte_ordered: key.order == KeyOrder::Bytes };
+        Self { key, shape, page_size }
+    }
+
+    pub(crate) fn sought<'k>(&self, bytes: &'k [u8]) -> Sought<'k> {
+        let head = if self.shape.byte_ordered { 0 } else { (self.key.head)(bytes) };
+        Sought { bytes, head }
+    }
+
+    /// Whether comparing keys may run a user's code, for which no frame may be pinned.
+    pub(crate) fn is_opaque(&self) -> bool {
+        self.key.order == KeyOrder::Opaque
+    }
+
+    /// Keys of at most this many bytes lie in the page.
+    pub(crate) fn key_is_inline(&self, length: usize) -> bool {
+        self.shape.key_width.is_some() || length <= key_limit(self.page_size)
+    }
+
+    /// Whether a value lies in the page: one that fits beside its key does, as a run of its own would take no less.
+    pub(crate) fn value_is_inline(&self, stored_key: usize, length: usize) -> bool {
+        self.shape.value_width.is_some() || self.shape.leaf_entry_room(stored_key, length) <= self.capacity()
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        capacity(self.page_size)
+    }
+
+    /// First entry of `node` whose key is not less than the sought one, and whether it is equal.
+    #[inline]
+    pub(crate) fn search(
+        &self,
+        store: &Store,
+        node: &Node<'_>,
+        sought: &Sought<'_>,
+    ) -> Result<(usize, bool), StorageError> {
+        node.lower_bound(sought.bytes, sought.head, |at| self.compare_entry(store, node, at, sought.bytes))
+    }
+
+    fn compare_entry(
+        &self,
+        store: &Store,
+        node: &Node<'_>,
+        at: usize,
+        sought: &[u8],
+    ) -> Result<Ordering, StorageError> {
+        match node.key(at) {
+            KeyPart::Inline(key) => Ok((self.key.compare)(key, sought)),
+            KeyPart::Long { run, .. } => Ok((self.key.compare)(&store.load(&run)?, sought)),
+        }
+    }
+}
+
+fn key_limit(page_size: usize) -> usize {
+    page_size / 4
+}

@@ -1,0 +1,23 @@
+//! B-trees of pages: search, ordered walks, and the one mutator through which every change of a tree goes.
+//!
+//! - Child `i` of a branch holds the keys `k` with `separator(i - 1) < k <= separator(i)`.
+//! - No page but a root is empty, and a root branch has at least two children.
+//! - A pointer that is unsealed names a page that the live write transaction owns; its row count and flags are those
+//!   of the last sealing.
+
+mod cursor;
+mod edit;
+mod get;
+mod insert;
+mod kind;
+mod merge;
+mod remove;
+mod sink;
+
+pub(crate) use cursor::{Entry, RangeCursor};
+pub(crate) use edit::{Tree, TreeEditor};
+pub(crate) use get::{Slice, find, first_or_last};
+pub(crate) use insert::NewValue;
+pub(crate) use kind::TreeKind;
+pub(crate) use remove::Target;
+pub(crate) use sink::{Change, ChangeSink};

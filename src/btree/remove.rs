@@ -1,0 +1,129 @@
+//! Removing a row.
+
+use super::edit::{Path, Step, TreeEditor};
+use super::get::{Slice, find};
+use super::kind::TreeKind;
+use super::sink::{Change, ChangeSink};
+use crate::error::StorageError;
+use crate::format::node::{KeyPart, Node, PageOp};
+use crate::pages::Store;
+
+/// The row that a way down leads to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Target<'k> {
+    Key(&'k [u8]),
+    First,
+    Last,
+}
+
+impl Target<'_> {
+    /// The entry of `node` to take, and, in a leaf, whether it is the target.
+    pub(super) fn place(&self, store: &Store, kind: &TreeKind, node: &Node<'_>) -> Result<(usize, bool), StorageError> {
+        match self {
+            Self::Key(key) => kind.search(store, node, &kind.sought(key)),
+            Self::First => Ok((0, node.count() > 0)),
+            Self::Last => Ok((node.count().saturating_sub(1), node.count() > 0)),
+        }
+    }
+}
+
+impl<S: ChangeSink> TreeEditor<'_, S> {
+    /// Removes a row. Gives its key, unless it was named by it, and its value.
+    pub(crate) fn remove(&mut self, target: &Target<'_>) -> Result<Option<(Option<Slice>, Slice)>, StorageError> {
+        if !self.has(target)? {
+            return Ok(None);
+        }
+        self.guarded(|editor| editor.remove_row(target))
+    }
+
+    /// Whether there is such a row; asked first, so that a miss copies no page.
+    fn has(&self, target: &Target<'_>) -> Result<bool, StorageError> {
+        match (self.tree.root, target) {
+            (None, _) => Ok(false),
+            (Some(root), Target::Key(key)) => Ok(find(self.writer.store(), &self.tree.kind, &root, key)?.is_some()),
+            (Some(_), _) => Ok(self.tree.rows > 0),
+        }
+    }
+
+    fn remove_row(&mut self, target: &Target<'_>) -> Result<Option<(Option<Slice>, Slice)>, StorageError> {
+        let (mut path, hit) = self.descend(target)?;
+        let Some(leaf) = path.last_mut().filter(|_| hit) else { return Ok(None) };
+        let key = if S::ACTIVE || !matches!(target, Target::Key(_)) { Some(self.key_of(leaf)?) } else { None };
+        let value = self.take_value(leaf)?;
+        self.unlink_key(leaf);
+        leaf.must(&PageOp::Remove { at: leaf.at })?;
+        self.tree.rows = self.tree.rows.saturating_sub(1);
+        if let Some(key) = key.as_deref().filter(|_| S::ACTIVE) {
+            self.sink.changed(Change { key, old: Some(&value), new: None });
+        }
+        self.mend(path)?;
+        Ok(Some((key.filter(|_| !matches!(target, Target::Key(_))), value)))
+    }
+
+    fn key_of(&self, leaf: &Step) -> Result<Slice, StorageError> {
+        match leaf.node().key(leaf.at) {
+            KeyPart::Inline(key) => Ok(Slice::Owned(key.to_vec())),
+            KeyPart::Long { run, .. } => self.writer.store().load(&run).map(Slice::Run),
+        }
+    }
+
+    /// The key of the step's entry is about to go.
+    pub(super) fn unlink_key(&self, step: &Step) {
+        if let KeyPart::Long { run, .. } = step.node().key(step.at) {
+            self.unlink(&run);
+        }
+    }
+
+    /// Restores the tree's rules along `path` after its leaf has lost an entry.
+    fn mend(&mut self, mut path: Path) -> Result<(), StorageError> {
+        while let Some(page) = path.pop() {
+            let Some(parent) = path.last_mut() else { return self.mend_root(page) };
+            let node = page.node();
+            if node.count() == 0 {
+                self.unlink(&page.pointer);
+                self.drop_child(parent)?;
+            } else if node.free_space() > self.tree.kind.capacity() / 4 * 3 && parent.node().count() > 1 {
+                self.merge(parent, page)?;
+            } else {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes out of `parent` the child that its step took.
+    fn drop_child(&mut self, parent: &mut Step) -> Result<(), StorageError> {
+        let count = parent.node().count();
+        let at = parent.at;
+        // The last child has no key of its own; the one before it loses its key.
+        let keyed = if at + 1 == count { at.checked_sub(1) } else { Some(at) };
+        if let Some(keyed) = keyed {
+            parent.at = keyed;
+            self.unlink_key(parent);
+            parent.at = at;
+        }
+        parent.must(&PageOp::Remove { at })
+    }
+
+    /// Takes away an empty root, and root branches with one child.
+    fn mend_root(&mut self, root: Step) -> Result<(), StorageError> {
+        let mut pointer = root.pointer;
+        let mut only = only_child(&root.node());
+        if root.node().count() == 0 {
+            self.unlink(&pointer);
+            self.tree.root = None;
+            return Ok(());
+        }
+        while let Some(child) = only {
+            self.unlink(&pointer);
+            pointer = child;
+            self.tree.root = Some(child);
+            only = only_child(&Node::new(&self.writer.store().load(&child)?));
+        }
+        Ok(())
+    }
+}
+
+fn only_child(node: &Node<'_>) -> Option<crate::format::Pointer> {
+    (!node.is_leaf() && node.count() == 1).then(|| node.child(0))
+}

@@ -1,0 +1,23 @@
+/// One row that changed, as the tree saw it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Change<'c> {
+    pub(crate) key: &'c [u8],
+    /// The value before, if there was one and it lay in the page.
+    pub(crate) old: Option<&'c [u8]>,
+    /// The value now; `None` if the row is gone.
+    pub(crate) new: Option<&'c [u8]>,
+}
+
+/// Learns of every change of a tree where it is made. `()` wants none, and costs nothing.
+pub(crate) trait ChangeSink {
+    /// Whether changes need to be put together at all.
+    const ACTIVE: bool;
+
+    fn changed(&mut self, change: Change<'_>);
+}
+
+impl ChangeSink for () {
+    const ACTIVE: bool = false;
+
+    fn changed(&mut self, _: Change<'_>) {}
+}

@@ -1,0 +1,194 @@
+//! A commit, from sealed pages to a slot that names them: prepare, persist, publish.
+//!
+//! - Every page of the commit is on disk, or on its way in the same sync, before its slot is.
+//! - `verify_above` is the newest commit whose sync succeeded: no page that is not yet synced is older.
+//! - The slot that is overwritten is never the newest one.
+//! - The file is cut only after the sync of the commit that names the shorter length.
+
+mod growth;
+mod open;
+
+pub(crate) use open::{OpenOutcome, Opened};
+
+use super::cache::FrameRef;
+use super::space::{Commit, Unlinked};
+use super::{PageWriter, Store};
+use crate::error::StorageError;
+use crate::format::{CommitSlot, Mirror, PageNumber, TxnId};
+use crate::sync::Ordering;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use growth::Extent;
+
+/// Largest write that neighbouring pages are gathered into, in bytes.
+const GATHER: usize = 1 << 20;
+
+/// How a commit reaches the disk.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct CommitMode {
+    pub(crate) durable: bool,
+    pub(crate) two_phase: bool,
+    /// The last commit before the file is let go.
+    pub(crate) closing: bool,
+    pub(crate) saved_state: bool,
+}
+
+impl PageWriter {
+    /// Makes `data` and `system`, which are sealed, the roots of the head.
+    pub(crate) fn commit(&self, roots: Commit, mode: CommitMode) -> Result<(), StorageError> {
+        let commit = Commit { id: self.id(), ..roots };
+        let durable = mode.durable || self.store().ids_since_durable() > 1 << 31;
+        let store = self.store().clone();
+        if !durable {
+            store.check_usable()?;
+            let work = self.take_work();
+            let mut space = store.space.lock();
+            space.unwritten.extend(work.sealed);
+            space.publish(commit, &work.unlinked, &store.cache);
+            return Ok(());
+        }
+        let mut work = self.take_work();
+        let written = store.persist(&commit, core::mem::take(&mut work.sealed), mode);
+        let written = match written {
+            Ok(written) => written,
+            Err(err) => {
+                self.put_back(work);
+                return Err(err);
+            }
+        };
+        store.publish_durable(commit, &work.unlinked, written)
+    }
+}
+
+/// A slot that is on disk, and what it means for the file.
+struct Written {
+    index: usize,
+    slot: CommitSlot,
+    extent: Extent,
+}
+
+impl Store {
+    /// Writes pages, slot and mirror of `commit`, and syncs.
+    fn persist(
+        &self,
+        commit: &Commit,
+        mut frames: BTreeMap<PageNumber, FrameRef>,
+        mode: CommitMode,
+    ) -> Result<Written, StorageError> {
+        self.check_usable()?;
+        let extent = self.plan_extent(mode.closing)?;
+        let (slots, newest, last_id) = {
+            let mut space = self.space.lock();
+            frames.append(&mut space.unwritten);
+            (space.slots, space.newest, space.last_id)
+        };
+        self.write_frames(&frames)?;
+        if mode.two_phase {
+            self.sync()?;
+        }
+        let slot = self.slot_for(commit, &extent, mode, slots.get(newest).and_then(Option::as_ref), last_id);
+        let index = 1 - newest;
+        self.write_slots(index, slot, slots, &extent, mode)?;
+        Ok(Written { index, slot, extent })
+    }
+
+    fn slot_for(
+        &self,
+        commit: &Commit,
+        extent: &Extent,
+        mode: CommitMode,
+        newest: Option<&CommitSlot>,
+        last_id: TxnId,
+    ) -> CommitSlot {
+        let flag = |set: bool, bit: u32| if set { bit } else { 0 };
+        CommitSlot {
+            flags: flag(mode.two_phase, CommitSlot::TWO_PHASE)
+                | flag(mode.closing, CommitSlot::CLOSED)
+                | flag(mode.saved_state, CommitSlot::SAVED_STATE),
+            id: commit.id,
+            time: 0,
+            file_pages: extent.file_pages,
+            verify_above: newest.map_or(0, |slot| slot.id),
+            data: commit.data,
+            system: commit.system,
+            last_id,
+        }
+    }
+
+    /// Writes `slot` at `index` with the mirror and syncs; a closing commit is then written to the other slot too.
+    fn write_slots(
+        &self,
+        index: usize,
+        slot: CommitSlot,
+        mut slots: [Option<CommitSlot>; 2],
+        extent: &Extent,
+        mode: CommitMode,
+    ) -> Result<(), StorageError> {
+        let rounds: &[usize] = if mode.closing { &[index, 1 - index] } else { &[index] };
+        for &index in rounds {
+            if let Some(place) = slots.get_mut(index) {
+                *place = Some(slot);
+            }
+            let mirror = Mirror { geometry: self.geometry, page: extent.mirror, slots };
+            self.write_at(self.geometry.slot_offset(index), &slot.encode())?;
+            self.write_at(self.geometry.offset(extent.mirror), &mirror.encode())?;
+            self.sync()?;
+        }
+        Ok(())
+    }
+
+    fn publish_durable(&self, commit: Commit, unlinked: &[Unlinked], written: Written) -> Result<(), StorageError> {
+        let mut space = self.space.lock();
+        space.publish(commit, unlinked, &self.cache);
+        space.slot_written(written.index, written.slot, &self.cache);
+        self.settle_extent(&mut space, &written.extent);
+        Ok(())
+    }
+
+    fn ids_since_durable(&self) -> u64 {
+        let space = self.space.lock();
+        space.last_id.saturating_sub(space.newest_slot().map_or(0, |slot| slot.id))
+    }
+
+    /// Writes frames to their places in file order, neighbours in one call, and lets them be evicted.
+    pub(super) fn write_frames(&self, frames: &BTreeMap<PageNumber, FrameRef>) -> Result<(), StorageError> {
+        let page_size = self.page_size();
+        let mut gathered: Vec<u8> = Vec::new();
+        let mut start = 0;
+        for (&page, frame) in frames {
+            let at = self.geometry.offset(page);
+            let padded = gathered.len().next_multiple_of(page_size);
+            let follows = !gathered.is_empty() && start + padded as u64 == at && padded + frame.len() <= GATHER;
+            if follows {
+                gathered.resize(padded, 0);
+            } else {
+                self.write_at(start, &gathered)?;
+                gathered.clear();
+                start = at;
+            }
+            gathered.extend_from_slice(frame);
+        }
+        self.write_at(start, &gathered)?;
+        for (&page, frame) in frames {
+            self.cache.mark_clean(page, frame.birth());
+        }
+        Ok(())
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), StorageError> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.latch(self.backend.write(offset, bytes))
+    }
+
+    fn sync(&self) -> Result<(), StorageError> {
+        self.latch(self.backend.sync_data())
+    }
+
+    fn set_length(&self, pages: u32) -> Result<(), crate::io::Error> {
+        self.backend.set_len(self.geometry.offset(pages))?;
+        self.file_pages.store(pages, Ordering::Release);
+        Ok(())
+    }
+}

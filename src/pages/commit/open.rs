@@ -1,0 +1,303 @@
+//! Opening: which of the copies of the commit slots is the file's last commit, and whether it is whole.
+
+use super::CommitMode;
+use crate::backend::StorageBackend;
+use crate::error::{DatabaseError, StorageError};
+use crate::format::superblock::{HEADER_SIZE, HeaderFault, decode_header, encode_header};
+use crate::format::{CommitSlot, Geometry, Mirror, TxnId};
+use crate::limits::{MAX_PAGE_SIZE, MIN_PAGE_SIZE};
+use crate::pages::cache::Cache;
+use crate::pages::space::{Commit, Space};
+use crate::pages::{PageWriter, Store};
+use crate::sync::{Arc, AtomicBool, AtomicU32, Mutex, Ordering};
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// How far back from the end of the file a mirror is looked for, in bytes.
+const MIRROR_SEARCH: u64 = 256 << 20;
+/// Ids that an unclean opening leaves out, so that those of lost commits are never used again.
+const ID_GAP: u64 = 1 << 32;
+
+/// What opening found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum OpenOutcome {
+    /// The file was closed properly, and all copies agree.
+    Clean,
+    /// The file was not closed properly, or a copy of the header or a slot was damaged; nothing committed was lost.
+    Recovered,
+    /// The newest commit could not be read whole, and the one before was taken. Says why.
+    RolledBack(String),
+}
+
+/// A store, and how it was found.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) store: Arc<Store>,
+    pub(crate) outcome: OpenOutcome,
+}
+
+/// The copies of header and slots that could be read.
+struct Copies {
+    geometry: Geometry,
+    slots: [Option<CommitSlot>; 2],
+    mirror: Option<Mirror>,
+    /// Some copy could not be read.
+    damaged: bool,
+}
+
+impl Store {
+    /// Lays out an empty database. The magic is written last, after a sync: a file without it is not finished.
+    pub(crate) fn create(
+        backend: Box<dyn StorageBackend>,
+        geometry: Geometry,
+        cache_size: usize,
+    ) -> Result<Opened, DatabaseError> {
+        let file_pages = geometry.first_page() + 1;
+        let slot = CommitSlot {
+            flags: CommitSlot::TWO_PHASE,
+            id: 1,
+            time: 0,
+            file_pages,
+            verify_above: 1,
+            data: None,
+            system: None,
+            last_id: 1,
+        };
+        let slots = [Some(slot), None];
+        let mirror = Mirror { geometry, page: file_pages - 1, slots };
+        backend.set_len(geometry.offset(file_pages))?;
+        backend.write(geometry.slot_offset(0), &slot.encode())?;
+        backend.write(geometry.slot_offset(1), &[0; CommitSlot::SIZE])?;
+        backend.write(geometry.offset(file_pages - 1), &mirror.encode())?;
+        backend.sync_data()?;
+        backend.write(0, &encode_header(&geometry))?;
+        backend.sync_data()?;
+        let store = Self::assemble(backend, geometry, cache_size, file_pages, Space::new(slots, 0, 1));
+        Ok(Opened { store: Arc::new(store), outcome: OpenOutcome::Clean })
+    }
+
+    /// Whether the storage holds a database whose creation stopped before its last write.
+    pub(crate) fn is_half_created(backend: &dyn StorageBackend) -> Result<bool, crate::io::Error> {
+        let length = backend.len()?;
+        let most = 3 * MAX_PAGE_SIZE as u64 + MAX_PAGE_SIZE as u64;
+        if length < HEADER_SIZE as u64 || length > most {
+            return Ok(false);
+        }
+        let mut header = [0; HEADER_SIZE];
+        backend.read(0, &mut header)?;
+        Ok(header == [0; HEADER_SIZE])
+    }
+
+    fn assemble(
+        backend: Box<dyn StorageBackend>,
+        geometry: Geometry,
+        cache_size: usize,
+        file_pages: u32,
+        space: Space,
+    ) -> Self {
+        Self {
+            backend,
+            geometry,
+            cache: Cache::new(cache_size, geometry.page_size),
+            space: Mutex::new(space),
+            file_pages: AtomicU32::new(file_pages),
+            failed: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    /// Opens what [`create`](Self::create) laid out. Nothing is written.
+    pub(crate) fn open(
+        backend: Box<dyn StorageBackend>,
+        cache_size: usize,
+        writable: bool,
+    ) -> Result<Opened, DatabaseError> {
+        if writable {
+            backend.sync_data()?;
+        }
+        let length = backend.len()?;
+        let copies = read_copies(&*backend, length)?;
+        let file_pages = u32::try_from(length / copies.geometry.page_size as u64).unwrap_or(u32::MAX);
+        let candidates = copies.candidates();
+        let largest = candidates.iter().map(|(_, slot)| slot.last_id.max(slot.id)).max().unwrap_or(0);
+        let space = Space::new([None, None], 0, 0);
+        let mut store = Self::assemble(backend, copies.geometry, cache_size, file_pages, space);
+        let mut rejected: Option<String> = None;
+        for (index, slot) in &candidates {
+            match store.prove(slot) {
+                Ok(()) => {
+                    let outcome = copies.outcome(slot, rejected);
+                    store.adopt(*index, *slot, largest, &outcome)?;
+                    return Ok(Opened { store: Arc::new(store), outcome });
+                }
+                Err(err) if slot.is_closed() => return Err(err.into()),
+                Err(err) => rejected = rejected.or_else(|| Some(format!("commit {}: {err}", slot.id))),
+            }
+        }
+        let why = rejected.unwrap_or_else(|| String::from("no commit slot is readable"));
+        Err(StorageError::Corrupted(why).into())
+    }
+
+    /// An error unless every page that `slot`'s commit may have torn is whole.
+    fn prove(&self, slot: &CommitSlot) -> Result<(), StorageError> {
+        if slot.is_two_phase() {
+            return Ok(());
+        }
+        self.verify_above(&Commit::of(slot), slot.verify_above)
+    }
+
+    fn adopt(
+        &mut self,
+        index: usize,
+        slot: CommitSlot,
+        largest: TxnId,
+        outcome: &OpenOutcome,
+    ) -> Result<(), StorageError> {
+        let clean = *outcome == OpenOutcome::Clean;
+        let last_id = if clean { Some(largest) } else { largest.checked_add(ID_GAP) };
+        let last_id = last_id.ok_or_else(|| StorageError::corrupted("transaction ids ran out"))?;
+        let mut slots = [None, None];
+        if let Some(place) = slots.get_mut(index) {
+            *place = Some(slot);
+        }
+        self.space = Mutex::new(Space::new(slots, index, last_id));
+        Ok(())
+    }
+
+    /// Whether the next write must be preceded by [`prepare_writes`](Self::prepare_writes).
+    fn is_prepared(&self) -> bool {
+        self.space.lock().buddy.is_some()
+    }
+
+    /// Rebuilds the free map and writes the opening commit: two-phase, into the slot that is not the candidate's, with
+    /// `closed` cleared, so that whatever happens next is seen as unclean. The caller holds the writer's gate.
+    pub(crate) fn prepare_writes(self: &Arc<Self>) -> Result<(), StorageError> {
+        self.check_usable()?;
+        if self.is_prepared() {
+            return Ok(());
+        }
+        let (head, slot) = {
+            let space = self.space.lock();
+            (space.head, space.newest_slot().copied())
+        };
+        let file_pages = slot.map_or(0, |slot| slot.file_pages);
+        if file_pages < self.file_pages() {
+            self.latch(self.set_length(file_pages))?;
+        }
+        let (buddy, mirror) = self.rebuild_free_map(&head)?;
+        {
+            let mut space = self.space.lock();
+            space.buddy = Some(buddy);
+            space.mirror = mirror;
+        }
+        let writer = PageWriter::begin(self.clone())?;
+        writer.commit(head, CommitMode { durable: true, two_phase: true, ..CommitMode::default() })
+    }
+}
+
+impl Copies {
+    /// The distinct readable commits, newest first, and the slot that each stands in.
+    fn candidates(&self) -> Vec<(usize, CommitSlot)> {
+        let mirrored = self.mirror.iter().flat_map(|mirror| mirror.slots);
+        let all = self.slots.into_iter().enumerate().chain(mirrored.enumerate());
+        let mut found: Vec<(usize, CommitSlot)> = all.filter_map(|(index, slot)| Some((index, slot?))).collect();
+        found.sort_by_key(|(index, slot)| (core::cmp::Reverse(slot.id), *index));
+        found.dedup_by_key(|(_, slot)| slot.id);
+        found
+    }
+
+    fn outcome(&self, taken: &CommitSlot, rejected: Option<String>) -> OpenOutcome {
+        if let Some(why) = rejected {
+            return OpenOutcome::RolledBack(why);
+        }
+        if self.damaged && self.lost_a_slot() {
+            return OpenOutcome::RolledBack(String::from("a commit slot is unreadable and has no copy"));
+        }
+        if self.damaged || !taken.is_closed() { OpenOutcome::Recovered } else { OpenOutcome::Clean }
+    }
+
+    /// Whether a slot that cannot be read may have named a newer commit than any that can.
+    fn lost_a_slot(&self) -> bool {
+        let copy = |index: usize| self.mirror.as_ref().and_then(|mirror| mirror.slots.get(index).copied().flatten());
+        let newest = self.candidates().first().map_or(0, |(_, slot)| slot.id);
+        let closed = self.candidates().first().is_some_and(|(_, slot)| slot.is_closed());
+        let gone = |(index, slot): (usize, &Option<CommitSlot>)| {
+            slot.is_none() && copy(index).is_none_or(|copy| copy.id < newest)
+        };
+        !closed && self.slots.iter().enumerate().any(gone)
+    }
+}
+
+fn read_copies(backend: &dyn StorageBackend, length: u64) -> Result<Copies, DatabaseError> {
+    let mut header = [0; HEADER_SIZE];
+    if length < HEADER_SIZE as u64 {
+        return Err(crate::io::invalid_data("the file is too short to be a sapwood database").into());
+    }
+    backend.read(0, &mut header)?;
+    let (geometry, mirror) = match decode_header(&header) {
+        Ok(geometry) => (geometry, None),
+        Err(HeaderFault::OtherVersion(version)) => {
+            return Err(DatabaseError::UpgradeRequired(u8::try_from(version).unwrap_or(u8::MAX)));
+        }
+        Err(fault) => {
+            let span = if fault == HeaderFault::Damaged || resembles(&header) { MIRROR_SEARCH } else { 0 };
+            let mirror = find_mirror(backend, length, MIN_PAGE_SIZE, span)?;
+            let mirror = mirror.ok_or_else(|| crate::io::invalid_data("not a sapwood database"))?;
+            (mirror.geometry, Some(mirror))
+        }
+    };
+    let slots = [read_slot(backend, &geometry, 0, length)?, read_slot(backend, &geometry, 1, length)?];
+    let fresh = matches!(slots[0], Some(slot) if slot.id == 1);
+    let damaged = mirror.is_some() || slots[0].is_none() || (slots[1].is_none() && !fresh);
+    let mirror = match mirror {
+        None if damaged => find_mirror(backend, length, geometry.page_size, MIRROR_SEARCH)?,
+        found => found,
+    };
+    Ok(Copies { geometry, slots, mirror, damaged })
+}
+
+/// Whether a header with the wrong magic may still be a damaged one of ours.
+fn resembles(header: &[u8; HEADER_SIZE]) -> bool {
+    let intact = encode_header(&Geometry { page_size: MIN_PAGE_SIZE, block_size: MIN_PAGE_SIZE });
+    header.iter().zip(&intact).take(8).filter(|(a, b)| a == b).count() >= 5
+}
+
+fn read_slot(
+    backend: &dyn StorageBackend,
+    geometry: &Geometry,
+    index: usize,
+    length: u64,
+) -> Result<Option<CommitSlot>, crate::io::Error> {
+    let offset = geometry.slot_offset(index);
+    if offset + CommitSlot::SIZE as u64 > length {
+        return Ok(None);
+    }
+    let mut bytes = [0; CommitSlot::SIZE];
+    backend.read(offset, &mut bytes)?;
+    Ok(CommitSlot::decode(&bytes))
+}
+
+/// The last mirror that stands where it says it does, looked for backwards at multiples of `step`, at most `span`
+/// bytes before the last place where one can be.
+fn find_mirror(
+    backend: &dyn StorageBackend,
+    length: u64,
+    step: usize,
+    span: u64,
+) -> Result<Option<Mirror>, crate::io::Error> {
+    let step = step as u64;
+    let span = span.max(MAX_PAGE_SIZE as u64);
+    let mut offset = (length / step * step).saturating_sub(step);
+    let lowest = offset.saturating_sub(span);
+    let mut bytes = [0; Mirror::SIZE];
+    while offset > lowest {
+        backend.read(offset, &mut bytes)?;
+        if let Some(mirror) = Mirror::decode(&bytes, offset) {
+            return Ok(Some(mirror));
+        }
+        offset = offset.saturating_sub(step);
+    }
+    Ok(None)
+}

@@ -1,0 +1,96 @@
+//! Reading: a frame of the cache, or verified bytes of the file that become one.
+
+use super::Store;
+use super::cache::{Frame, FrameRef, Pin};
+use crate::error::StorageError;
+use crate::format::node::Node;
+use crate::format::{Checksum, Pointer};
+use alloc::format;
+use core::ops::Deref;
+
+/// A page's bytes: borrowed from the cache for one descent, or held.
+pub(crate) enum PageRef<'p> {
+    Pinned(&'p Frame),
+    Held(FrameRef),
+}
+
+impl Deref for PageRef<'_> {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Pinned(frame) => frame,
+            Self::Held(frame) => frame,
+        }
+    }
+}
+
+impl PageRef<'_> {
+    /// The frame, to keep beyond the descent.
+    pub(crate) fn hold(self, pin: &Pin<'_>) -> FrameRef {
+        match self {
+            Self::Pinned(frame) => pin.hold(frame),
+            Self::Held(frame) => frame,
+        }
+    }
+}
+
+impl Store {
+    /// The page or run that `pointer` names.
+    pub(crate) fn load(&self, pointer: &Pointer) -> Result<FrameRef, StorageError> {
+        match self.cache.get(pointer.page, pointer.birth) {
+            Some(frame) => Ok(frame),
+            None => self.load_missing(pointer),
+        }
+    }
+
+    /// The page that `pointer` names, for as long as `pin` lives.
+    #[inline]
+    pub(crate) fn load_pinned<'p>(&self, pin: &'p Pin<'_>, pointer: &Pointer) -> Result<PageRef<'p>, StorageError> {
+        match pin.get(pointer.page, pointer.birth) {
+            Some(frame) => Ok(PageRef::Pinned(frame)),
+            None => self.load_missing(pointer).map(PageRef::Held),
+        }
+    }
+
+    #[cold]
+    fn load_missing(&self, pointer: &Pointer) -> Result<FrameRef, StorageError> {
+        self.check_open()?;
+        if !pointer.is_sealed() {
+            return Err(damaged(pointer, "is named without a checksum"));
+        }
+        let length = self.check_bounds(pointer)?;
+        let mut buffer = self.cache.buffer(length);
+        self.backend.read(self.geometry.offset(pointer.page), &mut buffer)?;
+        if Checksum::of(&buffer) != pointer.checksum {
+            return Err(damaged(pointer, "fails its checksum"));
+        }
+        if !pointer.is_run() {
+            check_page(&buffer, pointer)?;
+        }
+        Ok(self.cache.insert_clean(pointer.page, pointer.birth, pointer.level.min(1), buffer))
+    }
+
+    /// Length in bytes of what `pointer` names, if it lies within the file.
+    pub(super) fn check_bounds(&self, pointer: &Pointer) -> Result<usize, StorageError> {
+        let pages = pointer.pages(self.page_size());
+        let end = u64::from(pointer.page).saturating_add(pages);
+        if pointer.page < self.geometry.first_page() || pages == 0 || end > u64::from(self.file_pages()) {
+            return Err(damaged(pointer, "lies outside the file"));
+        }
+        let bytes = if pointer.is_run() { pointer.size } else { self.page_size() as u64 };
+        usize::try_from(bytes).map_err(|_| damaged(pointer, "is larger than this machine's memory"))
+    }
+}
+
+fn check_page(bytes: &[u8], pointer: &Pointer) -> Result<(), StorageError> {
+    Node::validate(bytes).map_err(|fault| damaged(pointer, &format!("is malformed: {fault}")))?;
+    if Node::new(bytes).level() == pointer.level { Ok(()) } else { Err(damaged(pointer, "is of another level")) }
+}
+
+/// The error that says what is wrong with what `pointer` names.
+pub(crate) fn damaged(pointer: &Pointer, what: &str) -> StorageError {
+    let kind = if pointer.is_run() { "run" } else { "page" };
+    StorageError::corrupted(format!("{kind} {} of transaction {} {what}", pointer.page, pointer.birth))
+}

@@ -1,0 +1,107 @@
+//! The page store: pages and runs of bytes that are read whole and verified, written once, and given back when no
+//! snapshot needs them.
+
+pub(crate) mod allocator;
+pub(crate) mod cache;
+mod commit;
+mod edit;
+mod load;
+pub(crate) mod page_set;
+mod recovery;
+mod seal;
+pub(crate) mod snapshots;
+mod space;
+mod writer;
+
+pub(crate) use commit::{CommitMode, OpenOutcome, Opened};
+pub(crate) use edit::PageMut;
+pub(crate) use load::PageRef;
+pub(crate) use space::{Accounting, Class, Commit};
+pub(crate) use writer::PageWriter;
+
+use crate::backend::StorageBackend;
+use crate::error::StorageError;
+use crate::format::Geometry;
+use crate::sync::{AtomicBool, AtomicU32, Mutex, Ordering};
+use alloc::boxed::Box;
+use cache::Cache;
+use space::Space;
+
+/// One open file: its storage, its cache, and who needs which page.
+#[derive(Debug)]
+pub(crate) struct Store {
+    backend: Box<dyn StorageBackend>,
+    geometry: Geometry,
+    cache: Cache,
+    space: Mutex<Space>,
+    /// Length of the file in pages; reads outside it are refused before they reach the backend.
+    file_pages: AtomicU32,
+    /// A write or a sync failed: what reached the disk is unknown, so nothing more is written.
+    failed: AtomicBool,
+    closed: AtomicBool,
+}
+
+impl Store {
+    pub(crate) fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+
+    pub(crate) fn page_size(&self) -> usize {
+        self.geometry.page_size
+    }
+
+    pub(crate) fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    pub(crate) fn file_pages(&self) -> u32 {
+        self.file_pages.load(Ordering::Acquire)
+    }
+
+    /// An error if a write or sync has failed or the database was closed.
+    pub(crate) fn check_usable(&self) -> Result<(), StorageError> {
+        if self.failed.load(Ordering::Acquire) {
+            return Err(StorageError::PreviousIo);
+        }
+        self.check_open()
+    }
+
+    pub(crate) fn check_open(&self) -> Result<(), StorageError> {
+        if self.closed.load(Ordering::Acquire) { Err(StorageError::DatabaseClosed) } else { Ok(()) }
+    }
+
+    /// Passes a write's or sync's result on, and remembers a failure for good.
+    fn latch<T>(&self, result: Result<T, crate::io::Error>) -> Result<T, StorageError> {
+        result.map_err(|err| {
+            self.failed.store(true, Ordering::Release);
+            StorageError::Io(err)
+        })
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
+    /// Refuses everything from now on and lets the backend go.
+    pub(crate) fn shut(&self) -> Result<(), StorageError> {
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        self.backend.close().map_err(StorageError::Io)
+    }
+
+    /// Commit that a new reader would see, kept for it until [`release`](Self::release).
+    pub(crate) fn acquire_head(&self) -> Commit {
+        self.space.lock().acquire_head()
+    }
+
+    /// Gives back what [`acquire_head`](Self::acquire_head) kept.
+    pub(crate) fn release(&self, commit: &Commit) {
+        self.space.lock().drop_snapshot(commit.id, &self.cache);
+    }
+
+    /// How the file's pages add up right now.
+    pub(crate) fn accounting(&self) -> Option<Accounting> {
+        self.space.lock().accounting()
+    }
+}

@@ -1,0 +1,90 @@
+//! The walks that follow an unclean end: is the last commit whole, and which pages does it link.
+
+use super::Store;
+use super::allocator::Buddy;
+use super::load::damaged;
+use super::space::Commit;
+use crate::error::StorageError;
+use crate::format::node::Node;
+use crate::format::{PageNumber, Pointer, TxnId};
+use alloc::vec::Vec;
+
+impl Store {
+    /// An error unless every page and run of `commit` that was born after `above` is whole. What is older was synced
+    /// before, and a parent is never older than its child.
+    pub(super) fn verify_above(&self, commit: &Commit, above: TxnId) -> Result<(), StorageError> {
+        let mut waiting: Vec<Pointer> = commit.roots().collect();
+        while let Some(pointer) = waiting.pop() {
+            self.check_bounds(&pointer)?;
+            if pointer.birth > above {
+                self.visit(&pointer, &mut |child| {
+                    waiting.push(child);
+                    Ok(())
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The free map of a file whose only snapshot is `commit`, and the page of its mirror. Reads branches and those
+    /// leaves that hold pointers.
+    pub(super) fn rebuild_free_map(&self, commit: &Commit) -> Result<(Buddy, Option<PageNumber>), StorageError> {
+        let file_pages = self.file_pages();
+        let mut buddy = Buddy::new(self.geometry().first_page(), file_pages);
+        let mirror = file_pages.checked_sub(1).filter(|last| buddy.allocate_range(*last, 1));
+        self.walk_linked(commit, &mut |pointer, pages| {
+            if buddy.allocate_range(pointer.page, pages) {
+                Ok(())
+            } else {
+                Err(damaged(pointer, "is linked twice"))
+            }
+        })?;
+        Ok((buddy, mirror))
+    }
+
+    /// Shows every pointer that `commit` reaches, with its length in pages, reading no leaf without pointers. A `seen`
+    /// that refuses a page met twice ends any walk.
+    pub(crate) fn walk_linked(
+        &self,
+        commit: &Commit,
+        seen: &mut dyn FnMut(&Pointer, u32) -> Result<(), StorageError>,
+    ) -> Result<(), StorageError> {
+        let mut waiting: Vec<Pointer> = commit.roots().collect();
+        while let Some(pointer) = waiting.pop() {
+            self.check_bounds(&pointer)?;
+            let pages = u32::try_from(pointer.pages(self.page_size())).unwrap_or(u32::MAX);
+            seen(&pointer, pages)?;
+            if pointer.is_run() || (pointer.level == 0 && !pointer.holds_pointers()) {
+                continue;
+            }
+            self.visit(&pointer, &mut |child| {
+                waiting.push(child);
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Reads what `pointer` names, verified, and shows every pointer in it.
+    fn visit(
+        &self,
+        pointer: &Pointer,
+        found: &mut dyn FnMut(Pointer) -> Result<(), StorageError>,
+    ) -> Result<(), StorageError> {
+        let frame = self.load(pointer)?;
+        if pointer.is_run() {
+            return Ok(());
+        }
+        let node = Node::new(&frame);
+        for (role, child) in node.pointers() {
+            if role.is_child() && child.level.checked_add(1) != Some(pointer.level) {
+                return Err(damaged(&child, "is of another level than its place"));
+            }
+            if child.birth > pointer.birth {
+                return Err(damaged(&child, "is younger than the page that names it"));
+            }
+            found(child)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,208 @@
+//! The pages of one write transaction: allocated, edited in place, unlinked. Nothing that it does is seen by others
+//! before it is published, and abort forgets it.
+
+use super::cache::FrameRef;
+use super::edit::PageMut;
+use super::page_set::PageSet;
+use super::space::{Class, Commit, Unlinked};
+use super::{Store, load::damaged};
+use crate::error::StorageError;
+use crate::format::{Checksum, PageNumber, Pointer, TxnId};
+use crate::sync::{Arc, AtomicBool, Mutex, Ordering};
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+#[derive(Debug)]
+pub(crate) struct PageWriter {
+    store: Arc<Store>,
+    id: TxnId,
+    base: Commit,
+    work: Mutex<Work>,
+    /// An operation stopped half-way: the trees of this transaction may be inconsistent.
+    broken: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Work {
+    pub(super) allocated: PageSet,
+    pub(super) unlinked: Vec<Unlinked>,
+    /// Frames whose bytes are final unless they are edited again, and not on disk.
+    pub(super) sealed: BTreeMap<PageNumber, FrameRef>,
+}
+
+impl PageWriter {
+    /// The work of a transaction on top of the head. The caller holds the writer's gate.
+    pub(crate) fn begin(store: Arc<Store>) -> Result<Self, StorageError> {
+        store.check_usable()?;
+        let (id, base) = {
+            let mut space = store.space.lock();
+            let id = space.last_id.checked_add(1).ok_or_else(|| StorageError::corrupted("transaction ids ran out"))?;
+            space.last_id = id;
+            (id, space.head)
+        };
+        Ok(Self { store, id, base, work: Mutex::default(), broken: AtomicBool::new(false) })
+    }
+
+    pub(crate) fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    pub(crate) fn id(&self) -> TxnId {
+        self.id
+    }
+
+    pub(crate) fn base(&self) -> &Commit {
+        &self.base
+    }
+
+    /// Says that the trees of this transaction may be inconsistent, so that it can only be aborted.
+    pub(crate) fn mark_broken(&self) {
+        self.broken.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Acquire)
+    }
+
+    /// A new page, its bytes unspecified, and the pointer to it, which is unsealed.
+    pub(crate) fn allocate_page(&self, level: u8) -> Result<(Pointer, PageMut), StorageError> {
+        let page = self.allocate(1)?;
+        let buffer = self.store.cache.buffer(self.store.page_size());
+        let frame = self.store.cache.insert_dirty(page, self.id, level.min(1), buffer);
+        Ok((self.unsealed(page, level, 0, 0), PageMut::new(frame)))
+    }
+
+    /// A new run of `length` bytes, zero, and the pointer to it, which is unsealed.
+    pub(crate) fn allocate_run(&self, length: usize) -> Result<(Pointer, PageMut), StorageError> {
+        let pages = u32::try_from(length.div_ceil(self.store.page_size()).max(1))
+            .map_err(|_| StorageError::ValueTooLarge(length))?;
+        let page = self.allocate(pages)?;
+        let mut buffer = self.store.cache.buffer(length);
+        buffer.fill(0);
+        let frame = self.store.cache.insert_dirty(page, self.id, 0, buffer);
+        Ok((self.unsealed(page, 0, Pointer::RUN, length as u64), PageMut::new(frame)))
+    }
+
+    /// A run that holds `bytes`, sealed.
+    pub(crate) fn write_run(&self, bytes: &[u8]) -> Result<Pointer, StorageError> {
+        let (mut pointer, mut page) = self.allocate_run(bytes.len())?;
+        page.bytes_mut().copy_from_slice(bytes);
+        pointer.checksum = Checksum::of(bytes);
+        self.work.lock().sealed.insert(pointer.page, page.into_frame());
+        Ok(pointer)
+    }
+
+    fn unsealed(&self, page: PageNumber, level: u8, flags: u8, size: u64) -> Pointer {
+        Pointer { page, level, flags, birth: self.id, checksum: Checksum::UNSEALED, size }
+    }
+
+    fn allocate(&self, pages: u32) -> Result<PageNumber, StorageError> {
+        let page = self.store.space.lock().allocate(pages, &self.store)?;
+        self.work.lock().allocated.insert_range(page, pages);
+        Ok(page)
+    }
+
+    /// Whether `pointer` names something that only this transaction knows, which may be changed in place.
+    pub(crate) fn owns(&self, pointer: &Pointer) -> bool {
+        pointer.birth == self.id
+    }
+
+    /// A page that may be changed, and the unsealed pointer to it: itself if this transaction owns it, else a copy.
+    pub(crate) fn make_mut(&self, pointer: &Pointer, class: Class) -> Result<(Pointer, PageMut), StorageError> {
+        if self.owns(pointer) {
+            return self.edit(pointer);
+        }
+        let original = self.store.load(pointer)?;
+        let (copy, mut page) = self.allocate_page(pointer.level)?;
+        page.bytes_mut().copy_from_slice(&original);
+        self.unlink(pointer, class);
+        Ok((Pointer { size: pointer.size, flags: pointer.flags, ..copy }, page))
+    }
+
+    /// A page that this transaction owns, and the unsealed pointer to it.
+    fn edit(&self, pointer: &Pointer) -> Result<(Pointer, PageMut), StorageError> {
+        let frame = self.store.load(pointer)?;
+        if frame.len() != self.store.page_size() {
+            return Err(damaged(pointer, "is a run"));
+        }
+        let frame = if pointer.is_sealed() { self.reopen(pointer, frame) } else { frame };
+        Ok((Pointer { checksum: Checksum::UNSEALED, ..*pointer }, self.exclusive(pointer, frame)))
+    }
+
+    /// Makes a frame that was sealed in this transaction dirty again.
+    fn reopen(&self, pointer: &Pointer, frame: FrameRef) -> FrameRef {
+        self.work.lock().sealed.remove(&pointer.page);
+        self.store.cache.keep_dirty(pointer.page, frame)
+    }
+
+    /// The frame, or a copy in its place if somebody holds on to its bytes.
+    fn exclusive(&self, pointer: &Pointer, frame: FrameRef) -> PageMut {
+        if frame.is_shared() {
+            let mut buffer = self.store.cache.buffer(frame.len());
+            buffer.copy_from_slice(&frame);
+            return PageMut::new(self.store.cache.insert_dirty(
+                pointer.page,
+                pointer.birth,
+                pointer.level.min(1),
+                buffer,
+            ));
+        }
+        PageMut::new(frame)
+    }
+
+    /// A run of this transaction whose bytes are to be filled in.
+    pub(crate) fn edit_run(&self, pointer: &Pointer) -> Result<PageMut, StorageError> {
+        Ok(self.exclusive(pointer, self.store.load(pointer)?))
+    }
+
+    /// The trees of this transaction no longer link what `pointer` names.
+    pub(crate) fn unlink(&self, pointer: &Pointer, class: Class) {
+        let pages = u32::try_from(pointer.pages(self.store.page_size())).unwrap_or(u32::MAX);
+        let mut work = self.work.lock();
+        if self.owns(pointer) {
+            work.sealed.remove(&pointer.page);
+            work.allocated.remove_range(pointer.page, pages);
+            self.store.space.lock().release(pointer.page, pages, &self.store.cache);
+        } else {
+            work.unlinked.push(Unlinked { class, birth: pointer.birth, start: pointer.page, pages });
+        }
+    }
+
+    /// The bytes that `pointer` names are final: they may be written from now on.
+    pub(super) fn sealed(&self, pointer: &Pointer, frame: FrameRef) {
+        self.work.lock().sealed.insert(pointer.page, frame);
+    }
+
+    pub(super) fn take_work(&self) -> Work {
+        core::mem::take(&mut *self.work.lock())
+    }
+
+    /// Undoes [`take_work`](Self::take_work), so that abort finds what there is to forget.
+    pub(super) fn put_back(&self, work: Work) {
+        *self.work.lock() = work;
+    }
+
+    /// Whether so much memory is dirty that pages should be sealed and written before the transaction goes on.
+    pub(crate) fn under_pressure(&self) -> bool {
+        let floor = 32 * self.store.page_size();
+        self.store.cache.dirty_bytes() > (self.store.cache.budget() / 2).max(floor)
+    }
+
+    /// Writes every sealed frame to its own place, without a sync, so that it can be evicted.
+    pub(crate) fn write_sealed(&self) -> Result<(), StorageError> {
+        self.store.check_usable()?;
+        let sealed = core::mem::take(&mut self.work.lock().sealed);
+        let unwritten = core::mem::take(&mut self.store.space.lock().unwritten);
+        self.store.write_frames(&sealed)?;
+        self.store.write_frames(&unwritten)
+    }
+
+    /// Forgets everything that this transaction did.
+    pub(crate) fn abort(&self) {
+        let work = self.take_work();
+        let mut space = self.store.space.lock();
+        for (start, pages) in work.allocated.iter_ranges() {
+            space.release(start, pages, &self.store.cache);
+        }
+    }
+}
