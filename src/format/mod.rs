@@ -1,4 +1,5 @@
 //! The bytes on disk, and nothing else.
 
+pub(crate) mod node;
 pub(crate) mod pointer;
 pub(crate) use pointer::{Checksum, PageNumber, Pointer, TxnId};
