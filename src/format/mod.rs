@@ -1,5 +1,6 @@
 //! The bytes on disk, and nothing else.
 
+pub(crate) mod node;
 pub(crate) mod pointer;
 pub(crate) mod superblock;
 

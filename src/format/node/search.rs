@@ -1,0 +1,106 @@
+//! Search by heads.
+
+use super::layout::HEAD;
+use super::view::Node;
+use core::cmp::Ordering;
+use core::hint::select_unpredictable;
+
+/// Heads that the last step of a search counts through.
+const WINDOW: usize = 16;
+
+/// The eight bytes of `key` behind the first `skip`, big-endian, padded with zeros.
+#[inline]
+pub(crate) fn head_after(key: &[u8], skip: usize) -> u64 {
+    let rest = key.get(skip..).unwrap_or_default();
+    match rest.first_chunk() {
+        Some(head) => u64::from_be_bytes(*head),
+        None => rest.iter().rev().fold(0, |head, byte| (head >> 8) | u64::from(*byte) << 56),
+    }
+}
+
+/// Bytes that `a` and `b` have in common at their start.
+#[inline]
+pub(super) fn common_prefix(a: &[u8], b: &[u8]) -> usize {
+    a.iter().zip(b).take_while(|(a, b)| a == b).count()
+}
+
+impl Node<'_> {
+    /// The first entry whose key is not less than the sought one, and whether it is equal. In a branch, the child
+    /// that has the key.
+    ///
+    /// `key_bytes` matters if keys are in byte order, and `key_head` if they are not. `compare(i)` is the order of
+    /// entry `i`'s key and the sought one; it is only asked where heads are equal.
+    #[inline]
+    pub(crate) fn lower_bound<E>(
+        &self,
+        key_bytes: &[u8],
+        key_head: u64,
+        compare: impl FnMut(usize) -> Result<Ordering, E>,
+    ) -> Result<(usize, bool), E> {
+        let heads = self.keyed_heads();
+        let mut head = key_head;
+        if self.header.byte_ordered() {
+            let prefix = self.prefix();
+            if !key_bytes.starts_with(prefix) {
+                return Ok((if *key_bytes < *prefix { 0 } else { heads.len() }, false));
+            }
+            head = head_after(key_bytes, prefix.len());
+        }
+        let first = count_less(heads, head);
+        match heads.get(first) {
+            Some(found) if u64::from_le_bytes(*found) == head => search_equal(heads, first, head, compare),
+            _ => Ok((first, false)),
+        }
+    }
+}
+
+/// The rest of a search, in the run of heads equal to `head` that starts at `first`.
+#[inline]
+fn search_equal<E>(
+    heads: &[[u8; HEAD]],
+    first: usize,
+    head: u64,
+    mut compare: impl FnMut(usize) -> Result<Ordering, E>,
+) -> Result<(usize, bool), E> {
+    let rest = heads.get(first + 1..).unwrap_or_default();
+    let (mut low, mut high) = (first, first + 1);
+    // Most runs are of one head, and end here without a search for their end.
+    if rest.first().is_some_and(|next| u64::from_le_bytes(*next) == head) {
+        high += rest.partition_point(|next| u64::from_le_bytes(*next) <= head);
+    }
+    while low < high {
+        let middle = low + (high - low) / 2;
+        match compare(middle)? {
+            Ordering::Less => low = middle + 1,
+            Ordering::Equal => return Ok((middle, true)),
+            Ordering::Greater => high = middle,
+        }
+    }
+    Ok((low, false))
+}
+
+/// How many of the ascending `heads` are less than `head`. If they do not ascend: some number up to their count.
+#[inline]
+fn count_less(heads: &[[u8; HEAD]], head: u64) -> usize {
+    let (mut low, mut len) = (0, heads.len());
+    while len > WINDOW {
+        let half = len / 2;
+        let less = heads.get(low + half - 1).is_some_and(|middle| u64::from_le_bytes(*middle) < head);
+        low = select_unpredictable(less, low + half, low);
+        len -= half;
+    }
+    // The window may start below `low`, where all heads are less: it then has its full length, and the loop over it
+    // a constant count.
+    let start = low.min(heads.len().saturating_sub(WINDOW));
+    let rest = heads.get(start..).unwrap_or_default();
+    start
+        + match rest.first_chunk::<WINDOW>() {
+            Some(window) => count_in(window, head),
+            None => count_in(rest, head),
+        }
+}
+
+#[inline(always)]
+fn count_in(heads: &[[u8; HEAD]], head: u64) -> usize {
+    heads.iter().map(|other| usize::from(u64::from_le_bytes(*other) < head)).sum()
+}

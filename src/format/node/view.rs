@@ -1,0 +1,203 @@
+//! Reading a page.
+
+use super::layout::{HEAD, HEADER, HOLDS_POINTERS, Header, KeyPart, Shape, Slot, ValuePart, usable};
+use crate::format::Pointer;
+use core::ops::Range;
+
+/// What a pointer in a page leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PointerRole {
+    Child,
+    /// The run of a long key.
+    Key,
+    /// The run of a value.
+    Value,
+    Subtree,
+    Extents,
+}
+
+/// A page, seen. Once [`validate`](Node::validate) has accepted the bytes, all that is within `count` is there; of
+/// other bytes it gives something, without a panic.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Node<'a> {
+    /// The usable part of the page.
+    bytes: &'a [u8],
+    pub(super) header: Header,
+    children: &'a [[u8; Pointer::SIZE]],
+    heads: &'a [[u8; HEAD]],
+    slots: &'a [u8],
+}
+
+impl<'a> Node<'a> {
+    #[inline]
+    pub(crate) fn new(page: &'a [u8]) -> Self {
+        let bytes = page.get(..usable(page.len())).unwrap_or_default();
+        let header = Header::read(bytes);
+        let slice = |from: usize, to: usize| bytes.get(from..to).unwrap_or_default();
+        let heads = slice(header.heads_at(), header.slots_at()).as_chunks().0;
+        let slots = slice(header.slots_at(), header.arrays_end());
+        let children = if header.branch { slice(HEADER, header.heads_at()).as_chunks().0 } else { &[] };
+        Self { bytes, header, children, heads, slots }
+    }
+
+    #[inline]
+    pub(crate) fn is_leaf(&self) -> bool {
+        !self.header.branch
+    }
+
+    #[inline]
+    pub(crate) fn level(&self) -> u8 {
+        self.header.level
+    }
+
+    #[inline]
+    pub(crate) fn count(&self) -> usize {
+        self.header.count
+    }
+
+    pub(crate) fn shape(&self) -> Shape {
+        self.header.shape()
+    }
+
+    #[inline]
+    pub(crate) fn head(&self, at: usize) -> u64 {
+        self.heads.get(at).map(|head| u64::from_le_bytes(*head)).unwrap_or_default()
+    }
+
+    #[inline]
+    pub(crate) fn key(&self, at: usize) -> KeyPart<'a> {
+        let slot = self.slot(at);
+        let lead = self.slice(slot.offset, slot.lead_len());
+        if slot.is_long_key() {
+            KeyPart::Long { stub: lead, run: self.pointer_at(slot.offset + slot.lead_len()) }
+        } else {
+            KeyPart::Inline(lead)
+        }
+    }
+
+    /// The first bytes of an entry's key: all of them if it is inline.
+    #[inline]
+    pub(crate) fn key_lead(&self, at: usize) -> &'a [u8] {
+        let slot = self.slot(at);
+        self.slice(slot.offset, slot.lead_len())
+    }
+
+    #[inline]
+    pub(crate) fn value(&self, at: usize) -> ValuePart<'a> {
+        let slot = self.slot(at);
+        let offset = slot.offset + slot.key_len();
+        if slot.is_pointer_value() {
+            slot.pointer_value(self.pointer_at(offset))
+        } else {
+            ValuePart::Inline(self.slice(offset, slot.value_len()))
+        }
+    }
+
+    #[inline]
+    pub(crate) fn child(&self, at: usize) -> Pointer {
+        Pointer::decode(self.children.get(at).unwrap_or(&[0; Pointer::SIZE]))
+    }
+
+    /// The bytes that all keys start with, as far as heads leave them out.
+    #[inline]
+    pub(crate) fn prefix(&self) -> &'a [u8] {
+        match self.header.prefix_len {
+            0 => &[],
+            len => self.key_lead(0).get(..len).unwrap_or_default(),
+        }
+    }
+
+    /// Bytes that new entries can take, if need be after a compaction.
+    #[inline]
+    pub(crate) fn free_space(&self) -> usize {
+        self.header.free_space()
+    }
+
+    /// Bytes that new entries can take as things lie.
+    #[inline]
+    pub(crate) fn contiguous_free(&self) -> usize {
+        self.header.contiguous_free()
+    }
+
+    /// Bytes that an entry takes, in the arrays and of records.
+    #[inline]
+    pub(crate) fn entry_size(&self, at: usize) -> usize {
+        self.header.entry_width() + self.slot(at).len()
+    }
+
+    /// Whether an entry, or a page below, holds or held a pointer to a run or subtree. Never wrongly false.
+    pub(crate) fn holds_pointers(&self) -> bool {
+        let own = self.header.flags & HOLDS_POINTERS != 0;
+        own || self.children.iter().any(|child| Pointer::decode(child).holds_pointers())
+    }
+
+    /// Every pointer in the page.
+    pub(crate) fn pointers(self) -> impl Iterator<Item = (PointerRole, Pointer)> + 'a {
+        let children = self.children.iter().map(|child| (PointerRole::Child, Pointer::decode(child)));
+        let entries = if self.header.flags & HOLDS_POINTERS != 0 { self.header.count } else { 0 };
+        children.chain((0..entries).flat_map(move |at| self.entry_pointers(at)))
+    }
+
+    fn entry_pointers(&self, at: usize) -> impl Iterator<Item = (PointerRole, Pointer)> + use<> {
+        let key = match self.key(at) {
+            KeyPart::Inline(_) => None,
+            KeyPart::Long { run, .. } => Some((PointerRole::Key, run)),
+        };
+        let value = match self.value(at) {
+            ValuePart::Inline(_) => None,
+            ValuePart::Run(run) => Some((PointerRole::Value, run)),
+            ValuePart::Subtree(root) => Some((PointerRole::Subtree, root)),
+            ValuePart::Extents(list) => Some((PointerRole::Extents, list)),
+        };
+        key.into_iter().chain(value)
+    }
+
+    /// The heads that a search looks at: not that of a branch's last entry.
+    #[inline]
+    pub(super) fn keyed_heads(&self) -> &'a [[u8; HEAD]] {
+        self.heads.get(..self.header.keyed()).unwrap_or_default()
+    }
+
+    /// The slot of an entry; an empty record's if it has no key.
+    #[inline]
+    pub(super) fn slot(&self, at: usize) -> Slot {
+        if at >= self.header.keyed() {
+            return Slot { offset: self.bytes.len(), key_code: 0, value_code: 0 };
+        }
+        let bytes = self.slots.get(at * self.header.slot_width()..).unwrap_or_default();
+        Slot::read(&self.header, bytes)
+    }
+
+    /// An entry's slot as it stands in the array, whether or not it has a key.
+    pub(super) fn raw_slot(&self, at: usize) -> &'a [u8] {
+        let width = self.header.slot_width();
+        self.slots.get(at * width..(at + 1) * width).unwrap_or_default()
+    }
+
+    /// The arrays' parts that belong to the entries of `range`: children, heads, slots.
+    pub(super) fn arrays(&self, range: &Range<usize>) -> (&'a [u8], &'a [u8], &'a [u8]) {
+        let width = self.header.slot_width();
+        (
+            self.children.get(range.clone()).unwrap_or_default().as_flattened(),
+            self.heads.get(range.clone()).unwrap_or_default().as_flattened(),
+            self.slots.get(range.start * width..range.end * width).unwrap_or_default(),
+        )
+    }
+
+    pub(super) fn record(&self, slot: &Slot) -> &'a [u8] {
+        self.slice(slot.offset, slot.len())
+    }
+
+    pub(super) fn usable(&self) -> usize {
+        self.bytes.len()
+    }
+
+    #[inline]
+    fn slice(&self, offset: usize, len: usize) -> &'a [u8] {
+        self.bytes.get(offset..offset + len).unwrap_or_default()
+    }
+
+    fn pointer_at(&self, offset: usize) -> Pointer {
+        Pointer::decode(self.slice(offset, Pointer::SIZE).first_chunk().unwrap_or(&[0; Pointer::SIZE]))
+    }
+}
