@@ -1,0 +1,3 @@
+//! Pages in memory.
+
+pub(crate) mod cache;
