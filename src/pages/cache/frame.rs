@@ -1,0 +1,322 @@
+//! One page or run in memory: its header, its bytes and the counted references to it.
+#![allow(unsafe_code)]
+
+use crate::{
+    format::{PageNumber, TxnId},
+    sync::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence},
+};
+use alloc::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use core::{
+    fmt,
+    mem::ManuallyDrop,
+    ops::{Deref, DerefMut},
+    ptr::NonNull,
+    slice,
+};
+
+/// The header of a page or run in memory; the bytes follow it in the same allocation.
+///
+/// The first cache line is what every reader of the page looks at and is hardly ever written. The
+/// counts, which readers that keep a page do write, lie in a line of their own.
+#[repr(C, align(64))]
+pub(crate) struct Frame {
+    birth: TxnId,
+    /// Derived from the whole allocation, so that it may name bytes and header beyond what a `&Frame` may.
+    bytes: NonNull<u8>,
+    length: usize,
+    page: PageNumber,
+    warmest: u32,
+    warmth: AtomicU32,
+    dirty: AtomicBool,
+    counts: Counts,
+}
+
+#[repr(align(64))]
+struct Counts {
+    references: AtomicUsize,
+    slot: AtomicUsize,
+}
+
+const HEADER: usize = size_of::<Frame>();
+const ALIGNMENT: usize = align_of::<Frame>();
+
+/// What [`Frame::slot`] says of a frame that is not on the clock.
+pub(super) const NO_SLOT: usize = usize::MAX;
+
+// SAFETY: what a `&Frame` changes is atomic. The bytes are changed only through `FrameBuf`, which is the
+// only owner, or under the contract of `FrameRef::bytes_mut`.
+unsafe impl Sync for Frame {}
+
+impl Frame {
+    /// Memory that a frame of `length` bytes takes, its place on the clock included.
+    pub(super) const fn cost_of(length: usize) -> usize {
+        length.saturating_add(HEADER + size_of::<FrameRef>())
+    }
+
+    pub(super) fn cost(&self) -> usize {
+        Self::cost_of(self.length)
+    }
+
+    #[inline]
+    pub(crate) fn birth(&self) -> TxnId {
+        self.birth
+    }
+
+    pub(crate) fn page(&self) -> PageNumber {
+        self.page
+    }
+
+    #[inline]
+    pub(crate) fn bytes(&self) -> &[u8] {
+        // SAFETY: `bytes` and `length` name initialized memory of this frame's allocation, which lives at
+        // least as long as `self`; whoever changes the bytes vouches that no such slice exists.
+        unsafe { slice::from_raw_parts(self.bytes.as_ptr(), self.length) }
+    }
+
+    /// Whether the bytes are nowhere but here.
+    pub(crate) fn is_dirty(&self) -> bool {
+        self.dirty.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_dirty(&self, dirty: bool) {
+        self.dirty.store(dirty, Ordering::Relaxed);
+    }
+
+    /// Notes a use. Writes only after the clock has taken a chance away, so a hot frame's line stays shared.
+    #[inline]
+    pub(super) fn touch(&self) {
+        if self.warmth.load(Ordering::Relaxed) != self.warmest {
+            self.warmth.store(self.warmest, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes one chance away and says how many there were.
+    pub(super) fn cool(&self) -> u32 {
+        let warmth = self.warmth.load(Ordering::Relaxed);
+        self.warmth.store(warmth.saturating_sub(1), Ordering::Relaxed);
+        warmth
+    }
+
+    /// Where the clock keeps the frame; read and written under the cache's lock.
+    pub(super) fn slot(&self) -> usize {
+        self.counts.slot.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_slot(&self, slot: usize) {
+        self.counts.slot.store(slot, Ordering::Relaxed);
+    }
+
+    /// A counted reference. Whoever has a `&Frame` knows that somebody else's reference lasts as long as it.
+    #[inline]
+    pub(crate) fn hold(&self) -> FrameRef {
+        self.counts.references.fetch_add(1, Ordering::Relaxed);
+        FrameRef(self.base())
+    }
+
+    /// This frame's address, good for all of its allocation.
+    fn base(&self) -> NonNull<Frame> {
+        // SAFETY: `bytes` lies `HEADER` bytes into the allocation that it was derived from.
+        unsafe { self.bytes.sub(HEADER).cast() }
+    }
+}
+
+fn layout(length: usize) -> Layout {
+    match Layout::from_size_align(HEADER.saturating_add(length), ALIGNMENT) {
+        Ok(layout) => layout,
+        Err(_) => handle_alloc_error(Layout::new::<Frame>()),
+    }
+}
+
+/// A buffer with one owner, on its way to becoming a frame.
+pub(crate) struct FrameBuf(NonNull<Frame>);
+
+// SAFETY: it is the only owner of its memory, all of which may be used from any thread.
+unsafe impl Send for FrameBuf {}
+// SAFETY: `&FrameBuf` gives out nothing but `&[u8]`.
+unsafe impl Sync for FrameBuf {}
+
+impl FrameBuf {
+    pub(super) fn zeroed(length: usize) -> Self {
+        let layout = layout(length);
+        // SAFETY: the header makes the size more than zero.
+        let Some(base) = NonNull::new(unsafe { alloc_zeroed(layout) }) else { handle_alloc_error(layout) };
+        // SAFETY: the allocation is `HEADER` bytes and `length` more.
+        let bytes = unsafe { base.add(HEADER) };
+        let frame = base.cast::<Frame>();
+        let counts = Counts { references: AtomicUsize::new(1), slot: AtomicUsize::new(NO_SLOT) };
+        let (warmth, dirty) = (AtomicU32::new(0), AtomicBool::new(false));
+        // SAFETY: the allocation begins with room for a `Frame`, aligned for it, and nobody else knows of it.
+        unsafe { frame.write(Frame { birth: 0, bytes, length, page: 0, warmest: 1, warmth, dirty, counts }) };
+        #[cfg(test)]
+        live::count(length, 1);
+        Self(frame)
+    }
+
+    /// Names the bytes. `priority` is the number of chances that the clock gives beyond the usual one.
+    pub(super) fn into_frame(self, page: PageNumber, birth: TxnId, priority: u8) -> FrameRef {
+        let mut base = ManuallyDrop::new(self).0;
+        // SAFETY: the buffer's only owner is here, so nobody else looks at the header.
+        let frame = unsafe { base.as_mut() };
+        let priority = u32::from(priority);
+        (frame.page, frame.birth, frame.warmest) = (page, birth, 1 + 2 * priority);
+        frame.warmth = AtomicU32::new(2 * priority);
+        frame.dirty = AtomicBool::new(false);
+        frame.counts = Counts { references: AtomicUsize::new(1), slot: AtomicUsize::new(NO_SLOT) };
+        FrameRef(base)
+    }
+
+    fn header(&self) -> &Frame {
+        // SAFETY: the header was written when the buffer was made, and lives as long as the buffer.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl Deref for FrameBuf {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.header().bytes()
+    }
+}
+
+impl DerefMut for FrameBuf {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        let (bytes, length) = (self.header().bytes, self.header().length);
+        // SAFETY: initialized memory of this allocation, whose only owner is borrowed for as long as the slice.
+        unsafe { slice::from_raw_parts_mut(bytes.as_ptr(), length) }
+    }
+}
+
+impl Drop for FrameBuf {
+    fn drop(&mut self) {
+        let length = self.header().length;
+        #[cfg(test)]
+        live::count(length, -1);
+        // SAFETY: allocated by `zeroed` with this layout and owned by nobody else. The header needs no drop.
+        unsafe { dealloc(self.0.as_ptr().cast(), layout(length)) };
+    }
+}
+
+impl fmt::Debug for FrameBuf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FrameBuf({} bytes)", self.len())
+    }
+}
+
+/// A counted reference to a frame, which lasts as long as the reference whatever the cache does.
+pub(crate) struct FrameRef(NonNull<Frame>);
+
+// SAFETY: like `Arc<Frame>`: the count is atomic and the frame is `Sync`; the last owner, on whatever
+// thread, frees memory that is tied to no thread.
+unsafe impl Send for FrameRef {}
+// SAFETY: as above; `&FrameRef` gives out `&Frame` and clones.
+unsafe impl Sync for FrameRef {}
+
+impl FrameRef {
+    #[inline]
+    pub(crate) fn frame(&self) -> &Frame {
+        // SAFETY: this reference is counted, so the frame is alive; headers in use change only by atomics.
+        unsafe { self.0.as_ref() }
+    }
+
+    /// Whether both refer to one frame.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+
+    /// The bytes, to change.
+    ///
+    /// # Safety
+    ///
+    /// While the slice lives nobody else reads or writes the bytes, and no other slice of them exists. That is
+    /// so for a page born in the one write transaction, which is the caller: no reader can name its birth.
+    #[inline]
+    #[allow(clippy::mut_from_ref)]
+    pub(crate) unsafe fn bytes_mut(&self) -> &mut [u8] {
+        let frame = self.frame();
+        // SAFETY: initialized memory of the frame's allocation; the caller vouches that it is nobody else's.
+        unsafe { slice::from_raw_parts_mut(frame.bytes.as_ptr(), frame.length) }
+    }
+
+    /// Gives the reference up. The last one gets the buffer.
+    pub(super) fn release(self) -> Option<FrameBuf> {
+        Self::give_up(ManuallyDrop::new(self).0)
+    }
+
+    /// Takes an address, not a reference: once the count is down another thread may free the frame.
+    fn give_up(base: NonNull<Frame>) -> Option<FrameBuf> {
+        // SAFETY: the caller's count is still in, so the frame is alive until the subtraction.
+        let before = unsafe { (*base.as_ptr()).counts.references.fetch_sub(1, Ordering::Release) };
+        if before != 1 {
+            return None;
+        }
+        // What the other holders did with the frame comes before its next use.
+        fence(Ordering::Acquire);
+        Some(FrameBuf(base))
+    }
+
+    /// The address, with the reference in it.
+    pub(super) fn into_raw(self) -> *mut Frame {
+        ManuallyDrop::new(self).0.as_ptr()
+    }
+
+    /// # Safety
+    ///
+    /// `raw` is null or comes from [`Self::into_raw`], and is turned back only once.
+    pub(super) unsafe fn from_raw(raw: *mut Frame) -> Option<Self> {
+        NonNull::new(raw).map(Self)
+    }
+}
+
+impl Clone for FrameRef {
+    #[inline]
+    fn clone(&self) -> Self {
+        self.frame().hold()
+    }
+}
+
+impl Drop for FrameRef {
+    #[inline]
+    fn drop(&mut self) {
+        drop(Self::give_up(self.0));
+    }
+}
+
+impl Deref for FrameRef {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        self.frame().bytes()
+    }
+}
+
+impl fmt::Debug for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (page, birth, length) = (self.page, self.birth, self.length);
+        write!(f, "Frame(page {page}, birth {birth}, {length} bytes, dirty: {})", self.is_dirty())
+    }
+}
+
+impl fmt::Debug for FrameRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.frame().fmt(f)
+    }
+}
+
+/// Frames alive by length, so that a test with a length of its own can look for leaks beside other tests.
+#[cfg(test)]
+pub(super) mod live {
+    use crate::sync::Mutex;
+    use alloc::collections::BTreeMap;
+
+    static ALIVE: Mutex<BTreeMap<usize, isize>> = Mutex::new(BTreeMap::new());
+
+    pub(super) fn count(length: usize, change: isize) {
+        *ALIVE.lock().entry(length).or_default() += change;
+    }
+
+    pub(in super::super) fn of_length(length: usize) -> isize {
+        ALIVE.lock().get(&length).copied().unwrap_or_default()
+    }
+}

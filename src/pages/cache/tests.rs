@@ -1,0 +1,371 @@
+use super::{Cache, Frame, FrameRef, frame::live};
+use crate::sync::{Arc, AtomicBool, AtomicU64, Ordering};
+use alloc::{format, vec::Vec};
+
+fn word(page: u32, birth: u64) -> u64 {
+    u64::from(page).wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ birth.wrapping_mul(0xD6E8_FEB8_6659_FD93)
+}
+
+fn fill(bytes: &mut [u8], page: u32, birth: u64) {
+    let word = word(page, birth).to_le_bytes();
+    for part in bytes.chunks_mut(8) {
+        part.copy_from_slice(&word[..part.len()]);
+    }
+}
+
+fn check(bytes: &[u8], page: u32, birth: u64) {
+    let word = word(page, birth).to_le_bytes();
+    assert!(bytes.chunks(8).all(|part| part == &word[..part.len()]), "page {page} of {birth}");
+}
+
+fn clean(cache: &Cache, page: u32, birth: u64, length: usize) -> FrameRef {
+    let mut buffer = cache.buffer(length);
+    fill(&mut buffer, page, birth);
+    cache.insert_clean(page, birth, 0, buffer)
+}
+
+fn dirty(cache: &Cache, page: u32, birth: u64, length: usize) -> FrameRef {
+    let mut buffer = cache.buffer(length);
+    fill(&mut buffer, page, birth);
+    cache.insert_dirty(page, birth, 0, buffer)
+}
+
+/// A budget for about so many pages of this size and the table of a small file.
+fn budget(pages: usize, length: usize) -> usize {
+    (pages * Frame::cost_of(length) + 6000) * 64 / 61 + 64
+}
+
+#[test]
+fn finds_by_page_and_birth() {
+    let cache = Cache::new(1 << 20, 512);
+    assert!(cache.get(7, 1).is_none());
+    let frame = clean(&cache, 7, 1, 512);
+    check(&frame, 7, 1);
+    assert!(cache.get(7, 1).is_some_and(|found| found.is(&frame)));
+    assert!(cache.get(7, 2).is_none());
+    assert!(cache.get(8, 1).is_none());
+    let again = clean(&cache, 7, 1, 512);
+    assert!(again.is(&frame), "the first one stays");
+    let newer = clean(&cache, 7, 3, 512);
+    assert!(cache.get(7, 1).is_none() && cache.get(7, 3).is_some_and(|found| found.is(&newer)));
+    check(&frame, 7, 1);
+    let pin = cache.pin();
+    let held = pin.get(7, 3).map(|found| pin.hold(found));
+    drop(pin);
+    check(&held.unwrap(), 7, 3);
+    let stats = cache.stats();
+    assert_eq!((stats.hits, stats.misses, stats.evictions), (3, 3, 0));
+}
+
+#[test]
+fn all_page_numbers_and_lengths() {
+    let cache = Cache::new(1 << 30, 512);
+    let pages = [0, 1, 255, 256, 16_383, 16_384, 1 << 20, 1 << 24];
+    for (index, &page) in pages.iter().enumerate() {
+        clean(&cache, page, 5, index * 1001);
+    }
+    for (index, &page) in pages.iter().enumerate() {
+        let found = cache.get(page, 5).unwrap();
+        assert_eq!(found.len(), index * 1001);
+        check(&found, page, 5);
+    }
+}
+
+#[test]
+fn eviction_keeps_to_the_budget() {
+    for length in [512, 4096] {
+        let limit = budget(100, length);
+        let cache = Cache::new(limit, length);
+        for page in 0..10_000 {
+            drop(clean(&cache, page % 1000, u64::from(page), length));
+            assert!(cache.used_bytes() <= limit, "{} of {limit}", cache.used_bytes());
+        }
+        let here = (0..1000).filter(|&page| cache.get(page, 9000 + u64::from(page)).is_some()).count();
+        assert!(here >= 85, "{here} of about 100 pages are left");
+    }
+}
+
+#[test]
+fn a_budget_of_nothing_works() {
+    let cache = Cache::new(0, 512);
+    for page in 0..100 {
+        drop(clean(&cache, page, 1, 512));
+        assert!(cache.get(page, 1).is_some());
+        assert!(page == 0 || cache.get(page - 1, 1).is_none());
+    }
+    let kept: Vec<_> = (0..100).map(|page| dirty(&cache, page, 2, 512)).collect();
+    assert!((0..100).all(|page| cache.get(page, 2).is_some()));
+    assert_eq!(cache.dirty_bytes(), 100 * Frame::cost_of(512));
+    for (page, frame) in (0..).zip(&kept) {
+        check(frame, page, 2);
+        assert!(cache.mark_clean(page, 2));
+        assert!(cache.get(page, 2).is_none(), "evicted at once");
+    }
+    assert_eq!(cache.dirty_bytes(), 0);
+}
+
+#[test]
+fn used_pages_outlive_a_scan_and_branches_outlive_leaves() {
+    let length = 1024;
+    let cache = Cache::new(budget(100, length), length);
+    for page in 0..50 {
+        let priority = u8::from(page < 10);
+        cache.insert_clean(page, 1, priority, cache.buffer(length));
+    }
+    for page in 1000..3000 {
+        clean(&cache, page, 1, length);
+        if page % 10 == 0 {
+            assert!((0..20).all(|page| cache.get(page, 1).is_some()), "used ones stay");
+        }
+    }
+    assert!((30..50).all(|page| cache.get(page, 1).is_none()));
+    for page in 3000..3120 {
+        clean(&cache, page, 1, length);
+    }
+    assert!((0..10).all(|page| cache.get(page, 1).is_some()), "branches stay longer");
+}
+
+#[test]
+fn dirty_frames_stay_and_can_be_changed() {
+    let length = 512;
+    let limit = budget(10, length);
+    let cache = Cache::new(limit, length);
+    let frames: Vec<_> = (0..100).map(|page| dirty(&cache, page, 9, length)).collect();
+    assert!(cache.used_bytes() > limit);
+    for (page, frame) in (0..).zip(&frames) {
+        // SAFETY: nobody else looks.
+        fill(unsafe { frame.bytes_mut() }, page + 1, 9);
+        check(&cache.get(page, 9).unwrap(), page + 1, 9);
+    }
+    assert!(!cache.mark_clean(5, 8) && !cache.mark_clean(100, 9));
+    assert!((0..100).all(|page| cache.mark_clean(page, 9)));
+    assert_eq!(cache.dirty_bytes(), 0);
+    clean(&cache, 500, 9, length);
+    assert!(cache.used_bytes() <= limit);
+
+    cache.clear_clean();
+    assert!((0..100).all(|page| cache.get(page, 9).is_none()));
+    cache.mark_dirty(&frames[3]);
+    cache.mark_dirty(&frames[3]);
+    assert!(cache.get(3, 9).is_some_and(|found| found.is(&frames[3])), "put back");
+    assert_eq!(cache.dirty_bytes(), Frame::cost_of(length));
+    let reread = clean(&cache, 4, 9, length);
+    cache.mark_dirty(&frames[4]);
+    assert!(!reread.is(&frames[4]) && cache.get(4, 9).is_some_and(|found| found.is(&frames[4])));
+    let past = clean(&cache, 4, 8, length);
+    assert!(cache.get(4, 8).is_none(), "does not push a dirty frame out");
+    check(&past, 4, 8);
+    cache.remove(3);
+    cache.remove(4);
+    assert_eq!(cache.dirty_bytes(), 0);
+    assert!(cache.get(3, 9).is_none());
+    cache.remove(3);
+    cache.remove(1 << 30);
+}
+
+#[test]
+fn a_run_of_much_of_the_budget_is_not_kept() {
+    let cache = Cache::new(1 << 20, 512);
+    clean(&cache, 1, 1, 512);
+    let run = clean(&cache, 2, 1, 900 << 10);
+    check(&run, 2, 1);
+    assert!(cache.get(2, 1).is_none() && cache.get(1, 1).is_some());
+    clean(&cache, 2, 1, 100 << 10);
+    assert!(cache.get(2, 1).is_some());
+}
+
+#[test]
+fn nothing_leaks_and_holders_outlive_the_cache() {
+    let length = 777;
+    let cache = Cache::new(budget(50, length), length);
+    let mut held = Vec::new();
+    for page in 0..2000 {
+        let frame = if page % 3 == 0 { dirty(&cache, page, 1, length) } else { clean(&cache, page, 1, length) };
+        if page % 100 == 0 {
+            held.push((page, frame));
+        }
+        if page % 6 == 0 {
+            cache.remove(page);
+        } else if page % 3 == 0 {
+            cache.mark_clean(page, 1);
+        }
+    }
+    let pin = cache.pin();
+    for page in 3000..3100 {
+        clean(&cache, page, 1, length);
+    }
+    let before = live::of_length(length);
+    assert!(before >= 100, "{before} frames: the pin keeps all of them");
+    drop(pin);
+    clean(&cache, 4000, 1, length);
+    clean(&cache, 4001, 1, length);
+    let after = live::of_length(length);
+    assert!(after <= 50 + 5 + held.len() as isize, "{after} frames");
+    dirty(&cache, 5000, 1, length);
+    drop(cache);
+    assert_eq!(live::of_length(length), held.len() as isize);
+    for (page, frame) in held {
+        check(&frame, page, 1);
+    }
+    assert_eq!(live::of_length(length), 0);
+}
+
+#[test]
+fn buffers_are_used_again() {
+    let cache = Cache::new(1 << 20, 512);
+    let first = clean(&cache, 1, 1, 512).as_ptr();
+    for page in 2..100 {
+        clean(&cache, page, 1, 512);
+    }
+    cache.clear_clean();
+    clean(&cache, 100, 1, 512);
+    assert!(!cache.spares.0.lock().is_empty());
+    let reused: Vec<_> = (0..30).map(|_| cache.buffer(512)).collect();
+    assert!(cache.spares.0.lock().is_empty() && !first.is_null() && reused.len() == 30);
+}
+
+const PAGES: u32 = 600;
+
+/// What is in the file of the stress test: the birth of each page. Only births grow.
+struct File(Vec<AtomicU64>);
+
+fn random(state: &mut u64) -> u32 {
+    *state = state.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(0x1405_7B7E_F767_814F);
+    (*state >> 33) as u32
+}
+
+fn read_a_page(cache: &Cache, file: &File, seed: &mut u64, held: &mut Vec<(u32, u64, FrameRef)>, length: usize) {
+    let page = (random(seed) % PAGES) * 97;
+    let birth = file.0[(page / 97) as usize].load(Ordering::Acquire);
+    let pin = cache.pin();
+    let found = match pin.get(page, birth) {
+        Some(frame) => {
+            check(frame.bytes(), page, birth);
+            (random(seed) % 16 == 0).then(|| pin.hold(frame))
+        }
+        None => {
+            drop(pin);
+            let frame = clean(cache, page, birth, length);
+            check(&frame, page, birth);
+            Some(frame)
+        }
+    };
+    if let Some(frame) = found {
+        held.push((page, birth, frame));
+    }
+    if held.len() > 20 {
+        let (page, birth, frame) = held.swap_remove(random(seed) as usize % 20);
+        check(&frame, page, birth);
+    }
+}
+
+fn write_a_page(cache: &Cache, file: &File, seed: &mut u64, birth: u64, length: usize) {
+    let index = random(seed) % PAGES;
+    let page = index * 97;
+    if random(seed) % 4 == 0 {
+        cache.remove(page);
+    }
+    let frame = dirty(cache, page, birth, length);
+    // SAFETY: readers do not know of this birth yet.
+    fill(unsafe { frame.bytes_mut() }, page, birth);
+    if random(seed) % 8 == 0 {
+        return cache.remove(page);
+    }
+    assert!(cache.get(page, birth).is_some_and(|found| found.is(&frame)), "dirty frames stay");
+    file.0[index as usize].store(birth, Ordering::Release);
+    assert!(cache.mark_clean(page, birth));
+    if random(seed) % 16 == 0 {
+        cache.mark_dirty(&frame);
+        cache.mark_clean(page, birth);
+    }
+}
+
+fn stress(length: usize, pages_in_memory: usize, rounds: u64) {
+    let cache = Arc::new(Cache::new(budget(pages_in_memory, length), length));
+    let file = Arc::new(File((0..PAGES).map(|_| AtomicU64::new(1)).collect()));
+    let done = Arc::new(AtomicBool::new(false));
+    let readers: Vec<_> = (0..3)
+        .map(|seed| {
+            let (cache, file, done) = (cache.clone(), file.clone(), done.clone());
+            std::thread::spawn(move || {
+                let (mut seed, mut held) = (seed, Vec::new());
+                while !done.load(Ordering::Relaxed) {
+                    read_a_page(&cache, &file, &mut seed, &mut held, length);
+                }
+            })
+        })
+        .collect();
+    let mut seed = 99;
+    for birth in 2..2 + rounds {
+        write_a_page(&cache, &file, &mut seed, birth, length);
+    }
+    done.store(true, Ordering::Relaxed);
+    for reader in readers {
+        reader.join().unwrap();
+    }
+    assert!(cache.stats().evictions > 0);
+    assert_eq!(cache.dirty_bytes(), 0);
+    drop((cache, file));
+    assert_eq!(live::of_length(length), 0, "frames leaked");
+}
+
+#[test]
+fn readers_and_a_writer_in_a_tight_cache() {
+    stress(1003, 40, 40_000);
+}
+
+#[test]
+fn readers_and_a_writer_without_a_cache() {
+    stress(1005, 0, 40_000);
+}
+
+#[test]
+fn readers_and_a_writer_in_a_roomy_cache() {
+    stress(1007, 500, 40_000);
+}
+
+/// `cargo test --release -- --ignored --nocapture cache_costs`
+#[test]
+#[ignore = "measures"]
+fn cache_costs() {
+    use std::{hint::black_box, time::Instant};
+    let (cache, pages, rounds) = (Cache::new(1 << 30, 4096), 10_000u32, 20_000_000u32);
+    for page in 0..pages {
+        drop(clean(&cache, page, 1, 4096));
+    }
+    let time = |name: &str, rounds: u32, work: &mut dyn FnMut(u32)| {
+        let start = Instant::now();
+        work(rounds);
+        std::println!("{name}: {:.1} ns", start.elapsed().as_nanos() as f64 / f64::from(rounds));
+    };
+    time("pin + drop", rounds, &mut |n| (0..n).for_each(|_| drop(black_box(cache.pin()))));
+    for (name, range) in [("64 pages", 64), ("10k pages", pages)] {
+        let mut seed = 1u32;
+        let mut next = move || {
+            seed = seed.wrapping_mul(0x0019_660D).wrapping_add(0x3C6E_F35F);
+            ((u64::from(seed) * u64::from(range)) >> 32) as u32
+        };
+        time(&format!("{name}: random number"), rounds, &mut |n| (0..n).for_each(|_| drop(black_box(next()))));
+        let pin = cache.pin();
+        time(&format!("{name}: get under one pin"), rounds, &mut |n| {
+            (0..n).for_each(|_| assert!(black_box(pin.get(next(), 1)).is_some()));
+        });
+        drop(pin);
+        time(&format!("{name}: pin, get, drop"), rounds, &mut |n| {
+            (0..n).for_each(|_| assert!(black_box(cache.pin().get(next(), 1)).is_some()));
+        });
+        time(&format!("{name}: get a reference, drop"), rounds, &mut |n| {
+            (0..n).for_each(|_| assert!(black_box(cache.get(next(), 1)).is_some()));
+        });
+    }
+    let small = Cache::new(4 << 20, 4096);
+    time("buffer, insert, evict, free", 1_000_000, &mut |n| {
+        (0..n).for_each(|page| drop(small.insert_clean(page % 100_000, 1, 0, small.buffer(4096))));
+    });
+    time("the same, dirty, then clean", 1_000_000, &mut |n| {
+        (0..n).for_each(|page| {
+            drop(small.insert_dirty(page % 100_000, 2, 0, small.buffer(4096)));
+            small.mark_clean(page % 100_000, 2);
+        });
+    });
+}
