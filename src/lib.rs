@@ -14,6 +14,7 @@ mod types;
 
 mod backend;
 mod format;
+mod pages;
 
 pub use backend::StorageBackend;
 pub use error::{

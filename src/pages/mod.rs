@@ -1,0 +1,8 @@
+//! The pages of the file: which are free, which are in use, and which are kept for whom.
+
+pub(crate) mod allocator;
+pub(crate) mod page_set;
+pub(crate) mod snapshots;
+
+#[cfg(test)]
+mod test_rng;
