@@ -1,0 +1,265 @@
+use super::bit_tree::BitTree;
+use super::{Buddy, SpaceError};
+use crate::pages::page_set::PageSet;
+use crate::pages::test_rng::Rng;
+use alloc::collections::BTreeSet;
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// Which pages are allocated.
+struct Model {
+    reserved: u32,
+    used: Vec<bool>,
+}
+
+impl Model {
+    fn new(reserved: u32, len: u32) -> Self {
+        Self { reserved, used: (0..len).map(|page| page < reserved).collect() }
+    }
+
+    fn is_free(&self, start: u32, pages: u32) -> bool {
+        self.used.get(start as usize..(start + pages) as usize).is_some_and(|range| !range.contains(&true))
+    }
+
+    fn set(&mut self, start: u32, pages: u32, used: bool) {
+        self.used[start as usize..(start + pages) as usize].fill(used);
+    }
+
+    /// `(start, length)` of all aligned blocks of an order from `smallest` on that are free.
+    fn aligned_blocks(&self, smallest: u32) -> Vec<(u32, u32)> {
+        let len = self.used.len() as u32;
+        let orders = (smallest..32).take_while(|order| len >> order != 0);
+        let starts = orders.flat_map(|order| (0..len >> order).map(move |index| (index << order, 1 << order)));
+        starts.filter(|(start, pages)| self.is_free(*start, *pages)).collect()
+    }
+
+    fn check(&self, buddy: &Buddy) {
+        let used = self.used.iter().filter(|used| **used).count() as u32;
+        assert_eq!((buddy.len(), buddy.allocated_pages()), (self.used.len() as u32, used));
+        assert_eq!(buddy.free_pages(), buddy.len() - used);
+        let pages = 0..self.used.len() as u32 + 70;
+        let expected = pages.clone().map(|page| self.used.get(page as usize) == Some(&true));
+        assert!(expected.eq(pages.map(|page| buddy.is_allocated(page))));
+        let largest = self.aligned_blocks(0).into_iter().map(|(_, pages)| pages).max();
+        assert_eq!(buddy.largest_free(), largest.unwrap_or(0));
+        let last = self.used.iter().rposition(|used| *used).map(|page| page as u32);
+        assert_eq!(buddy.last_allocated(None), last);
+        let before = last.and_then(|last| self.used[..last as usize].iter().rposition(|used| *used));
+        assert_eq!(buddy.last_allocated(last), before.map(|page| page as u32));
+        self.check_copies(buddy);
+    }
+
+    /// What is written and read back is the same allocator.
+    fn check_copies(&self, buddy: &Buddy) {
+        let bitmap = buddy.to_bitmap();
+        let mut expected = vec![0; self.used.len().div_ceil(8)];
+        let mut set = PageSet::new();
+        for page in (0..self.used.len()).filter(|page| self.used[*page]) {
+            expected[page / 8] |= 1 << (page % 8);
+            set.insert(page as u32);
+        }
+        assert_eq!(bitmap, expected);
+        let read = Buddy::from_bitmap(self.reserved, buddy.len(), &bitmap).unwrap();
+        let marked = Buddy::from_allocated(self.reserved, buddy.len(), &set).unwrap();
+        for copy in [read, marked] {
+            assert_eq!(copy.to_bitmap(), bitmap);
+            assert_eq!((copy.free_pages(), copy.largest_free()), (buddy.free_pages(), buddy.largest_free()));
+        }
+    }
+}
+
+struct Walk {
+    rng: Rng,
+    buddy: Buddy,
+    model: Model,
+}
+
+impl Walk {
+    fn step(&mut self) {
+        match self.rng.below(10) {
+            0..4 => self.alloc(),
+            4..7 => self.free(),
+            7 => self.free_anything(),
+            8 => self.take_range(),
+            _ => self.change_length(),
+        }
+    }
+
+    fn random_range(&mut self) -> (u32, u32) {
+        let longest = [1, 4, 40][self.rng.below(3) as usize];
+        (self.rng.below(self.buddy.len() + 3), self.rng.below(longest + 1))
+    }
+
+    fn alloc(&mut self) {
+        let pages = self.random_range().1;
+        let smallest = pages.next_power_of_two().trailing_zeros();
+        let blocks = self.model.aligned_blocks(smallest);
+        if self.rng.one_in(3) {
+            let limit = self.rng.below(self.buddy.len() + 1);
+            let lowest = blocks.iter().map(|(start, _)| *start).min();
+            let expected = lowest.filter(|start| pages != 0 && start + pages <= limit);
+            assert_eq!(self.buddy.alloc_below(pages, limit), expected);
+            expected.inspect(|start| self.model.set(*start, pages, true));
+            return;
+        }
+        let got = self.buddy.alloc(pages);
+        assert_eq!(got.is_some(), pages != 0 && !blocks.is_empty());
+        if let Some(start) = got {
+            assert!(self.model.is_free(start, pages));
+            self.model.set(start, pages, true);
+        }
+    }
+
+    /// Frees what is allocated around a page.
+    fn free(&mut self) {
+        let (start, longest) = self.random_range();
+        let start = start.max(self.model.reserved);
+        let pages = (start..).take(longest as usize).take_while(|page| self.buddy.is_allocated(*page)).count() as u32;
+        if start <= self.buddy.len() {
+            assert_eq!(self.buddy.free(start, pages), Ok(()));
+            self.model.set(start, pages, false);
+        }
+    }
+
+    fn free_anything(&mut self) {
+        let (start, pages) = self.random_range();
+        let result = self.buddy.free(start, pages);
+        let free = (start..start + pages).find(|page| self.model.is_free(*page, 1));
+        if start + pages > self.buddy.len() {
+            assert_eq!(result, Err(SpaceError::BeyondEnd));
+        } else if start < self.model.reserved && pages != 0 {
+            assert_eq!(result, Err(SpaceError::Reserved));
+        } else if free.is_some() {
+            let Err(SpaceError::AlreadyFree(page)) = result else { panic!("{result:?}") };
+            assert!((start..start + pages).contains(&page) && self.model.is_free(page, 1));
+        } else {
+            assert_eq!(result, Ok(()));
+            self.model.set(start, pages, false);
+        }
+    }
+
+    fn take_range(&mut self) {
+        let (start, pages) = self.random_range();
+        let expected = self.model.is_free(start, pages);
+        assert_eq!(self.buddy.allocate_range(start, pages), expected);
+        if expected {
+            self.model.set(start, pages, true);
+        }
+    }
+
+    fn change_length(&mut self) {
+        let len = self.buddy.len();
+        if self.rng.one_in(2) {
+            let longer = (len + self.rng.below(60)).min(700);
+            self.buddy.grow(longer);
+            self.model.used.resize(longer.max(len) as usize, false);
+            return;
+        }
+        let shorter = len.saturating_sub(self.rng.below(60));
+        let result = self.buddy.shrink(shorter);
+        if shorter < self.model.reserved {
+            assert_eq!(result, Err(SpaceError::Reserved));
+        } else if self.model.is_free(shorter, len - shorter) {
+            assert_eq!(result, Ok(()));
+            self.model.used.truncate(shorter as usize);
+        } else {
+            assert_eq!(result, Err(SpaceError::InUse(self.buddy.last_allocated(None).unwrap())));
+        }
+    }
+}
+
+#[test]
+fn buddy_agrees_with_a_list_of_pages() {
+    for (seed, reserved, len) in [(1, 0, 0), (2, 1, 1), (3, 1, 64), (4, 5, 300), (5, 70, 513), (6, 0, 600)] {
+        let (buddy, model) = (Buddy::new(reserved, len), Model::new(reserved, len));
+        let mut walk = Walk { rng: Rng(seed), buddy, model };
+        for _ in 0..3000 {
+            walk.step();
+            walk.model.check(&walk.buddy);
+        }
+    }
+}
+
+#[test]
+fn everything_freed_is_one_block_again() {
+    let mut rng = Rng(3);
+    let mut buddy = Buddy::new(0, 1 << 14);
+    let mut runs = Vec::new();
+    while buddy.free_pages() != 0 {
+        let pages = (1 + rng.below(9)).min(buddy.largest_free());
+        runs.push((buddy.alloc(pages).unwrap(), pages));
+    }
+    assert_eq!((buddy.largest_free(), buddy.alloc(1)), (0, None));
+    while !runs.is_empty() {
+        let (start, pages) = runs.swap_remove(rng.below(runs.len() as u32) as usize);
+        assert_eq!(buddy.free(start, pages), Ok(()));
+    }
+    assert_eq!(buddy.alloc(1 << 14), Some(0));
+    assert_eq!(buddy.alloc(1), None);
+}
+
+#[test]
+fn bitmaps_that_cannot_be_are_refused() {
+    let mut buddy = Buddy::new(2, 21);
+    assert!(buddy.allocate_exactly(2));
+    let good = buddy.to_bitmap();
+    assert_eq!(good, [7, 0, 0]);
+    for (reserved, len, bytes) in [(2, 21, [7, 0, 32]), (2, 21, [6, 0, 0]), (4, 21, [7, 0, 0]), (2, 25, [7, 0, 0])] {
+        assert!(Buddy::from_bitmap(reserved, len, &bytes).is_none(), "{reserved} {len} {bytes:?}");
+    }
+    assert!(Buddy::from_bitmap(22, 21, &[0xFF, 0xFF, 0x1F]).is_none());
+    assert!(Buddy::from_bitmap(2, 21, &[7, 0]).is_none());
+    let mut beyond = PageSet::new();
+    beyond.insert(21);
+    assert!(Buddy::from_allocated(2, 21, &beyond).is_none());
+}
+
+#[test]
+fn pages_up_to_the_highest_number() {
+    let mut buddy = Buddy::new(1, 1 << 20);
+    assert_eq!(buddy.alloc(u32::MAX), None);
+    buddy.grow(u32::MAX);
+    assert_eq!(buddy.free_pages(), u32::MAX - 1);
+    assert_eq!(buddy.alloc((1 << 30) + 1), None);
+    assert_eq!(buddy.alloc(1 << 30), Some(1 << 30));
+    assert!(buddy.allocate_exactly(u32::MAX - 1) && !buddy.allocate_exactly(u32::MAX));
+    assert_eq!(buddy.last_allocated(Some(u32::MAX - 1)), Some((1 << 31) - 1));
+    assert_eq!(buddy.free(u32::MAX - 1, 1), Ok(()));
+    assert_eq!(buddy.free(1 << 30, 1 << 30), Ok(()));
+    assert_eq!(buddy.shrink(1), Ok(()));
+    assert_eq!((buddy.len(), buddy.free_pages()), (1, 0));
+}
+
+#[test]
+fn two_bits_per_page() {
+    let pages = 100_000_000;
+    let bits = Buddy::new(1, pages).heap_bytes() as f64 * 8.0 / f64::from(pages);
+    assert!(bits < 2.1, "{bits}");
+}
+
+#[test]
+fn bit_tree_agrees_with_a_set() {
+    let mut rng = Rng(5);
+    let (mut tree, mut model, mut bits) = (BitTree::default(), BTreeSet::new(), 0);
+    for _ in 0..20_000 {
+        if rng.one_in(300) {
+            let longest = [3, 70, 5_000, 300_000][rng.below(4) as usize];
+            bits = rng.below(longest);
+            let cut: Vec<u32> = model.range(bits..).copied().collect();
+            assert!(cut.into_iter().all(|bit| model.remove(&bit) && tree.take(bit)));
+            tree.resize(bits);
+        }
+        let bit = rng.below(bits + 1);
+        if bit < bits && rng.one_in(2) {
+            tree.set(bit);
+            model.insert(bit);
+        } else {
+            assert_eq!(tree.take(bit), model.remove(&bit));
+        }
+        let (from, to) = (rng.below(bits + 2), rng.below(bits + 2));
+        assert_eq!(tree.first_in(from, from.max(to)), model.range(from..=from.max(to)).next().copied());
+        assert_eq!((tree.first(), tree.is_empty()), (model.first().copied(), model.is_empty()));
+        assert_eq!(tree.get(bit), model.contains(&bit));
+        assert!(!rng.one_in(50) || tree.iter().eq(model.iter().copied()));
+    }
+}

@@ -1,0 +1,194 @@
+use super::*;
+use crate::pages::test_rng::Rng;
+
+/// What the rule says, page by page.
+#[derive(Default)]
+struct Model {
+    /// Pages of the newest state and their births.
+    linked: BTreeMap<PageNumber, TxnId>,
+    /// Page, birth, id of the unlinking.
+    unlinked: Vec<(PageNumber, TxnId, TxnId)>,
+    live: Vec<TxnId>,
+    free: BTreeSet<PageNumber>,
+}
+
+impl Model {
+    fn needed_by(&self, snapshot: TxnId) -> impl Iterator<Item = &(PageNumber, TxnId, TxnId)> {
+        self.unlinked.iter().filter(move |(_, birth, unlinked_at)| (*birth..*unlinked_at).contains(&snapshot))
+    }
+
+    fn apply_rule(&mut self) {
+        let Self { unlinked, live, free, .. } = self;
+        unlinked.retain(|(page, birth, unlinked_at)| {
+            let needed = live.iter().any(|id| birth <= id && id < unlinked_at);
+            needed || !free.insert(*page)
+        });
+    }
+}
+
+#[derive(Default)]
+struct Walk {
+    head: TxnId,
+    snapshots: Snapshots,
+    kept: KeptSets,
+    free: PageSet,
+    model: Model,
+}
+
+impl Walk {
+    fn new(pages: u32) -> Self {
+        let mut walk = Self { head: 1, ..Self::default() };
+        walk.free.insert_range(0, pages);
+        walk.model.free.extend(0..pages);
+        walk
+    }
+
+    fn check(&self) {
+        assert_eq!(self.kept.pages() as usize, self.model.unlinked.len());
+        let kept: BTreeSet<u32> = self.model.unlinked.iter().map(|(page, ..)| *page).collect();
+        let ours: Vec<u32> = self.kept.iter_ranges().flat_map(|(start, pages)| start..start + pages).collect();
+        assert_eq!((ours.len(), ours.into_iter().collect()), (kept.len(), kept));
+        let free = self.free.iter_ranges().flat_map(|(start, pages)| start..start + pages);
+        assert!(free.eq(self.model.free.iter().copied()));
+        let live: BTreeSet<TxnId> = self.model.live.iter().copied().collect();
+        assert!(self.snapshots.iter().eq(live.iter().copied()));
+        assert!(self.kept.sets.iter().all(|(pair, set)| {
+            !set.is_empty() && live.contains(&pair.0) && live.contains(&pair.1) && pair.0 <= pair.1
+        }));
+        let by_newest: BTreeSet<_> = self.kept.sets.keys().map(|(oldest, newest)| (*newest, *oldest)).collect();
+        assert_eq!(by_newest, self.kept.by_newest);
+    }
+
+    /// Writes and unlinks pages under a new id, some of them in one go; the id becomes the head.
+    fn commit(&mut self, rng: &mut Rng) {
+        let id = self.head + 1 + u64::from(rng.below(2));
+        for _ in 0..rng.below(6) {
+            let Some(page) = self.model.free.range(rng.below(200)..).next().copied() else { break };
+            self.model.free.remove(&page);
+            self.free.remove(page);
+            self.model.linked.insert(page, id);
+        }
+        for _ in 0..rng.below(6) {
+            let Some((&page, &birth)) = self.model.linked.range(rng.below(200)..).next() else { break };
+            let pages = (page..page + 3).take_while(|page| self.model.linked.get(page) == Some(&birth)).count() as u32;
+            let mut free = |start, pages| assert_eq!(self.free.insert_range(start, pages), pages);
+            self.kept.keep_or_free(&self.snapshots, birth, id, page, pages, &mut free);
+            for page in page..page + pages {
+                self.model.linked.remove(&page);
+                self.model.unlinked.push((page, birth, id));
+            }
+        }
+        self.model.apply_rule();
+        self.head = id;
+    }
+
+    fn add(&mut self, rng: &mut Rng) {
+        let again = self.model.live.get(rng.below(20) as usize).copied();
+        let id = again.unwrap_or(self.head);
+        self.snapshots.add(id);
+        self.model.live.push(id);
+    }
+
+    fn drop(&mut self, rng: &mut Rng) {
+        if self.model.live.is_empty() {
+            return;
+        }
+        let id = self.model.live.swap_remove(rng.below(self.model.live.len() as u32) as usize);
+        let last = self.snapshots.drop(id);
+        assert_eq!(last, !self.model.live.contains(&id));
+        if last {
+            let mut free = |start, pages| assert_eq!(self.free.insert_range(start, pages), pages);
+            self.kept.dropped(&self.snapshots, id, &mut free);
+            self.model.apply_rule();
+        }
+    }
+
+    fn relink(&mut self, rng: &mut Rng) {
+        let page = rng.below(200);
+        let kept = self.model.unlinked.iter().position(|unlinked| unlinked.0 == page);
+        assert_eq!(self.kept.contains(page), kept.is_some());
+        assert_eq!(self.kept.relink(page, 1), kept.is_some());
+        if let Some(at) = kept {
+            let (page, birth, _) = self.model.unlinked.swap_remove(at);
+            self.model.linked.insert(page, birth);
+        }
+    }
+
+    /// All that a snapshot's state had and the newest has not comes back.
+    fn restore(&mut self, rng: &mut Rng) {
+        let Some(&id) = self.model.live.get(rng.below(10) as usize) else { return };
+        let back: BTreeMap<PageNumber, TxnId> =
+            self.model.needed_by(id).map(|(page, birth, _)| (*page, *birth)).collect();
+        let ours = self.kept.take_needed_by(id);
+        assert!(ours.iter_ranges().flat_map(|(start, pages)| start..start + pages).eq(back.keys().copied()));
+        self.model.unlinked.retain(|(page, ..)| !back.contains_key(page));
+        self.model.linked.extend(back);
+    }
+}
+
+#[test]
+fn kept_and_free_pages_follow_the_rule() {
+    for seed in 1..=20 {
+        let (mut rng, mut walk) = (Rng(seed), Walk::new(200));
+        for _ in 0..1500 {
+            match rng.below(20) {
+                0..8 => walk.commit(&mut rng),
+                8..13 => walk.add(&mut rng),
+                13..18 => walk.drop(&mut rng),
+                18 => walk.relink(&mut rng),
+                _ => walk.restore(&mut rng),
+            }
+            walk.check();
+        }
+        let everything = walk.kept.clone().take_all();
+        assert_eq!(u64::from(everything.len()), walk.kept.pages());
+        while !walk.model.live.is_empty() {
+            walk.drop(&mut rng);
+            walk.check();
+        }
+        assert_eq!((walk.kept.pages(), walk.kept.heap_bytes()), (0, 0));
+    }
+}
+
+#[test]
+fn snapshots_count_their_holders() {
+    let mut snapshots = Snapshots::new();
+    for id in [3, 5, 5, 9] {
+        snapshots.add(id);
+    }
+    assert_eq!((snapshots.oldest_in(4..9), snapshots.newest_in(0..9)), (Some(5), Some(5)));
+    assert_eq!((snapshots.oldest_in(6..9), snapshots.newest_in(9..3)), (None, None));
+    assert_eq!((snapshots.drop(5), snapshots.drop(5), snapshots.drop(5)), (false, true, false));
+    assert_eq!((snapshots.contains(5), snapshots.oldest(), snapshots.is_empty()), (false, Some(3), false));
+}
+
+/// A thousand snapshots live at a time, one commit each, dropped in random order.
+#[test]
+fn many_snapshots_and_commits() {
+    let mut rng = Rng(9);
+    let (mut snapshots, mut kept, mut live) = (Snapshots::new(), KeptSets::new(), Vec::new());
+    let mut births = alloc::vec![1; 10_000];
+    let (mut unlinked, mut freed) = (0, 0);
+    let mut free = |_, pages: u32| freed += u64::from(pages);
+    for head in 1..10_000 {
+        snapshots.add(head);
+        live.push(head);
+        if live.len() > 1_000 {
+            let id = live.swap_remove(rng.below(1_000) as usize);
+            assert!(snapshots.drop(id));
+            kept.dropped(&snapshots, id, &mut free);
+        }
+        for _ in 0..20 {
+            // Page numbers are not used again here, so that kept pages never clash.
+            let birth = core::mem::replace(&mut births[rng.below(10_000) as usize], head + 1);
+            kept.keep_or_free(&snapshots, birth, head + 1, unlinked, 1, &mut free);
+            unlinked += 1;
+        }
+    }
+    assert!(kept.pages() > 10_000);
+    for id in live {
+        assert!(snapshots.drop(id));
+        kept.dropped(&snapshots, id, &mut free);
+    }
+    assert_eq!((kept.pages(), freed), (0, u64::from(unlinked)));
+}
