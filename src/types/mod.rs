@@ -4,7 +4,19 @@ use alloc::borrow::Cow;
 use core::cmp::Ordering;
 use core::fmt::Debug;
 
+mod arrays;
+mod bytes;
+mod heads;
+mod lengths;
 mod name;
+mod numbers;
+mod option;
+mod scalars;
+mod text;
+mod tuples;
+
+#[cfg(test)]
+mod tests;
 
 pub use name::TypeName;
 
@@ -114,12 +126,6 @@ pub(crate) struct KeyType {
 
 impl KeyType {
     pub(crate) fn of<K: Key>() -> Self {
-        Self {
-            compare: K::compare,
-            head: K::head,
-            separator: K::separator,
-            order: K::ORDER,
-            width: K::fixed_width(),
-        }
+        Self { compare: K::compare, head: K::head, separator: K::separator, order: K::ORDER, width: K::fixed_width() }
     }
 }
