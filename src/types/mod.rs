@@ -4,7 +4,19 @@ use alloc::borrow::Cow;
 use core::cmp::Ordering;
 use core::fmt::Debug;
 
+mod arrays;
+mod bytes;
+mod heads;
+mod lengths;
 mod name;
+mod numbers;
+mod option;
+mod scalars;
+mod text;
+mod tuples;
+
+#[cfg(test)]
+mod tests;
 
 pub use name::TypeName;
 

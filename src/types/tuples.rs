@@ -1,0 +1,205 @@
+//! Tuples: the lengths of all elements but the last whose widths vary, then the elements.
+
+use super::heads::{HeadBuilder, exact_bits, order_of};
+use super::lengths::{Reader, push_length};
+use super::{Key, KeyOrder, TypeName, Value};
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+use core::cmp::Ordering;
+
+/// Widths of a tuple's elements, where they are fixed.
+type Widths<const N: usize> = [Option<usize>; N];
+
+/// The width of the whole.
+fn total<const N: usize>(widths: Widths<N>) -> Option<usize> {
+    widths.into_iter().try_fold(0_usize, |sum, width| Some(sum.saturating_add(width?)))
+}
+
+/// Puts the encodings of the elements together.
+fn join<const N: usize>(widths: Widths<N>, elements: [&[u8]; N]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(elements.iter().map(|element| element.len()).sum::<usize>() + N);
+    for (width, element) in widths.iter().zip(elements).take(N - 1) {
+        if width.is_none() {
+            push_length(element.len(), &mut out);
+        }
+    }
+    for element in elements {
+        out.extend_from_slice(element);
+    }
+    out
+}
+
+/// The encodings of the elements: of damaged bytes, some bytes. The last takes all there is if its width varies.
+#[inline]
+fn split<const N: usize>(widths: Widths<N>, data: &[u8]) -> [&[u8]; N] {
+    let mut reader = Reader::new(data);
+    let mut index = 0;
+    let lengths = widths.map(|width| {
+        index += 1;
+        width.unwrap_or_else(|| if index == N { usize::MAX } else { reader.length().unwrap_or_default() })
+    });
+    lengths.map(|length| reader.take_up_to(length))
+}
+
+/// Whether the bytes that [`split`] gave these elements of are [`join`]'s.
+fn is_whole<const N: usize>(widths: Widths<N>, elements: &[&[u8]; N], data: &[u8]) -> bool {
+    let mut reader = Reader::new(data);
+    let mut parts = widths.iter().zip(elements).enumerate();
+    let right_lengths = parts.all(|(index, (width, element))| {
+        let last = index + 1 == N;
+        width.or_else(|| if last { Some(element.len()) } else { reader.length() }) == Some(element.len())
+    });
+    right_lengths && reader.rest().len() == elements.iter().map(|element| element.len()).sum()
+}
+
+impl<T: Value> Value for (T,) {
+    type SelfType<'a>
+        = (T::SelfType<'a>,)
+    where
+        Self: 'a;
+    type AsBytes<'a>
+        = T::AsBytes<'a>
+    where
+        Self: 'a;
+
+    const NICHE: Option<&'static [u8]> = T::NICHE;
+
+    fn fixed_width() -> Option<usize> {
+        T::fixed_width()
+    }
+
+    fn from_bytes<'a>(data: &'a [u8]) -> (T::SelfType<'a>,)
+    where
+        Self: 'a,
+    {
+        (T::from_bytes(data),)
+    }
+
+    fn as_bytes<'a, 'b: 'a>(value: &'a (T::SelfType<'b>,)) -> T::AsBytes<'a>
+    where
+        Self: 'b,
+    {
+        T::as_bytes(&value.0)
+    }
+
+    fn type_name() -> TypeName {
+        TypeName::builtin("(").inner(&T::type_name()).text(",)")
+    }
+
+    fn validate(data: &[u8]) -> bool {
+        T::validate(data)
+    }
+}
+
+impl<T: Key> Key for (T,) {
+    fn compare(data1: &[u8], data2: &[u8]) -> Ordering {
+        T::compare(data1, data2)
+    }
+
+    fn separator<'a>(left: &'a [u8], right: &'a [u8]) -> Cow<'a, [u8]> {
+        T::separator(left, right)
+    }
+
+    fn min_encoded_key() -> Option<Cow<'static, [u8]>> {
+        T::min_encoded_key()
+    }
+
+    const ORDER: KeyOrder = T::ORDER;
+
+    const EXACT_HEAD_BITS: Option<u32> = T::EXACT_HEAD_BITS;
+
+    fn head(data: &[u8]) -> u64 {
+        T::head(data)
+    }
+}
+
+macro_rules! tuple {
+    ($first:ident $at_first:tt $element_first:ident, $($rest:ident $at:tt $element:ident),+) => {
+        impl<$first: Value, $($rest: Value),+> Value for ($first, $($rest),+) {
+            type SelfType<'a>
+                = ($first::SelfType<'a>, $($rest::SelfType<'a>),+)
+            where
+                Self: 'a;
+            type AsBytes<'a>
+                = Vec<u8>
+            where
+                Self: 'a;
+
+            fn fixed_width() -> Option<usize> {
+                total([$first::fixed_width(), $($rest::fixed_width()),+])
+            }
+
+            fn from_bytes<'a>(data: &'a [u8]) -> Self::SelfType<'a>
+            where
+                Self: 'a,
+            {
+                let [$element_first, $($element),+] =
+                    split([$first::fixed_width(), $($rest::fixed_width()),+], data);
+                ($first::from_bytes($element_first), $($rest::from_bytes($element)),+)
+            }
+
+            fn as_bytes<'a, 'b: 'a>(value: &'a Self::SelfType<'b>) -> Vec<u8>
+            where
+                Self: 'b,
+            {
+                join(
+                    [$first::fixed_width(), $($rest::fixed_width()),+],
+                    [$first::as_bytes(&value.$at_first).as_ref(), $($rest::as_bytes(&value.$at).as_ref()),+],
+                )
+            }
+
+            fn type_name() -> TypeName {
+                TypeName::builtin("(").inner(&$first::type_name())
+                    $(.text(",").inner(&$rest::type_name()))+
+                    .text(")")
+            }
+
+            fn validate(data: &[u8]) -> bool {
+                let widths = [$first::fixed_width(), $($rest::fixed_width()),+];
+                let elements = split(widths, data);
+                let [$element_first, $($element),+] = elements;
+                is_whole(widths, &elements, data) && $first::validate($element_first) $(&& $rest::validate($element))+
+            }
+        }
+
+        impl<$first: Key, $($rest: Key),+> Key for ($first, $($rest),+) {
+            fn compare(data1: &[u8], data2: &[u8]) -> Ordering {
+                let widths = [$first::fixed_width(), $($rest::fixed_width()),+];
+                let [$element_first, $($element),+] = split(widths, data1);
+                let elements1 = ($element_first, $($element),+);
+                let [$element_first, $($element),+] = split(widths, data2);
+                $first::compare(elements1.$at_first, $element_first)
+                    $(.then_with(|| $rest::compare(elements1.$at, $element)))+
+            }
+
+            const ORDER: KeyOrder = order_of(&[$first::ORDER, $($rest::ORDER),+]);
+
+            const EXACT_HEAD_BITS: Option<u32> =
+                exact_bits(&[$first::EXACT_HEAD_BITS, $($rest::EXACT_HEAD_BITS),+]);
+
+            fn head(data: &[u8]) -> u64 {
+                if Self::ORDER == KeyOrder::Opaque {
+                    return 0;
+                }
+                let [$element_first, $($element),+] =
+                    split([$first::fixed_width(), $($rest::fixed_width()),+], data);
+                let mut head = HeadBuilder::new();
+                head.push::<$first>($element_first);
+                $(head.push::<$rest>($element);)+
+                head.finish()
+            }
+        }
+    };
+}
+
+tuple!(A 0 a, B 1 b);
+tuple!(A 0 a, B 1 b, C 2 c);
+tuple!(A 0 a, B 1 b, C 2 c, D 3 d);
+tuple!(A 0 a, B 1 b, C 2 c, D 3 d, E 4 e);
+tuple!(A 0 a, B 1 b, C 2 c, D 3 d, E 4 e, F 5 f);
+tuple!(A 0 a, B 1 b, C 2 c, D 3 d, E 4 e, F 5 f, G 6 g);
+tuple!(A 0 a, B 1 b, C 2 c, D 3 d, E 4 e, F 5 f, G 6 g, H 7 h);
+tuple!(A 0 a, B 1 b, C 2 c, D 3 d, E 4 e, F 5 f, G 6 g, H 7 h, I 8 i);
+tuple!(A 0 a, B 1 b, C 2 c, D 3 d, E 4 e, F 5 f, G 6 g, H 7 h, I 8 i, J 9 j);
+tuple!(A 0 a, B 1 b, C 2 c, D 3 d, E 4 e, F 5 f, G 6 g, H 7 h, I 8 i, J 9 j, K 10 k);
+tuple!(A 0 a, B 1 b, C 2 c, D 3 d, E 4 e, F 5 f, G 6 g, H 7 h, I 8 i, J 9 j, K 10 k, L 11 l);
