@@ -15,6 +15,19 @@ mod types;
 mod backend;
 mod format;
 
+/// Storages that come with the crate, and a check for your own.
+///
+/// ```
+/// use sapwood::backends::{InMemoryBackend, check_backend};
+///
+/// check_backend(InMemoryBackend::new).unwrap();
+/// ```
+pub mod backends {
+    #[cfg(feature = "std")]
+    pub use crate::backend::FileBackend;
+    pub use crate::backend::{InMemoryBackend, check_backend};
+}
+
 pub use backend::StorageBackend;
 pub use error::{
     BackendError, CommitError, DatabaseError, Error, SetDurabilityError, StorageError, TableError, TransactionError,
