@@ -16,6 +16,19 @@ mod backend;
 mod format;
 mod pages;
 
+/// Storages that come with the crate, and a check for your own.
+///
+/// ```
+/// use sapwood::backends::{InMemoryBackend, check_backend};
+///
+/// check_backend(InMemoryBackend::new).unwrap();
+/// ```
+pub mod backends {
+    #[cfg(feature = "std")]
+    pub use crate::backend::FileBackend;
+    pub use crate::backend::{InMemoryBackend, check_backend};
+}
+
 pub use backend::StorageBackend;
 pub use error::{
     BackendError, CommitError, DatabaseError, Error, SetDurabilityError, StorageError, TableError, TransactionError,
