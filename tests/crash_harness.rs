@@ -1,4 +1,5 @@
 //! Tests of the crash harness itself: a harness that loses too little finds nothing.
+#![cfg(feature = "std")]
 
 mod common;
 
