@@ -1,0 +1,5 @@
+//! What the integration tests share. Each of them uses a part of it.
+#![allow(dead_code)]
+
+pub mod crash;
+pub mod rng;
