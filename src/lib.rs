@@ -9,12 +9,19 @@ pub mod limits;
 mod error;
 pub mod io;
 mod sync;
-mod txn;
 mod types;
 
 mod backend;
 mod format;
+
 mod pages;
+
+mod btree;
+
+mod table;
+mod txn;
+
+mod db;
 
 /// Storages that come with the crate, and a check for your own.
 ///
@@ -30,9 +37,15 @@ pub mod backends {
 }
 
 pub use backend::StorageBackend;
+pub use db::{Builder, CacheStats, Database, OpenOutcome, ReadableDatabase, VerifyReport};
 pub use error::{
     BackendError, CommitError, DatabaseError, Error, SetDurabilityError, StorageError, TableError, TransactionError,
 };
+pub use table::{
+    AccessGuard, AccessGuardMut, AccessGuardMutInPlace, Range, ReadOnlyTable, ReadableTable, ReadableTableMetadata,
+    Table,
+};
+pub use txn::{Durability, ReadTransaction, TableDefinition, TableHandle, WriteTransaction};
 pub use types::{Key, MutInPlaceValue, TypeName, Value};
 
 /// The result of most operations on an open database.

@@ -1,16 +1,18 @@
 //! Inserting a row, and the splits that it may take.
 
 use super::edit::{Path, Step, TreeEditor, misfit};
-use super::get::Slice;
+use super::get::{Slice, place_in};
 use super::remove::Target;
 use super::sink::{Change, ChangeSink};
 use crate::error::StorageError;
 use crate::format::Pointer;
 use crate::format::node::{EditError, KeyPart, Node, NodeMut, PageOp, STUB, ValuePart};
 use crate::limits::{MAX_KEY_LENGTH, MAX_VALUE_LENGTH};
+use crate::pages::{PageMut, damaged};
 use alloc::borrow::Cow;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 /// The value of a new row.
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +70,22 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
         check_length(key.len(), MAX_KEY_LENGTH)?;
         check_length(value.len(), MAX_VALUE_LENGTH)?;
         self.guarded(|editor| editor.insert_row(key, value))
+    }
+
+    /// Sets the value of a key to `length` zero bytes, and gives the page and the place in it where they lie.
+    pub(crate) fn reserve(&mut self, key: &[u8], length: usize) -> Result<(PageMut, Range<usize>), StorageError> {
+        self.insert(key, NewValue::Zeroed(length))?;
+        self.guarded(|editor| {
+            let (mut path, _) = editor.descend(&Target::Key(key))?;
+            let Some(leaf) = path.pop() else { return Err(StorageError::corrupted("a tree without a leaf")) };
+            let node = leaf.node();
+            if let ValuePart::Run(run) = node.value(leaf.at) {
+                return Ok((editor.writer.edit_run(&run)?, 0..length));
+            }
+            let ValuePart::Inline(value) = node.value(leaf.at) else { return Err(damaged(&leaf.pointer, "lost a row")) };
+            let range = place_in(leaf.page.bytes(), value);
+            Ok((leaf.page, range))
+        })
     }
 
     fn insert_row(&mut self, key: &[u8], value: NewValue<'_>) -> Result<Option<Slice>, StorageError> {

@@ -11,11 +11,14 @@ mod recovery;
 mod seal;
 pub(crate) mod snapshots;
 mod space;
+#[cfg(test)]
+mod test_rng;
 mod writer;
 
-pub(crate) use commit::{CommitMode, OpenOutcome, Opened};
+pub use commit::OpenOutcome;
+pub(crate) use commit::{CommitMode, Opened};
 pub(crate) use edit::PageMut;
-pub(crate) use load::PageRef;
+pub(crate) use load::{PageRef, damaged};
 pub(crate) use space::{Accounting, Class, Commit};
 pub(crate) use writer::PageWriter;
 

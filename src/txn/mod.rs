@@ -1,5 +1,17 @@
-//! Read and write transactions.
+//! Read and write transactions, and the catalog that tells them where tables are.
 
-/// A snapshot of the whole database.
-#[derive(Debug)]
-pub struct ReadTransaction;
+mod catalog;
+mod definition;
+mod read;
+mod write;
+
+pub(crate) use catalog::{Definition, TableEntry};
+pub use definition::{TableDefinition, TableHandle};
+pub use read::ReadTransaction;
+pub(crate) use read::Snapshot;
+pub use write::{Durability, WriteTransaction};
+pub(crate) use write::{Loan, TableCell, Tables};
+
+pub(crate) mod sealed {
+    pub trait Sealed {}
+}

@@ -8,7 +8,8 @@
 mod growth;
 mod open;
 
-pub(crate) use open::{OpenOutcome, Opened};
+pub use open::OpenOutcome;
+pub(crate) use open::Opened;
 
 use super::cache::FrameRef;
 use super::space::{Commit, Unlinked};

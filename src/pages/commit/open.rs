@@ -20,9 +20,10 @@ const MIRROR_SEARCH: u64 = 256 << 20;
 /// Ids that an unclean opening leaves out, so that those of lost commits are never used again.
 const ID_GAP: u64 = 1 << 32;
 
-/// What opening found.
+/// In what state opening found the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum OpenOutcome {
+#[non_exhaustive]
+pub enum OpenOutcome {
     /// The file was closed properly, and all copies agree.
     Clean,
     /// The file was not closed properly, or a copy of the header or a slot was damaged; nothing committed was lost.

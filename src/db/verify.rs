@@ -1,0 +1,68 @@
+//! The whole-file checker.
+
+use crate::error::StorageError;
+use crate::format::node::Node;
+use crate::pages::page_set::PageSet;
+use crate::pages::{Accounting, Commit, Store, damaged, rows};
+use crate::sync::Arc;
+use alloc::format;
+
+/// What a check of the whole file counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct VerifyReport {
+    /// Pages that the newest commit links.
+    pub linked_pages: u64,
+    /// Pages that only older snapshots need.
+    pub kept_pages: u64,
+    /// Pages that can be used again.
+    pub free_pages: u64,
+}
+
+pub(super) fn verify(store: &Arc<Store>) -> Result<VerifyReport, StorageError> {
+    store.check_usable()?;
+    store.prepare_writes()?;
+    let books = store.accounting().ok_or_else(|| StorageError::corrupted("the free map is missing"))?;
+    let linked = check_trees(store, &books.head)?;
+    check_books(store, &books, &linked)
+}
+
+/// Every page and run that `commit` links, each read and checked.
+fn check_trees(store: &Store, commit: &Commit) -> Result<PageSet, StorageError> {
+    let mut linked = PageSet::new();
+    store.walk_linked(commit, &mut |pointer, pages| {
+        if linked.insert_range(pointer.page, pages) != pages {
+            return Err(damaged(pointer, "is linked twice"));
+        }
+        let frame = store.load(pointer)?;
+        if !pointer.is_run() && rows(&Node::new(&frame)) != pointer.size {
+            return Err(damaged(pointer, "holds another number of rows than its pointer says"));
+        }
+        Ok(())
+    })?;
+    Ok(linked)
+}
+
+/// Each page is exactly one of linked, kept, mirror and free.
+fn check_books(store: &Store, books: &Accounting, linked: &PageSet) -> Result<VerifyReport, StorageError> {
+    let mut all = PageSet::new();
+    let mirror = books.mirror.map(|page| (page, 1));
+    for (start, pages) in linked.iter_ranges().chain(books.kept.iter_ranges()).chain(mirror) {
+        if all.insert_range(start, pages) != pages {
+            return Err(StorageError::corrupted(format!("pages {start}+{pages} are linked, kept or mirror at once")));
+        }
+    }
+    for (what, from, to) in [("lost", &books.allocated, &all), ("used but free", &all, &books.allocated)] {
+        for (start, pages) in from.iter_ranges() {
+            if let Some(page) = (start..start + pages).find(|page| !to.contains(*page)) {
+                return Err(StorageError::corrupted(format!("page {page} is {what}")));
+            }
+        }
+    }
+    let usable = books.file_pages.saturating_sub(store.geometry().first_page());
+    Ok(VerifyReport {
+        linked_pages: u64::from(linked.len()),
+        kept_pages: u64::from(books.kept.len()),
+        free_pages: u64::from(usable.saturating_sub(all.len())),
+    })
+}

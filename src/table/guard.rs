@@ -1,0 +1,101 @@
+use crate::btree::{NewValue, Slice, TreeEditor};
+use crate::error::StorageError;
+use crate::pages::PageMut;
+use crate::txn::{Loan, TableCell, Tables};
+use crate::types::{MutInPlaceValue, Value};
+use alloc::format;
+use alloc::vec::Vec;
+use core::borrow::Borrow;
+use core::fmt::{Debug, Formatter};
+use core::marker::PhantomData;
+use core::ops::Range;
+
+/// A key or value that was read. It keeps its bytes in memory, not its transaction.
+pub struct AccessGuard<'a, V: Value + 'static> {
+    bytes: Slice,
+    types: PhantomData<(&'a (), fn() -> V)>,
+}
+
+impl<V: Value + 'static> AccessGuard<'_, V> {
+    pub(super) fn new(bytes: Slice) -> Result<Self, StorageError> {
+        if !V::validate(&bytes) {
+            let name = V::type_name();
+            return Err(StorageError::corrupted(format!("{} bytes are not a {}", bytes.len(), name.name())));
+        }
+        Ok(Self { bytes, types: PhantomData })
+    }
+
+    /// The key or value.
+    pub fn value(&self) -> V::SelfType<'_> {
+        V::from_bytes(&self.bytes)
+    }
+}
+
+impl<V: Value + 'static> Debug for AccessGuard<'_, V> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
+        self.value().fmt(f)
+    }
+}
+
+/// A value that can be replaced.
+pub struct AccessGuardMut<'a, V: Value + 'static> {
+    tables: &'a Tables,
+    cell: &'a TableCell,
+    key: Vec<u8>,
+    current: AccessGuard<'a, V>,
+}
+
+impl<'a, V: Value + 'static> AccessGuardMut<'a, V> {
+    pub(super) fn new(tables: &'a Tables, cell: &'a TableCell, key: &[u8], current: AccessGuard<'a, V>) -> Self {
+        Self { tables, cell, key: key.to_vec(), current }
+    }
+
+    /// The value as it stands.
+    pub fn value(&self) -> V::SelfType<'_> {
+        self.current.value()
+    }
+
+    /// Replaces the value.
+    pub fn insert<'v>(&mut self, value: impl Borrow<V::SelfType<'v>>) -> Result<(), StorageError> {
+        let bytes = V::as_bytes(value.borrow());
+        let bytes = bytes.as_ref();
+        self.cell.edit(|tree| {
+            TreeEditor::new(self.tables.pages(), tree, &mut ()).insert(&self.key, NewValue::Bytes(bytes))
+        })?;
+        self.current = AccessGuard::new(Slice::Owned(bytes.to_vec()))?;
+        Ok(())
+    }
+}
+
+impl<V: Value + 'static> Debug for AccessGuardMut<'_, V> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
+        self.value().fmt(f)
+    }
+}
+
+/// A reserved value, to be filled in where it lies.
+pub struct AccessGuardMutInPlace<'a, V: MutInPlaceValue + 'static> {
+    page: PageMut,
+    range: Range<usize>,
+    _loan: Loan,
+    types: PhantomData<(&'a mut (), fn() -> V)>,
+}
+
+impl<V: MutInPlaceValue + 'static> AccessGuardMutInPlace<'_, V> {
+    pub(super) fn new(page: PageMut, range: Range<usize>, loan: Loan) -> Self {
+        Self { page, range, _loan: loan, types: PhantomData }
+    }
+}
+
+impl<V: MutInPlaceValue + 'static> AsMut<V::BaseRefType> for AccessGuardMutInPlace<'_, V> {
+    fn as_mut(&mut self) -> &mut V::BaseRefType {
+        let bytes = self.page.bytes_mut().get_mut(self.range.clone()).unwrap_or_default();
+        V::from_bytes_mut(bytes)
+    }
+}
+
+impl<V: MutInPlaceValue + 'static> Debug for AccessGuardMutInPlace<'_, V> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("AccessGuardMutInPlace").field("bytes", &self.range.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,84 @@
+use super::guard::AccessGuard;
+use crate::btree::{Entry, RangeCursor};
+use crate::error::StorageError;
+use crate::pages::Store;
+use crate::sync::Arc;
+use crate::txn::{Loan, Snapshot};
+use crate::types::{Key, Value};
+use core::fmt::{Debug, Formatter};
+use core::marker::PhantomData;
+
+/// What keeps the pages of a range readable.
+#[derive(Clone, Debug)]
+pub(super) enum Source {
+    Snapshot(Arc<Snapshot>),
+    Table(Arc<Store>, #[expect(dead_code, reason = "kept for its drop")] Loan),
+}
+
+impl Source {
+    fn store(&self) -> &Store {
+        match self {
+            Self::Snapshot(snapshot) => snapshot.store(),
+            Self::Table(store, _) => store,
+        }
+    }
+}
+
+/// The rows of a range of keys, in key order, from both ends. After an error it gives no more.
+pub struct Range<'a, K: Key + 'static, V: Value + 'static> {
+    cursor: RangeCursor,
+    source: Source,
+    types: PhantomData<(&'a (), fn() -> (K, V))>,
+}
+
+type Row<'a, K, V> = (AccessGuard<'a, K>, AccessGuard<'a, V>);
+
+impl<'a, K: Key + 'static, V: Value + 'static> Range<'a, K, V> {
+    pub(super) fn new(cursor: RangeCursor, source: Source) -> Self {
+        Self { cursor, source, types: PhantomData }
+    }
+
+    fn row(&mut self, entry: Result<Option<Entry>, StorageError>) -> Option<Result<Row<'a, K, V>, StorageError>> {
+        let row = entry.and_then(|entry| entry.map(|entry| guards(self.source.store(), &entry)).transpose());
+        if row.is_err() {
+            self.cursor = RangeCursor::default();
+        }
+        row.transpose()
+    }
+}
+
+/// The guards of a row's key and value.
+pub(super) fn guards<'a, K: Key + 'static, V: Value + 'static>(
+    store: &Store,
+    entry: &Entry,
+) -> Result<Row<'a, K, V>, StorageError> {
+    Ok((AccessGuard::new(entry.key(store)?)?, AccessGuard::new(entry.value(store)?)?))
+}
+
+impl<'a, K: Key + 'static, V: Value + 'static> Iterator for Range<'a, K, V> {
+    type Item = Result<Row<'a, K, V>, StorageError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let entry = self.cursor.next(self.source.store());
+        self.row(entry)
+    }
+}
+
+impl<K: Key + 'static, V: Value + 'static> DoubleEndedIterator for Range<'_, K, V> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        let entry = self.cursor.next_back(self.source.store());
+        self.row(entry)
+    }
+}
+
+impl<K: Key + 'static, V: Value + 'static> Clone for Range<'_, K, V> {
+    fn clone(&self) -> Self {
+        Self { cursor: self.cursor.clone(), source: self.source.clone(), types: PhantomData }
+    }
+}
+
+impl<K: Key + 'static, V: Value + 'static> Debug for Range<'_, K, V> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Range").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,172 @@
+use super::guard::AccessGuard;
+use super::range::{Range, Source, guards};
+use crate::btree::{Entry, RangeCursor, Slice, TreeKind, find, first_or_last};
+use crate::error::StorageError;
+use crate::format::Pointer;
+use crate::pages::Store;
+use crate::sync::Arc;
+use crate::txn::sealed::Sealed;
+use crate::txn::{Snapshot, TableHandle};
+use crate::types::{Key, KeyType, Value};
+use alloc::string::String;
+use core::borrow::Borrow;
+use core::fmt::{Debug, Formatter};
+use core::marker::PhantomData;
+use core::ops::{Bound, RangeBounds};
+
+/// What can be asked of any table.
+pub trait ReadableTableMetadata {
+    /// Number of rows. Takes no time.
+    fn len(&self) -> Result<u64, StorageError>;
+
+    /// Whether there are no rows.
+    fn is_empty(&self) -> Result<bool, StorageError> {
+        Ok(self.len()? == 0)
+    }
+}
+
+/// What can be read from a table, in a read transaction or a write transaction.
+pub trait ReadableTable<K: Key + 'static, V: Value + 'static>: ReadableTableMetadata {
+    /// The value of a key.
+    fn get<'a>(&self, key: impl Borrow<K::SelfType<'a>>) -> Result<Option<AccessGuard<'_, V>>, StorageError>;
+
+    /// The rows of a range of keys. A range whose start is after its end has none.
+    fn range<'a, KR>(&self, range: impl RangeBounds<KR> + 'a) -> Result<Range<'_, K, V>, StorageError>
+    where
+        KR: Borrow<K::SelfType<'a>> + 'a;
+
+    /// The row with the smallest key.
+    #[allow(clippy::type_complexity)]
+    fn first(&self) -> Result<Option<(AccessGuard<'_, K>, AccessGuard<'_, V>)>, StorageError>;
+
+    /// The row with the greatest key.
+    #[allow(clippy::type_complexity)]
+    fn last(&self) -> Result<Option<(AccessGuard<'_, K>, AccessGuard<'_, V>)>, StorageError>;
+
+    /// All rows, in key order.
+    fn iter(&self) -> Result<Range<'_, K, V>, StorageError> {
+        self.range::<K::SelfType<'_>>(..)
+    }
+}
+
+/// A tree to read: where it is and what its pages look like.
+pub(super) struct View<'s> {
+    pub(super) store: &'s Store,
+    pub(super) kind: &'s TreeKind,
+    pub(super) root: Option<Pointer>,
+}
+
+impl View<'_> {
+    pub(super) fn get<'g, V: Value + 'static>(&self, key: &[u8]) -> Result<Option<AccessGuard<'g, V>>, StorageError> {
+        let Some(root) = &self.root else { return Ok(None) };
+        let Some((leaf, at)) = find(self.store, self.kind, root, key)? else { return Ok(None) };
+        AccessGuard::new(Slice::of_value(self.store, &leaf, at)?).map(Some)
+    }
+
+    pub(super) fn cursor<'a, K, KR>(&self, range: &impl RangeBounds<KR>) -> Result<RangeCursor, StorageError>
+    where
+        K: Key + 'static,
+        KR: Borrow<K::SelfType<'a>>,
+    {
+        let start = bound_bytes::<K, KR>(range.start_bound());
+        let end = bound_bytes::<K, KR>(range.end_bound());
+        let start = start.as_ref().map(AsRef::as_ref);
+        let end = end.as_ref().map(AsRef::as_ref);
+        RangeCursor::new(self.store, self.kind, self.root, start, end)
+    }
+
+    #[allow(clippy::type_complexity)]
+    pub(super) fn edge<'g, K: Key + 'static, V: Value + 'static>(
+        &self,
+        last: bool,
+    ) -> Result<Option<(AccessGuard<'g, K>, AccessGuard<'g, V>)>, StorageError> {
+        let Some(root) = &self.root else { return Ok(None) };
+        let row = first_or_last(self.store, root, last)?;
+        row.map(|(leaf, at)| guards(self.store, &Entry { leaf, at })).transpose()
+    }
+}
+
+fn bound_bytes<'b, 'a: 'b, K, KR>(bound: Bound<&'b KR>) -> Bound<K::AsBytes<'b>>
+where
+    K: Key + 'static,
+    KR: Borrow<K::SelfType<'a>>,
+{
+    bound.map(|key| K::as_bytes(key.borrow()))
+}
+
+/// A table of a read transaction. It keeps the transaction's snapshot, so it may outlive it.
+pub struct ReadOnlyTable<K: Key + 'static, V: Value + 'static> {
+    name: String,
+    snapshot: Arc<Snapshot>,
+    kind: TreeKind,
+    root: Option<Pointer>,
+    types: PhantomData<fn() -> (K, V)>,
+}
+
+impl<K: Key + 'static, V: Value + 'static> ReadOnlyTable<K, V> {
+    pub(crate) fn new(name: String, snapshot: Arc<Snapshot>, root: Option<Pointer>) -> Self {
+        let kind = TreeKind::new(KeyType::of::<K>(), V::fixed_width(), snapshot.store().page_size());
+        Self { name, snapshot, kind, root, types: PhantomData }
+    }
+
+    fn view(&self) -> View<'_> {
+        View { store: self.snapshot.store(), kind: &self.kind, root: self.root }
+    }
+
+    /// The value of a key, in a guard that may outlive the table.
+    pub fn get<'a>(
+        &self,
+        key: impl Borrow<K::SelfType<'a>>,
+    ) -> Result<Option<AccessGuard<'static, V>>, StorageError> {
+        self.view().get(K::as_bytes(key.borrow()).as_ref())
+    }
+
+    /// The rows of a range of keys, in an iterator that may outlive the table.
+    pub fn range<'a, KR>(&self, range: impl RangeBounds<KR>) -> Result<Range<'static, K, V>, StorageError>
+    where
+        KR: Borrow<K::SelfType<'a>>,
+    {
+        Ok(Range::new(self.view().cursor::<K, KR>(&range)?, Source::Snapshot(self.snapshot.clone())))
+    }
+}
+
+impl<K: Key + 'static, V: Value + 'static> ReadableTable<K, V> for ReadOnlyTable<K, V> {
+    fn get<'a>(&self, key: impl Borrow<K::SelfType<'a>>) -> Result<Option<AccessGuard<'_, V>>, StorageError> {
+        self.view().get(K::as_bytes(key.borrow()).as_ref())
+    }
+
+    fn range<'a, KR>(&self, range: impl RangeBounds<KR> + 'a) -> Result<Range<'_, K, V>, StorageError>
+    where
+        KR: Borrow<K::SelfType<'a>> + 'a,
+    {
+        Self::range(self, range)
+    }
+
+    fn first(&self) -> Result<Option<(AccessGuard<'_, K>, AccessGuard<'_, V>)>, StorageError> {
+        self.view().edge(false)
+    }
+
+    fn last(&self) -> Result<Option<(AccessGuard<'_, K>, AccessGuard<'_, V>)>, StorageError> {
+        self.view().edge(true)
+    }
+}
+
+impl<K: Key + 'static, V: Value + 'static> ReadableTableMetadata for ReadOnlyTable<K, V> {
+    fn len(&self) -> Result<u64, StorageError> {
+        Ok(self.root.map_or(0, |root| root.size))
+    }
+}
+
+impl<K: Key + 'static, V: Value + 'static> Sealed for ReadOnlyTable<K, V> {}
+
+impl<K: Key + 'static, V: Value + 'static> TableHandle for ReadOnlyTable<K, V> {
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl<K: Key + 'static, V: Value + 'static> Debug for ReadOnlyTable<K, V> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("ReadOnlyTable").field("name", &self.name).finish_non_exhaustive()
+    }
+}

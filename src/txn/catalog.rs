@@ -1,0 +1,172 @@
+//! The tree under the data root: what tables there are, of which types, and their roots.
+//!
+//! Each table has two rows: space byte, name, 0 -> its definition, and space byte, name, 1 -> its root, which is
+//! missing while the table is empty.
+
+use crate::btree::{Slice, TreeKind, find};
+use crate::error::{StorageError, TableError};
+use crate::format::Pointer;
+use crate::format::node::{Node, ValuePart};
+use crate::limits::MAX_NAME_LENGTH;
+use crate::pages::{Store, damaged};
+use crate::types::{Key, KeyType, TypeName, Value};
+use alloc::format;
+use alloc::string::ToString;
+use alloc::vec::Vec;
+
+/// The name space that tables and multimaps share.
+const TABLES: u8 = 1;
+const DEFINITION: u8 = 0;
+const ROOT: u8 = 1;
+const KIND_TABLE: u8 = 1;
+const KIND_MULTIMAP: u8 = 2;
+/// Width of a type that has none.
+const VARIABLE: u64 = u64::MAX;
+
+/// What a file says of a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Definition {
+    multimap: bool,
+    key: TypeName,
+    value: TypeName,
+    key_width: Option<usize>,
+    value_width: Option<usize>,
+}
+
+/// A table that exists.
+#[derive(Clone, Debug)]
+pub(crate) struct TableEntry {
+    pub(crate) definition: Definition,
+    pub(crate) root: Option<Pointer>,
+}
+
+pub(super) fn kind(page_size: usize) -> TreeKind {
+    TreeKind::new(KeyType::of::<&[u8]>(), None, page_size)
+}
+
+pub(super) fn definition_key(name: &str) -> Vec<u8> {
+    row_key(name, DEFINITION)
+}
+
+pub(super) fn root_key(name: &str) -> Vec<u8> {
+    row_key(name, ROOT)
+}
+
+fn row_key(name: &str, row: u8) -> Vec<u8> {
+    let mut key = Vec::with_capacity(name.len() + 2);
+    key.push(TABLES);
+    key.extend_from_slice(name.as_bytes());
+    key.push(row);
+    key
+}
+
+pub(super) fn check_name(name: &str) -> Result<(), TableError> {
+    if name.len() > MAX_NAME_LENGTH {
+        return Err(StorageError::ValueTooLarge(name.len()).into());
+    }
+    Ok(())
+}
+
+/// The table of that name in the catalog under `root`.
+pub(super) fn look_up(store: &Store, root: Option<Pointer>, name: &str) -> Result<Option<TableEntry>, StorageError> {
+    let Some(root) = root else { return Ok(None) };
+    let kind = kind(store.page_size());
+    let Some((leaf, at)) = find(store, &kind, &root, &definition_key(name))? else { return Ok(None) };
+    let bytes = Slice::of_value(store, &leaf, at)?;
+    let damage = || StorageError::corrupted(format!("the definition of table '{name}' is malformed"));
+    let definition = Definition::decode(&bytes).ok_or_else(damage)?;
+    let root = match find(store, &kind, &root, &root_key(name))? {
+        None => None,
+        Some((leaf, at)) => match Node::new(&leaf).value(at) {
+            ValuePart::Subtree(root) => Some(root),
+            ValuePart::Run(other) | ValuePart::Extents(other) => {
+                return Err(damaged(&other, "stands where a table's root should"));
+            }
+            ValuePart::Inline(_) => return Err(damage()),
+        },
+    };
+    Ok(Some(TableEntry { definition, root }))
+}
+
+impl Definition {
+    pub(crate) fn of<K: Key, V: Value>() -> Self {
+        Self {
+            multimap: false,
+            key: K::type_name(),
+            value: V::type_name(),
+            key_width: K::fixed_width(),
+            value_width: V::fixed_width(),
+        }
+    }
+
+    /// An error unless a table that was made as `self` can be opened as `wanted`.
+    pub(crate) fn check(&self, name: &str, wanted: &Self) -> Result<(), TableError> {
+        if self.multimap != wanted.multimap {
+            let name = name.to_string();
+            return Err(if self.multimap {
+                TableError::TableIsMultimap(name)
+            } else {
+                TableError::TableIsNotMultimap(name)
+            });
+        }
+        if self.key != wanted.key || self.value != wanted.value {
+            let (key, value) = (self.key.clone(), self.value.clone());
+            return Err(TableError::TableTypeMismatch { table: name.to_string(), key, value });
+        }
+        check_width(&self.key, self.key_width, wanted.key_width)?;
+        check_width(&self.value, self.value_width, wanted.value_width)
+    }
+
+    /// | bytes | field |
+    /// |---|---|
+    /// | 1 | 1 table, 2 multimap |
+    /// | 8 | width of a key, all ones if it varies |
+    /// | 8 | width of a value, likewise |
+    /// | 4 | length of the key type's name, which follows |
+    /// | rest | the value type's name |
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let width = |width: Option<usize>| width.map_or(VARIABLE, |width| width as u64).to_le_bytes();
+        let key = self.key.to_bytes();
+        let mut out = Vec::new();
+        out.push(if self.multimap { KIND_MULTIMAP } else { KIND_TABLE });
+        out.extend_from_slice(&width(self.key_width));
+        out.extend_from_slice(&width(self.value_width));
+        out.extend_from_slice(&(key.len() as u32).to_le_bytes());
+        out.extend_from_slice(&key);
+        out.extend_from_slice(&self.value.to_bytes());
+        out
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (kind, rest) = bytes.split_first()?;
+        let (key_width, rest) = rest.split_first_chunk::<8>()?;
+        let (value_width, rest) = rest.split_first_chunk::<8>()?;
+        let (key_length, rest) = rest.split_first_chunk::<4>()?;
+        let (key, value) = rest.split_at_checked(usize::try_from(u32::from_le_bytes(*key_length)).ok()?)?;
+        Some(Self {
+            multimap: match *kind {
+                KIND_TABLE => false,
+                KIND_MULTIMAP => true,
+                _ => return None,
+            },
+            key: TypeName::from_bytes(key)?,
+            value: TypeName::from_bytes(value)?,
+            key_width: decode_width(*key_width)?,
+            value_width: decode_width(*value_width)?,
+        })
+    }
+}
+
+fn decode_width(bytes: [u8; 8]) -> Option<Option<usize>> {
+    match u64::from_le_bytes(bytes) {
+        VARIABLE => Some(None),
+        width => usize::try_from(width).ok().map(Some),
+    }
+}
+
+fn check_width(name: &TypeName, stored: Option<usize>, wanted: Option<usize>) -> Result<(), TableError> {
+    if stored == wanted {
+        return Ok(());
+    }
+    Err(TableError::TypeDefinitionChanged { name: name.clone(), alignment: 1, width: stored })
+}

@@ -1,0 +1,299 @@
+use super::catalog::{self, Definition};
+use super::definition::{TableDefinition, TableHandle};
+use crate::btree::{NewValue, Tree, TreeEditor, TreeKind};
+use crate::error::{CommitError, SetDurabilityError, StorageError, TableError};
+use crate::format::Pointer;
+use crate::pages::{Class, Commit, CommitMode, PageWriter, Store};
+use crate::sync::{Arc, AtomicUsize, GatePass, Mutex, Ordering};
+use crate::table::Table;
+use crate::types::{Key, KeyType, Value};
+use alloc::collections::BTreeMap;
+use alloc::string::{String, ToString};
+use core::any::Any;
+use core::fmt::{Debug, Formatter};
+use core::panic::Location;
+
+/// What a commit promises when it returns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Durability {
+    /// Readers see it. It reaches the disk with the next durable commit, or is lost as a whole.
+    None,
+    /// It survives power loss.
+    #[default]
+    Immediate,
+}
+
+/// A table's tree within a write transaction.
+#[derive(Debug)]
+pub(crate) struct TableCell {
+    tree: Mutex<Tree>,
+    /// Ranges and guards that look at the tree's pages: while there are any, only their table's owner may change them.
+    lent: AtomicUsize,
+}
+
+impl TableCell {
+    fn new(tree: Tree) -> Arc<Self> {
+        Arc::new(Self { tree: Mutex::new(tree), lent: AtomicUsize::new(0) })
+    }
+
+    /// The tree as it stands.
+    pub(crate) fn tree(&self) -> Tree {
+        *self.tree.lock()
+    }
+
+    pub(crate) fn edit<T>(&self, change: impl FnOnce(&mut Tree) -> T) -> T {
+        change(&mut self.tree.lock())
+    }
+
+    pub(crate) fn lend(self: &Arc<Self>) -> Loan {
+        self.lent.fetch_add(1, Ordering::AcqRel);
+        Loan(self.clone())
+    }
+}
+
+/// Keeps others from sealing a table's pages while they are looked at.
+#[derive(Debug)]
+pub(crate) struct Loan(Arc<TableCell>);
+
+impl Clone for Loan {
+    fn clone(&self) -> Self {
+        self.0.lend()
+    }
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        self.0.lent.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[derive(Debug)]
+struct TableState {
+    cell: Arc<TableCell>,
+    /// Root that the catalog names.
+    stored: Option<Pointer>,
+    open: Option<&'static Location<'static>>,
+}
+
+/// The tables of a write transaction: the catalog's tree, and those that were opened.
+#[derive(Debug)]
+pub(crate) struct Tables {
+    pages: PageWriter,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    catalog: Tree,
+    tables: BTreeMap<String, TableState>,
+}
+
+impl Tables {
+    fn new(pages: PageWriter) -> Self {
+        let kind = catalog::kind(pages.store().page_size());
+        let catalog = Tree::new(kind, pages.base().data, Class::Data);
+        Self { pages, state: Mutex::new(State { catalog, tables: BTreeMap::new() }) }
+    }
+
+    pub(crate) fn pages(&self) -> &PageWriter {
+        &self.pages
+    }
+
+    pub(crate) fn store(&self) -> &Arc<Store> {
+        self.pages.store()
+    }
+
+    fn open(
+        &self,
+        name: &str,
+        definition: &Definition,
+        kind: TreeKind,
+        place: &'static Location<'static>,
+    ) -> Result<Arc<TableCell>, TableError> {
+        let mut state = self.state.lock();
+        if let Some(table) = state.tables.get(name)
+            && let Some(earlier) = table.open
+        {
+            return Err(TableError::TableAlreadyOpen(name.to_string(), earlier));
+        }
+        let entry = catalog::look_up(self.store(), state.catalog.root, name)?;
+        match &entry {
+            Some(entry) => entry.definition.check(name, definition)?,
+            None => self.define(&mut state.catalog, name, definition)?,
+        }
+        let stored = entry.and_then(|entry| entry.root);
+        let fresh =
+            || TableState { cell: TableCell::new(Tree::new(kind, stored, Class::Data)), stored, open: None };
+        let table = state.tables.entry(name.to_string()).or_insert_with(fresh);
+        table.open = Some(place);
+        Ok(table.cell.clone())
+    }
+
+    fn define(&self, catalog: &mut Tree, name: &str, definition: &Definition) -> Result<(), StorageError> {
+        let row = definition.encode();
+        let mut editor = TreeEditor::new(&self.pages, catalog, &mut ());
+        editor.insert(&catalog::definition_key(name), NewValue::Bytes(&row)).map(|_| ())
+    }
+
+    pub(crate) fn closed(&self, name: &str) {
+        if let Some(table) = self.state.lock().tables.get_mut(name) {
+            table.open = None;
+        }
+    }
+
+    /// Seals every changed table and the catalog, and gives the data root.
+    fn seal(&self) -> Result<Option<Pointer>, StorageError> {
+        let mut state = self.state.lock();
+        let State { catalog, tables } = &mut *state;
+        for (name, table) in tables {
+            let root = table.cell.tree().root.map(|root| self.pages.seal(&root)).transpose()?;
+            table.cell.edit(|tree| tree.root = root);
+            if root != table.stored {
+                self.store_root(catalog, name, root)?;
+                table.stored = root;
+            }
+        }
+        let root = catalog.root.map(|root| self.pages.seal(&root)).transpose()?;
+        catalog.root = root;
+        Ok(root)
+    }
+
+    fn store_root(&self, catalog: &mut Tree, name: &str, root: Option<Pointer>) -> Result<(), StorageError> {
+        let key = catalog::root_key(name);
+        let mut editor = TreeEditor::new(&self.pages, catalog, &mut ());
+        match root {
+            Some(root) => editor.insert(&key, NewValue::Subtree(root)).map(|_| ()),
+            None => editor.remove(&crate::btree::Target::Key(&key)).map(|_| ()),
+        }
+    }
+}
+
+/// The one transaction that may change the database. Dropping it undoes its changes.
+///
+/// ```
+/// use sapwood::{Database, Durability, TableDefinition, backends::InMemoryBackend};
+///
+/// const COUNTS: TableDefinition<&str, u64> = TableDefinition::new("counts");
+/// let db = Database::builder().create_with_backend(InMemoryBackend::new())?;
+/// let mut txn = db.begin_write()?;
+/// txn.set_durability(Durability::None)?;
+/// {
+///     let mut counts = txn.open_table(COUNTS)?;
+///     counts.insert("rings", 7)?;
+/// }
+/// txn.commit()?;
+/// # Ok::<(), sapwood::Error>(())
+/// ```
+pub struct WriteTransaction {
+    tables: Tables,
+    durability: Durability,
+    two_phase: bool,
+    quick_repair: bool,
+    finished: bool,
+    // The gate opens before the database that the keeper keeps open can close.
+    _pass: GatePass,
+    _keeper: Arc<dyn Any + Send + Sync>,
+}
+
+impl WriteTransaction {
+    pub(crate) fn begin(
+        store: &Arc<Store>,
+        pass: GatePass,
+        keeper: Arc<dyn Any + Send + Sync>,
+    ) -> Result<Self, StorageError> {
+        store.prepare_writes()?;
+        Ok(Self {
+            tables: Tables::new(PageWriter::begin(store.clone())?),
+            durability: Durability::default(),
+            two_phase: false,
+            quick_repair: false,
+            finished: false,
+            _pass: pass,
+            _keeper: keeper,
+        })
+    }
+
+    /// Opens a table, making it if there is none of that name.
+    ///
+    /// # Errors
+    ///
+    /// [`TableAlreadyOpen`](TableError::TableAlreadyOpen) while it is open in this transaction,
+    /// [`TableTypeMismatch`](TableError::TableTypeMismatch) and its kin if it is of other types.
+    #[track_caller]
+    pub fn open_table<'txn, K: Key + 'static, V: Value + 'static>(
+        &'txn self,
+        definition: TableDefinition<'_, K, V>,
+    ) -> Result<Table<'txn, K, V>, TableError> {
+        let name = definition.name();
+        catalog::check_name(name)?;
+        let kind = TreeKind::new(KeyType::of::<K>(), V::fixed_width(), self.tables.store().page_size());
+        let cell = self.tables.open(name, &Definition::of::<K, V>(), kind, Location::caller())?;
+        Ok(Table::new(name.to_string(), &self.tables, cell))
+    }
+
+    /// Chooses what [`commit`](Self::commit) promises. [`Durability::Immediate`] unless said otherwise.
+    pub fn set_durability(&mut self, durability: Durability) -> Result<(), SetDurabilityError> {
+        self.durability = durability;
+        Ok(())
+    }
+
+    /// Whether the commit syncs its pages before it writes the slot that names them, so that not even a torn write of
+    /// a hostile disk can leave a valid slot with damaged pages. Costs one more sync.
+    pub fn set_two_phase_commit(&mut self, enabled: bool) {
+        self.two_phase = enabled;
+    }
+
+    /// Whether the commit also saves what opening after a crash would otherwise find out. Implies a two-phase commit.
+    pub fn set_quick_repair(&mut self, enabled: bool) {
+        self.quick_repair = enabled;
+    }
+
+    /// Makes the changes permanent, and seen by readers that begin from now on.
+    ///
+    /// # Errors
+    ///
+    /// After an error nothing of the transaction is seen. If a write or sync failed, the database refuses further
+    /// writes until it is opened anew.
+    pub fn commit(mut self) -> Result<(), CommitError> {
+        let pages = &self.tables.pages;
+        pages.store().check_usable()?;
+        if pages.is_broken() {
+            return Err(CommitError::TransactionPoisoned);
+        }
+        let data = self.tables.seal()?;
+        let roots = Commit { id: pages.id(), data, system: pages.base().system };
+        let mode = CommitMode {
+            durable: self.durability == Durability::Immediate,
+            two_phase: self.two_phase || self.quick_repair,
+            ..CommitMode::default()
+        };
+        pages.commit(roots, mode)?;
+        self.finished = true;
+        Ok(())
+    }
+
+    /// Undoes the transaction's changes, as dropping it does.
+    pub fn abort(mut self) -> Result<(), StorageError> {
+        self.undo();
+        Ok(())
+    }
+
+    fn undo(&mut self) {
+        if !core::mem::replace(&mut self.finished, true) {
+            self.tables.pages.abort();
+        }
+    }
+}
+
+impl Drop for WriteTransaction {
+    fn drop(&mut self) {
+        self.undo();
+    }
+}
+
+impl Debug for WriteTransaction {
+    fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("WriteTransaction").field("id", &self.tables.pages.id()).finish_non_exhaustive()
+    }
+}
