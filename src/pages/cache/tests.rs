@@ -324,6 +324,16 @@ fn readers_and_a_writer_in_a_roomy_cache() {
     stress(1007, 500, 40_000);
 }
 
+#[test]
+fn readers_and_a_writer_on_shared_stripes() {
+    let cache = Cache::new(0, 512);
+    std::thread::scope(|scope| {
+        // Threads that come later have no stripe of their own.
+        (0..64).for_each(|_| drop(scope.spawn(|| drop(cache.pin()))));
+    });
+    stress(1009, 40, 40_000);
+}
+
 /// `cargo test --release -- --ignored --nocapture cache_costs`
 #[test]
 #[ignore = "measures"]
@@ -345,7 +355,7 @@ fn cache_costs() {
             seed = seed.wrapping_mul(0x0019_660D).wrapping_add(0x3C6E_F35F);
             ((u64::from(seed) * u64::from(range)) >> 32) as u32
         };
-        time(&format!("{name}: random number"), rounds, &mut |n| (0..n).for_each(|_| drop(black_box(next()))));
+        time(&format!("{name}: random number"), rounds, &mut |n| (0..n).for_each(|_| _ = black_box(next())));
         let pin = cache.pin();
         time(&format!("{name}: get under one pin"), rounds, &mut |n| {
             (0..n).for_each(|_| assert!(black_box(pin.get(next(), 1)).is_some()));
