@@ -31,44 +31,52 @@ use crate::sync::{AtomicUsize, Ordering};
 use alloc::vec::Vec;
 use core::{array, cell::Cell, marker::PhantomData, mem};
 
-/// Stripes with one thread each. Without threads to tell apart there are none.
-const OWNED: usize = if cfg!(feature = "std") { 48 } else { 0 };
-const SHARED: usize = if cfg!(feature = "std") { 16 } else { 1 };
+/// Stripes with one thread each.
+#[cfg(feature = "std")]
+const OWNED: usize = 48;
+#[cfg(feature = "std")]
+const SHARED: usize = 16;
+/// Without `std` threads cannot be told apart.
+#[cfg(not(feature = "std"))]
+const OWNED: usize = 0;
+#[cfg(not(feature = "std"))]
+const SHARED: usize = 1;
 const STRIPES: usize = OWNED + SHARED;
 
-/// A number that no other thread has or will have, as long as it is less than [`OWNED`].
+/// This thread's stripe, and whether no other thread has it or will ever have it.
 ///
-/// Numbers are not given back, which would take a destructor: in a process that starts threads all the time the
-/// younger ones share stripes.
+/// Stripes are not given back, which would take a destructor: in a process that starts threads all the time the
+/// younger ones share.
 #[cfg(feature = "std")]
 #[inline]
-fn thread_number() -> usize {
+fn own_stripe() -> (usize, bool) {
     const NONE: usize = usize::MAX;
     std::thread_local! {
-        static NUMBER: Cell<usize> = const { Cell::new(NONE) };
+        static STRIPE: Cell<usize> = const { Cell::new(NONE) };
     }
-    NUMBER.with(|number| {
-        if number.get() == NONE {
-            number.set(next_number());
+    let stripe = STRIPE.with(|stripe| {
+        if stripe.get() == NONE {
+            stripe.set(next_stripe());
         }
-        number.get()
-    })
+        stripe.get()
+    });
+    (stripe, stripe < OWNED)
 }
 
 #[cfg(feature = "std")]
 #[cold]
-fn next_number() -> usize {
+fn next_stripe() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     // Goes round among the shared stripes and never back to an owned one.
     let counted = |next: usize| Some(if next < OWNED { next + 1 } else { OWNED + (next + 1) % SHARED });
     match NEXT.fetch_update(Ordering::Relaxed, Ordering::Relaxed, counted) {
-        Ok(number) | Err(number) => number,
+        Ok(stripe) | Err(stripe) => stripe,
     }
 }
 
 #[cfg(not(feature = "std"))]
-fn thread_number() -> usize {
-    OWNED
+fn own_stripe() -> (usize, bool) {
+    (OWNED, false)
 }
 
 #[derive(Default)]
@@ -102,10 +110,9 @@ impl Epoch {
     #[inline]
     pub(super) fn pin(&self) -> Pinned<'_> {
         let phase = self.phase.0.load(Ordering::Relaxed);
-        let thread = thread_number();
-        let owned = thread < OWNED;
-        let stripe = if owned { thread } else { OWNED + thread % SHARED };
-        let Stripe { pins, hits } = &self.stripes[stripe % STRIPES].0;
+        let (stripe, owned) = own_stripe();
+        let [.., last] = &self.stripes;
+        let Stripe { pins, hits } = &self.stripes.get(stripe).unwrap_or(last).0;
         let pins = &pins[phase % 2];
         if owned {
             pins.store(pins.load(Ordering::Relaxed).wrapping_add(1), Ordering::SeqCst);
