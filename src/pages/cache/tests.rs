@@ -112,7 +112,7 @@ fn used_pages_outlive_a_scan_and_branches_outlive_leaves() {
         let priority = u8::from(page < 10);
         cache.insert_clean(page, 1, priority, cache.buffer(length));
     }
-    for page in 1000..3000 {
+    for page in 1000..3000u32 {
         clean(&cache, page, 1, length);
         if page.is_multiple_of(10) {
             assert!((0..20).all(|page| cache.get(page, 1).is_some()), "used ones stay");
@@ -179,7 +179,7 @@ fn nothing_leaks_and_holders_outlive_the_cache() {
     let length = 777;
     let cache = Cache::new(budget(50, length), length);
     let mut held = Vec::new();
-    for page in 0..2000 {
+    for page in 0..2000u32 {
         let frame =
             if page.is_multiple_of(3) { dirty(&cache, page, 1, length) } else { clean(&cache, page, 1, length) };
         if page.is_multiple_of(100) {
