@@ -1,18 +1,19 @@
 //! When memory that readers find without a lock may be freed.
 //!
 //! A reader pins: it adds one to a counter, looks at the table, and takes the one off again. There are two
-//! counters (phases) in each of [`STRIPES`] stripes; threads differ in stripe, so a pin writes to no memory that
-//! other threads write, as long as there are fewer of them than stripes. An object that was unlinked from the
-//! table waits in limbo until each of the counters has been seen at zero once.
+//! counters (phases) in each of [`STRIPES`] stripes. The first [`OWNED`] threads of a process have a stripe each, which
+//! only they write, so that they need no read-modify-write; the others share [`SHARED`] stripes. An object that
+//! was unlinked from the table waits in limbo until each of the counters has been seen at zero once.
 //!
 //! That is enough. Let an object be unlinked by a write U to the cell that names it, let the owner of the limbo
 //! load a counter C after U and see zero, and let P be a pin on C, which adds and then loads cells. U, the load
-//! of C, P's addition and P's loads of cells are all `SeqCst`, so they have one order S.
+//! of C, P's addition (a read-modify-write or, on an owned stripe, a store) and P's loads of cells are all
+//! `SeqCst`, so they have one order S.
 //!
 //! * P's addition comes before the zero in the order of C's changes. Every subtraction follows its own addition,
 //!   so where C is zero all additions so far have been taken back, P's among them. The subtraction is a
-//!   `Release`, only read-modify-writes follow it, and so the load that saw the zero acquires it: everything
-//!   that P did happens before the object is freed.
+//!   `Release`, and what follows it up to the zero is either read-modify-writes or the same thread's stores, so
+//!   the load that saw the zero acquires it: everything that P did happens before the object is freed.
 //! * P's addition comes after. The load of C saw an older value than P's, so it precedes P's addition in S; U
 //!   precedes the load, since it happens before it, by program order or by the cache's lock; P's loads follow its
 //!   addition. Hence U precedes P's loads in S, and they see what U wrote or something later: not the object,
@@ -26,11 +27,57 @@
 //! phase that is not in use has been seen at zero, the phase flips, and the one in use until then runs dry.
 
 use super::Padded;
-use crate::sync::{AtomicUsize, Ordering, thread_stripe};
+use crate::sync::{AtomicUsize, Ordering};
 use alloc::vec::Vec;
-use core::{cell::Cell, mem};
+use core::{array, cell::Cell, marker::PhantomData, mem};
 
-pub(super) const STRIPES: usize = 16;
+/// Stripes with one thread each.
+#[cfg(feature = "std")]
+const OWNED: usize = 48;
+#[cfg(feature = "std")]
+const SHARED: usize = 16;
+/// Without `std` threads cannot be told apart.
+#[cfg(not(feature = "std"))]
+const OWNED: usize = 0;
+#[cfg(not(feature = "std"))]
+const SHARED: usize = 1;
+const STRIPES: usize = OWNED + SHARED;
+
+/// This thread's stripe, and whether no other thread has it or will ever have it.
+///
+/// Stripes are not given back, which would take a destructor: in a process that starts threads all the time the
+/// younger ones share.
+#[cfg(feature = "std")]
+#[inline]
+fn own_stripe() -> (usize, bool) {
+    const NONE: usize = usize::MAX;
+    std::thread_local! {
+        static STRIPE: Cell<usize> = const { Cell::new(NONE) };
+    }
+    let stripe = STRIPE.with(|stripe| {
+        if stripe.get() == NONE {
+            stripe.set(next_stripe());
+        }
+        stripe.get()
+    });
+    (stripe, stripe < OWNED)
+}
+
+#[cfg(feature = "std")]
+#[cold]
+fn next_stripe() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    // Goes round among the shared stripes and never back to an owned one.
+    let counted = |next: usize| Some(if next < OWNED { next + 1 } else { OWNED + (next + 1) % SHARED });
+    match NEXT.fetch_update(Ordering::Relaxed, Ordering::Relaxed, counted) {
+        Ok(stripe) | Err(stripe) => stripe,
+    }
+}
+
+#[cfg(not(feature = "std"))]
+fn own_stripe() -> (usize, bool) {
+    (OWNED, false)
+}
 
 #[derive(Default)]
 struct Stripe {
@@ -39,7 +86,6 @@ struct Stripe {
 }
 
 /// The counters of those who look at the table.
-#[derive(Default)]
 pub(super) struct Epoch {
     /// Read by every pin and written once in a grace period.
     phase: Padded<AtomicUsize>,
@@ -51,16 +97,29 @@ pub(super) struct Pinned<'e> {
     pins: &'e AtomicUsize,
     all_hits: &'e AtomicUsize,
     pub(super) hits: Cell<usize>,
+    /// Whether only this thread writes the counter; hence a pin must stay on its thread.
+    owned: bool,
+    stays: PhantomData<*const ()>,
 }
 
 impl Epoch {
+    pub(super) fn new() -> Self {
+        Self { phase: Padded::default(), stripes: array::from_fn(|_| Padded::default()) }
+    }
+
     #[inline]
     pub(super) fn pin(&self) -> Pinned<'_> {
         let phase = self.phase.0.load(Ordering::Relaxed);
-        let Stripe { pins, hits } = &self.stripes[thread_stripe() % STRIPES].0;
+        let (stripe, owned) = own_stripe();
+        let [.., last] = &self.stripes;
+        let Stripe { pins, hits } = &self.stripes.get(stripe).unwrap_or(last).0;
         let pins = &pins[phase % 2];
-        pins.fetch_add(1, Ordering::SeqCst);
-        Pinned { pins, all_hits: hits, hits: Cell::new(0) }
+        if owned {
+            pins.store(pins.load(Ordering::Relaxed).wrapping_add(1), Ordering::SeqCst);
+        } else {
+            pins.fetch_add(1, Ordering::SeqCst);
+        }
+        Pinned { pins, all_hits: hits, hits: Cell::new(0), owned, stays: PhantomData }
     }
 
     /// Finds so far; a few are lost where threads share a stripe.
@@ -69,10 +128,10 @@ impl Epoch {
     }
 
     /// Those of `stripes` (a bit each) that are in use in `phase`.
-    fn busy(&self, phase: usize, stripes: u32) -> u32 {
+    fn busy(&self, phase: usize, stripes: u64) -> u64 {
         let mut busy = stripes;
         for (index, stripe) in self.stripes.iter().enumerate() {
-            let bit = 1 << index;
+            let bit = 1u64 << index;
             if busy & bit != 0 && stripe.0.pins[phase % 2].load(Ordering::SeqCst) == 0 {
                 busy &= !bit;
             }
@@ -89,17 +148,21 @@ impl Drop for Pinned<'_> {
             // Not one atomic step: a lost count is cheaper than another locked instruction.
             self.all_hits.store(self.all_hits.load(Ordering::Relaxed).wrapping_add(hits), Ordering::Relaxed);
         }
-        self.pins.fetch_sub(1, Ordering::Release);
+        if self.owned {
+            self.pins.store(self.pins.load(Ordering::Relaxed).wrapping_sub(1), Ordering::Release);
+        } else {
+            self.pins.fetch_sub(1, Ordering::Release);
+        }
     }
 }
 
 /// The counters, a bit each, that have not been at zero yet since the grace period began.
 #[derive(Default)]
-struct Grace([u32; 2]);
+struct Grace([u64; 2]);
 
 impl Grace {
     const fn begin() -> Self {
-        Self([(1 << STRIPES) - 1; 2])
+        Self([u64::MAX >> (u64::BITS as usize - STRIPES); 2])
     }
 
     /// Looks again, and says whether the grace period is over.
@@ -168,7 +231,7 @@ mod tests {
 
     #[test]
     fn what_a_pin_may_see_outlives_it() {
-        let (epoch, mut limbo) = (Epoch::default(), Limbo::new());
+        let (epoch, mut limbo) = (Epoch::new(), Limbo::new());
         limbo.retire('a', 1);
         assert_eq!(limbo.advance(&epoch, 0), ['a'], "nobody is looking");
 
@@ -189,7 +252,7 @@ mod tests {
 
     #[test]
     fn overlapping_pins_cannot_hold_a_grace_period_up() {
-        let (epoch, mut limbo) = (Epoch::default(), Limbo::new());
+        let (epoch, mut limbo) = (Epoch::new(), Limbo::new());
         let mut pin = epoch.pin();
         for round in 0..1000 {
             limbo.retire(round, 1);
@@ -205,7 +268,7 @@ mod tests {
 
     #[test]
     fn a_pin_on_an_outdated_phase_is_waited_for() {
-        let (epoch, mut limbo) = (Epoch::default(), Limbo::new());
+        let (epoch, mut limbo) = (Epoch::new(), Limbo::new());
         let first = epoch.pin();
         limbo.retire('a', 1);
         assert!(limbo.advance(&epoch, 0).is_empty());
@@ -217,17 +280,19 @@ mod tests {
         assert!(limbo.advance(&epoch, 0).is_empty());
         assert_eq!(epoch.phase.0.load(Ordering::Relaxed), 0);
         // What a thread does that read the phase before the flip and was interrupted.
-        epoch.stripes[3].0.pins[1].fetch_add(1, Ordering::SeqCst);
+        epoch.stripes[STRIPES - 1].0.pins[1].fetch_add(1, Ordering::SeqCst);
         drop(second);
-        assert!(limbo.advance(&epoch, 0).is_empty() || epoch.stripes[3].0.pins[1].load(Ordering::SeqCst) == 1);
-        epoch.stripes[3].0.pins[1].fetch_sub(1, Ordering::Release);
+        assert!(
+            limbo.advance(&epoch, 0).is_empty() || epoch.stripes[STRIPES - 1].0.pins[1].load(Ordering::SeqCst) == 1
+        );
+        epoch.stripes[STRIPES - 1].0.pins[1].fetch_sub(1, Ordering::Release);
         limbo.retire('c', 1);
         assert!(limbo.advance(&epoch, 0).ends_with(&['c']));
     }
 
     #[test]
     fn patience_gathers_a_batch() {
-        let (epoch, mut limbo) = (Epoch::default(), Limbo::new());
+        let (epoch, mut limbo) = (Epoch::new(), Limbo::new());
         for object in 0..10 {
             limbo.retire(object, 10);
             assert!(limbo.advance(&epoch, 100).is_empty());

@@ -8,7 +8,7 @@ mod clock;
 mod epoch;
 mod frame;
 mod table;
-#[cfg(test)]
+#[cfg(all(test, feature = "std"))]
 mod tests;
 
 pub(crate) use frame::{Frame, FrameBuf, FrameRef};
@@ -108,7 +108,7 @@ impl Cache {
         let (table, books) = Table::new();
         Self {
             table: Padded(table),
-            epoch: Epoch::default(),
+            epoch: Epoch::new(),
             page_size,
             budget,
             slack: (budget / SLACK_PART).min(MOST_SLACK),

@@ -112,9 +112,9 @@ fn used_pages_outlive_a_scan_and_branches_outlive_leaves() {
         let priority = u8::from(page < 10);
         cache.insert_clean(page, 1, priority, cache.buffer(length));
     }
-    for page in 1000..3000 {
+    for page in 1000..3000u32 {
         clean(&cache, page, 1, length);
-        if page % 10 == 0 {
+        if page.is_multiple_of(10) {
             assert!((0..20).all(|page| cache.get(page, 1).is_some()), "used ones stay");
         }
     }
@@ -179,14 +179,15 @@ fn nothing_leaks_and_holders_outlive_the_cache() {
     let length = 777;
     let cache = Cache::new(budget(50, length), length);
     let mut held = Vec::new();
-    for page in 0..2000 {
-        let frame = if page % 3 == 0 { dirty(&cache, page, 1, length) } else { clean(&cache, page, 1, length) };
-        if page % 100 == 0 {
+    for page in 0..2000u32 {
+        let frame =
+            if page.is_multiple_of(3) { dirty(&cache, page, 1, length) } else { clean(&cache, page, 1, length) };
+        if page.is_multiple_of(100) {
             held.push((page, frame));
         }
-        if page % 6 == 0 {
+        if page.is_multiple_of(6) {
             cache.remove(page);
-        } else if page % 3 == 0 {
+        } else if page.is_multiple_of(3) {
             cache.mark_clean(page, 1);
         }
     }
@@ -241,7 +242,7 @@ fn read_a_page(cache: &Cache, file: &File, seed: &mut u64, held: &mut Vec<(u32, 
     let found = match pin.get(page, birth) {
         Some(frame) => {
             check(frame.bytes(), page, birth);
-            (random(seed) % 16 == 0).then(|| pin.hold(frame))
+            random(seed).is_multiple_of(16).then(|| pin.hold(frame))
         }
         None => {
             drop(pin);
@@ -262,19 +263,19 @@ fn read_a_page(cache: &Cache, file: &File, seed: &mut u64, held: &mut Vec<(u32, 
 fn write_a_page(cache: &Cache, file: &File, seed: &mut u64, birth: u64, length: usize) {
     let index = random(seed) % PAGES;
     let page = index * 97;
-    if random(seed) % 4 == 0 {
+    if random(seed).is_multiple_of(4) {
         cache.remove(page);
     }
     let frame = dirty(cache, page, birth, length);
     // SAFETY: readers do not know of this birth yet.
     fill(unsafe { frame.bytes_mut() }, page, birth);
-    if random(seed) % 8 == 0 {
+    if random(seed).is_multiple_of(8) {
         return cache.remove(page);
     }
     assert!(cache.get(page, birth).is_some_and(|found| found.is(&frame)), "dirty frames stay");
     file.0[index as usize].store(birth, Ordering::Release);
     assert!(cache.mark_clean(page, birth));
-    if random(seed) % 16 == 0 {
+    if random(seed).is_multiple_of(16) {
         cache.mark_dirty(&frame);
         cache.mark_clean(page, birth);
     }
@@ -324,6 +325,16 @@ fn readers_and_a_writer_in_a_roomy_cache() {
     stress(1007, 500, 40_000);
 }
 
+#[test]
+fn readers_and_a_writer_on_shared_stripes() {
+    let cache = Cache::new(0, 512);
+    std::thread::scope(|scope| {
+        // Threads that come later have no stripe of their own.
+        (0..64).for_each(|_| drop(scope.spawn(|| drop(cache.pin()))));
+    });
+    stress(1009, 40, 40_000);
+}
+
 /// `cargo test --release -- --ignored --nocapture cache_costs`
 #[test]
 #[ignore = "measures"]
@@ -345,7 +356,7 @@ fn cache_costs() {
             seed = seed.wrapping_mul(0x0019_660D).wrapping_add(0x3C6E_F35F);
             ((u64::from(seed) * u64::from(range)) >> 32) as u32
         };
-        time(&format!("{name}: random number"), rounds, &mut |n| (0..n).for_each(|_| drop(black_box(next()))));
+        time(&format!("{name}: random number"), rounds, &mut |n| (0..n).for_each(|_| _ = black_box(next())));
         let pin = cache.pin();
         time(&format!("{name}: get under one pin"), rounds, &mut |n| {
             (0..n).for_each(|_| assert!(black_box(pin.get(next(), 1)).is_some()));
