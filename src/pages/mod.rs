@@ -5,4 +5,5 @@ pub(crate) mod page_set;
 pub(crate) mod snapshots;
 
 #[cfg(test)]
+#[cfg(test)]
 mod test_rng;
