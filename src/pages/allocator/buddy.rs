@@ -135,9 +135,14 @@ impl Buddy {
     /// The lowest of the free blocks that hold so many pages.
     fn lowest_block(&self, pages: u32) -> Option<Block> {
         let smallest = pages.checked_next_power_of_two().filter(|_| pages != 0)?.trailing_zeros() as usize;
-        let orders = self.orders.iter().enumerate().skip(smallest);
-        let lowest = orders.filter_map(|(order, bits)| bits.first().map(|index| Block { order, index }));
-        lowest.min_by_key(|block| block.start())
+        let mut lowest = (PageNumber::MAX, 0);
+        for (order, bits) in self.orders.iter().enumerate().skip(smallest) {
+            // Comparing without a branch: which order wins changes from call to call.
+            let start = bits.first().map_or(PageNumber::MAX, |index| index << order);
+            lowest = if start < lowest.0 { (start, order) } else { lowest };
+        }
+        let (start, order) = lowest;
+        (start != PageNumber::MAX).then_some(Block { order, index: start >> order })
     }
 
     /// Takes the first pages of a free block.
