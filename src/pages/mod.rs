@@ -12,6 +12,7 @@ mod seal;
 pub(crate) mod snapshots;
 mod space;
 #[cfg(test)]
+#[cfg(test)]
 mod test_rng;
 mod writer;
 

@@ -12,7 +12,7 @@ impl Rng {
     }
 
     pub(crate) fn below(&mut self, limit: u32) -> u32 {
-        ((self.next() >> 32) * u64::from(limit) >> 32) as u32
+        (((self.next() >> 32) * u64::from(limit)) >> 32) as u32
     }
 
     pub(crate) fn one_in(&mut self, n: u32) -> bool {

@@ -1,57 +1,64 @@
 use alloc::vec;
 use alloc::vec::Vec;
+use core::iter;
 
 /// A bitmap that finds its set bits in a few steps.
 ///
-/// Level 0 holds the bits; bit `i` of a level above is set when word `i` of the level below is not zero. The top level
-/// has one word (none when there are no bits), and a search reads at most two words of each level.
+/// Bit `i` of a summary is set when word `i` of the level below, the bits themselves or another summary, is not zero.
+/// The last summary has one word; there is none when the bits take one word at most.
 #[derive(Clone, Debug, Default)]
 pub(super) struct BitTree {
-    levels: Vec<Vec<u64>>,
+    words: Vec<u64>,
+    summaries: Vec<Vec<u64>>,
+    lowest: Option<u32>,
 }
 
 impl BitTree {
     /// Changes how many bits there are. New bits are clear, and those cut off must be clear.
     pub(super) fn resize(&mut self, bits: u32) {
         let mut words = bits.div_ceil(64) as usize;
-        let mut height = 1;
-        self.resize_level(0, words);
+        self.words.resize(words, 0);
+        let mut height = 0;
         while words > 1 {
             words = words.div_ceil(64);
-            self.resize_level(height, words);
+            match self.summaries.get_mut(height) {
+                Some(summary) => summary.resize(words, 0),
+                None => self.add_summary(words),
+            }
             height += 1;
         }
-        self.levels.truncate(height);
+        self.summaries.truncate(height);
     }
 
-    fn resize_level(&mut self, height: usize, words: usize) {
-        if let Some(level) = self.levels.get_mut(height) {
-            level.resize(words, 0);
-            return;
+    /// Puts a summary on top of what had one word until now, so that no other word can have bits set.
+    fn add_summary(&mut self, words: usize) {
+        let below = self.summaries.last().unwrap_or(&self.words).first();
+        let bit = u64::from(below.is_some_and(|word| *word != 0));
+        let mut summary = vec![0; words];
+        if let Some(word) = summary.first_mut() {
+            *word = bit;
         }
-        // What was the top had one word, so it alone can have bits set.
-        let below = self.levels.last().and_then(|level| level.first());
-        let summary = u64::from(below.is_some_and(|word| *word != 0));
-        let mut level = vec![0; words];
-        if let Some(word) = level.first_mut() {
-            *word = summary;
-        }
-        self.levels.push(level);
+        self.summaries.push(summary);
     }
 
     pub(super) fn get(&self, bit: u32) -> bool {
-        let word = self.levels.first().and_then(|level| level.get((bit / 64) as usize));
-        word.is_some_and(|word| word >> (bit % 64) & 1 != 0)
+        self.words.get((bit / 64) as usize).is_some_and(|word| word >> (bit % 64) & 1 != 0)
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.levels.last().and_then(|level| level.first()).is_none_or(|word| *word == 0)
+        self.lowest.is_none()
+    }
+
+    /// The lowest set bit.
+    pub(super) fn first(&self) -> Option<u32> {
+        self.lowest
     }
 
     /// Sets a bit, which must be below the number of bits.
     pub(super) fn set(&mut self, bit: u32) {
+        self.lowest = Some(self.lowest.map_or(bit, |lowest| lowest.min(bit)));
         let mut at = bit;
-        for level in &mut self.levels {
+        for level in iter::once(&mut self.words).chain(&mut self.summaries) {
             let Some(word) = level.get_mut((at / 64) as usize) else { return };
             let summed_up = *word != 0;
             *word |= 1 << (at % 64);
@@ -64,28 +71,29 @@ impl BitTree {
 
     /// Clears a bit; whether it was set.
     pub(super) fn take(&mut self, bit: u32) -> bool {
-        let was_set = self.get(bit);
-        if was_set {
-            self.clear(bit);
+        if !self.get(bit) {
+            return false;
         }
-        was_set
+        let left = self.clear(bit);
+        if self.lowest == Some(bit) {
+            // Nothing is set before the bit, so what is left in its word comes next.
+            self.lowest = left.and_then(|(height, at)| self.descend(height, at));
+        }
+        true
     }
 
-    fn clear(&mut self, bit: u32) {
+    /// Clears a bit and those that sum up nothing then; the height at which others are left in its word, and their first.
+    fn clear(&mut self, bit: u32) -> Option<(usize, u32)> {
         let mut at = bit;
-        for level in &mut self.levels {
-            let Some(word) = level.get_mut((at / 64) as usize) else { return };
+        for (height, level) in iter::once(&mut self.words).chain(&mut self.summaries).enumerate() {
+            let word = level.get_mut((at / 64) as usize)?;
             *word &= !(1 << (at % 64));
             if *word != 0 {
-                return;
+                return Some((height, at & !63 | word.trailing_zeros()));
             }
             at /= 64;
         }
-    }
-
-    /// The lowest set bit.
-    pub(super) fn first(&self) -> Option<u32> {
-        if self.is_empty() { None } else { self.descend(self.levels.len(), 0) }
+        None
     }
 
     /// The lowest set bit of `first..=last`.
@@ -96,9 +104,10 @@ impl BitTree {
         self.first_from(first).filter(|bit| *bit <= last)
     }
 
+    /// The lowest set bit that is not below `bit`.
     fn first_from(&self, bit: u32) -> Option<u32> {
         let mut at = bit;
-        for (height, level) in self.levels.iter().enumerate() {
+        for (height, level) in iter::once(&self.words).chain(&self.summaries).enumerate() {
             let word = level.get((at / 64) as usize)?;
             let rest = word & u64::MAX << (at % 64);
             if rest != 0 {
@@ -109,9 +118,11 @@ impl BitTree {
         None
     }
 
-    /// The lowest set bit under word `at` of the highest level below `height`.
+    /// The lowest set bit below bit `at` of the level at this height.
     fn descend(&self, height: usize, mut at: u32) -> Option<u32> {
-        for level in self.levels.get(..height)?.iter().rev() {
+        let Some(summaries) = height.checked_sub(1) else { return Some(at) };
+        let summaries = self.summaries.get(..summaries)?;
+        for level in summaries.iter().rev().chain(iter::once(&self.words)) {
             let word = level.get(at as usize).filter(|word| **word != 0)?;
             at = at * 64 + word.trailing_zeros();
         }
@@ -121,7 +132,7 @@ impl BitTree {
     /// All set bits, ascending.
     pub(super) fn iter(&self) -> impl Iterator<Item = u32> {
         let mut next = self.first();
-        core::iter::from_fn(move || {
+        iter::from_fn(move || {
             let bit = next?;
             next = bit.checked_add(1).and_then(|from| self.first_from(from));
             Some(bit)
@@ -129,6 +140,7 @@ impl BitTree {
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
-        self.levels.iter().map(|level| level.capacity() * size_of::<u64>() + size_of::<Vec<u64>>()).sum()
+        let words: usize = self.summaries.iter().map(Vec::capacity).sum();
+        (self.words.capacity() + words) * size_of::<u64>() + self.summaries.capacity() * size_of::<Vec<u64>>()
     }
 }

@@ -117,26 +117,32 @@ impl Buddy {
         blocks.map(|block| (block.start(), block.end()))
     }
 
-    /// Takes a run of pages: of the smallest free blocks that hold it, the lowest, whose tail stays free.
+    /// Takes the lowest run of pages that begins a free block.
     ///
     /// `None` for no pages and when no free block is large enough.
     pub(crate) fn alloc(&mut self, pages: u32) -> Option<PageNumber> {
-        let block = self.fitting_blocks(pages)?.next()?;
+        let block = self.lowest_block(pages)?;
         Some(self.carve(block, pages))
     }
 
-    /// Takes the lowest run of pages that [`alloc`](Self::alloc) could take, if it ends at `limit` or before.
+    /// The same if the run ends at `limit` or before.
     pub(crate) fn alloc_below(&mut self, pages: u32, limit: PageNumber) -> Option<PageNumber> {
-        let lowest = self.fitting_blocks(pages)?.min_by_key(|block| block.start())?;
-        let fits = limit.checked_sub(lowest.start()).is_some_and(|room| room >= pages);
-        fits.then(|| self.carve(lowest, pages))
+        let block = self.lowest_block(pages)?;
+        let fits = limit.checked_sub(block.start()).is_some_and(|room| room >= pages);
+        fits.then(|| self.carve(block, pages))
     }
 
-    /// The lowest free block of each order from the one on whose blocks hold so many pages.
-    fn fitting_blocks(&self, pages: u32) -> Option<impl Iterator<Item = Block>> {
+    /// The lowest of the free blocks that hold so many pages.
+    fn lowest_block(&self, pages: u32) -> Option<Block> {
         let smallest = pages.checked_next_power_of_two().filter(|_| pages != 0)?.trailing_zeros() as usize;
-        let orders = self.orders.iter().enumerate().skip(smallest);
-        Some(orders.filter_map(|(order, bits)| bits.first().map(|index| Block { order, index })))
+        let mut lowest = (PageNumber::MAX, 0);
+        for (order, bits) in self.orders.iter().enumerate().skip(smallest) {
+            // Comparing without a branch: which order wins changes from call to call.
+            let start = bits.first().map_or(PageNumber::MAX, |index| index << order);
+            lowest = if start < lowest.0 { (start, order) } else { lowest };
+        }
+        let (start, order) = lowest;
+        (start != PageNumber::MAX).then_some(Block { order, index: start >> order })
     }
 
     /// Takes the first pages of a free block.

@@ -93,19 +93,16 @@ impl Walk {
     fn alloc(&mut self) {
         let pages = self.random_range().1;
         let smallest = pages.next_power_of_two().trailing_zeros();
-        let blocks = self.model.aligned_blocks(smallest);
-        if self.rng.one_in(3) {
-            let limit = self.rng.below(self.buddy.len() + 1);
-            let lowest = blocks.iter().map(|(start, _)| *start).min();
-            let expected = lowest.filter(|start| pages != 0 && start + pages <= limit);
-            assert_eq!(self.buddy.alloc_below(pages, limit), expected);
-            expected.inspect(|start| self.model.set(*start, pages, true));
-            return;
-        }
-        let got = self.buddy.alloc(pages);
-        assert_eq!(got.is_some(), pages != 0 && !blocks.is_empty());
+        let blocks = self.model.aligned_blocks(smallest).into_iter();
+        let lowest = blocks.map(|(start, _)| start).min().filter(|_| pages != 0);
+        let limit = self.rng.below(self.buddy.len() + 1);
+        let (got, expected) = if self.rng.one_in(3) {
+            (self.buddy.alloc_below(pages, limit), lowest.filter(|start| start + pages <= limit))
+        } else {
+            (self.buddy.alloc(pages), lowest)
+        };
+        assert_eq!(got, expected);
         if let Some(start) = got {
-            assert!(self.model.is_free(start, pages));
             self.model.set(start, pages, true);
         }
     }
@@ -215,6 +212,7 @@ fn bitmaps_that_cannot_be_are_refused() {
 }
 
 #[test]
+#[ignore = "takes a gigabyte"]
 fn pages_up_to_the_highest_number() {
     let mut buddy = Buddy::new(1, 1 << 20);
     assert_eq!(buddy.alloc(u32::MAX), None);
