@@ -180,8 +180,8 @@ pub trait Key: Value {
     #[doc(hidden)]
     const ORDER: KeyOrder = KeyOrder::Opaque;
 
-    /// `Some(n)` if the first `n` bits of [`head`](Self::head) tell any two different keys apart (the rest is zero): the
-    /// order of the heads is then the order of the keys, of damaged bytes too.
+    /// `Some(n)` if the first `n` bits of [`head`](Self::head) tell any two different keys apart (the rest is zero):
+    /// the order of the heads is then the order of the keys, of damaged bytes too.
     #[doc(hidden)]
     const EXACT_HEAD_BITS: Option<u32> = None;
 

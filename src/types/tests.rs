@@ -204,7 +204,7 @@ types! { keys:
     array_none [String; 0]: any::<[u8; 0]>(), |value| value.map(|_: u8| String::new());
     array_bool [bool; 30]: any::<u32>(), |value| core::array::from_fn(|bit| value >> bit & 1 == 1);
     array_str [&str; 2]: [text(), text()], |ref value| value.each_ref().map(String::as_str);
-    array_option [Option<String>; 3]: [prop::option::of(text()), prop::option::of(text()), prop::option::of(text())], |value| value;
+    array_option [Option<String>; 2]: [prop::option::of(text()), prop::option::of(text())], |value| value;
     array_array [[u8; 2]; 3]: any::<[[u8; 2]; 3]>(), |value| value;
     tuple_u32 (u32,): any::<(u32,)>(), |value| value;
     tuple_str (&str,): text(), |ref value| (value.as_str(),);
