@@ -16,3 +16,6 @@ pub const MAX_KEY_LENGTH: usize = 3 << 30;
 pub const MAX_NAME_LENGTH: usize = 4_096;
 /// Height of the tallest tree: a page names its level, and a child's is one less than its parent's.
 pub const MAX_TREE_LEVEL: u8 = 40;
+/// Most elements of a `Vec` value that encode to nothing but take memory, such as `&[u8; 0]`. A longer one cannot be
+/// read back: a few damaged bytes could otherwise ask for all the memory there is.
+pub const MAX_WEIGHTLESS_ELEMENTS: usize = 65_535;

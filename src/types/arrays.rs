@@ -8,6 +8,7 @@ use super::bytes::bytes_head;
 use super::heads::{HeadBuilder, exact_bits, order_of};
 use super::lengths::{Reader, four_bytes, padded, push_length};
 use super::{Key, KeyOrder, TypeName, Value};
+use crate::limits::MAX_WEIGHTLESS_ELEMENTS;
 use alloc::format;
 use alloc::vec::Vec;
 use core::array::from_fn;
@@ -140,13 +141,9 @@ impl<const N: usize, T: Key> Key for [T; N] {
     }
 }
 
-/// Most elements of no width, such as `&[u8; 0]`, that a vector gives back: each takes memory but no bytes, so that a
-/// few damaged bytes could ask for all the memory there is.
-const MAX_WEIGHTLESS: usize = u16::MAX as usize;
-
 /// Whether the memory that elements take is bounded by the bytes that they take, or else by their number.
 fn is_bounded<T: Value>(width: Option<usize>, count: usize) -> bool {
-    width != Some(0) || size_of::<T::SelfType<'_>>() == 0 || count <= MAX_WEIGHTLESS
+    width != Some(0) || size_of::<T::SelfType<'_>>() == 0 || count <= MAX_WEIGHTLESS_ELEMENTS
 }
 
 /// The encoding of a vector's next element; `None` if there is none, or none whole.
@@ -158,6 +155,8 @@ fn next<'a>(reader: &mut Reader<'a>, width: Option<usize>) -> Option<&'a [u8]> {
     reader.take(width)
 }
 
+/// Elements that have no width but take memory are limited to
+/// [`MAX_WEIGHTLESS_ELEMENTS`](crate::limits::MAX_WEIGHTLESS_ELEMENTS).
 impl<T: Value> Value for Vec<T> {
     type SelfType<'a>
         = Vec<T::SelfType<'a>>

@@ -56,6 +56,7 @@ impl Value for &[u8] {
         None
     }
 
+    #[inline]
     fn from_bytes<'a>(data: &'a [u8]) -> &'a [u8]
     where
         Self: 'a,
@@ -63,6 +64,7 @@ impl Value for &[u8] {
         data
     }
 
+    #[inline]
     fn as_bytes<'a, 'b: 'a>(value: &'a &'b [u8]) -> &'a [u8]
     where
         Self: 'b,
@@ -86,6 +88,7 @@ impl MutInPlaceValue for &[u8] {
 }
 
 impl Key for &[u8] {
+    #[inline]
     fn compare(data1: &[u8], data2: &[u8]) -> Ordering {
         data1.cmp(data2)
     }
@@ -100,6 +103,7 @@ impl Key for &[u8] {
 
     const ORDER: KeyOrder = KeyOrder::Bytes;
 
+    #[inline]
     fn head(data: &[u8]) -> u64 {
         bytes_head(data)
     }
@@ -119,6 +123,7 @@ impl<const N: usize> Value for &[u8; N] {
         Some(N)
     }
 
+    #[inline]
     fn from_bytes<'a>(data: &'a [u8]) -> &'a [u8; N]
     where
         Self: 'a,
@@ -126,6 +131,7 @@ impl<const N: usize> Value for &[u8; N] {
         data.first_chunk().unwrap_or(const { &[0; N] })
     }
 
+    #[inline]
     fn as_bytes<'a, 'b: 'a>(value: &'a &'b [u8; N]) -> &'a [u8; N]
     where
         Self: 'b,
@@ -138,12 +144,14 @@ impl<const N: usize> Value for &[u8; N] {
         TypeName::builtin(&format!("[u8;{N}]"))
     }
 
+    #[inline]
     fn validate(data: &[u8]) -> bool {
         data.len() == N
     }
 }
 
 impl<const N: usize> Key for &[u8; N] {
+    #[inline]
     fn compare(data1: &[u8], data2: &[u8]) -> Ordering {
         if data1.len() == N && data2.len() == N {
             return data1.cmp(data2);
@@ -157,6 +165,7 @@ impl<const N: usize> Key for &[u8; N] {
 
     const EXACT_HEAD_BITS: Option<u32> = if N <= 8 { Some(8 * N as u32) } else { None };
 
+    #[inline]
     fn head(data: &[u8]) -> u64 {
         bytes_head(data.get(..N).unwrap_or(data))
     }

@@ -10,18 +10,22 @@ pub(super) struct HeadBuilder {
 }
 
 impl HeadBuilder {
+    #[inline]
     pub(super) fn new() -> Self {
         Self { head: 0, used: 0 }
     }
 
+    #[inline]
     pub(super) fn is_full(&self) -> bool {
         self.used >= u64::BITS
     }
 
+    #[inline]
     pub(super) fn push<K: Key>(&mut self, data: &[u8]) {
         self.push_bits(K::head(data), K::EXACT_HEAD_BITS);
     }
 
+    #[inline]
     pub(super) fn push_bits(&mut self, head: u64, exact: Option<u32>) {
         if self.is_full() {
             return;
@@ -30,6 +34,7 @@ impl HeadBuilder {
         self.used = exact.map_or(u64::BITS, |bits| self.used + bits);
     }
 
+    #[inline]
     pub(super) fn finish(self) -> u64 {
         self.head
     }

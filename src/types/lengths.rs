@@ -32,6 +32,7 @@ pub(super) fn push_length(length: usize, out: &mut Vec<u8>) {
 }
 
 /// The first `N` bytes of `data`, with zeros for what is missing.
+#[inline]
 pub(super) fn padded<const N: usize>(data: &[u8]) -> [u8; N] {
     match data.first_chunk() {
         Some(chunk) => *chunk,
@@ -49,16 +50,19 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    #[inline]
     pub(super) fn new(data: &'a [u8]) -> Self {
         Self { rest: data }
     }
 
     /// What was not taken yet.
+    #[inline]
     pub(super) fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
     /// The next `length` bytes; `None`, and nothing taken, if there are fewer.
+    #[inline]
     pub(super) fn take(&mut self, length: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.rest.split_at_checked(length)?;
         self.rest = rest;
@@ -66,6 +70,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next `length` bytes, or those that there are.
+    #[inline]
     pub(super) fn take_up_to(&mut self, length: usize) -> &'a [u8] {
         let (taken, rest) = self.rest.split_at_checked(length).unwrap_or((self.rest, &[]));
         self.rest = rest;
@@ -73,6 +78,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next length; `None` if it is cut short or not in its shortest form, for [`push_length`] writes no other.
+    #[inline]
     pub(super) fn length(&mut self) -> Option<usize> {
         let [first] = padded(self.take(1)?);
         let (length, shortest) = match first {

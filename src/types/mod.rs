@@ -21,6 +21,51 @@ mod tests;
 pub use name::TypeName;
 
 /// A type that a table can hold as its value.
+///
+/// Numbers, `bool`, `char`, `()`, strings, byte slices, arrays, vectors, tuples of up to twelve and options of them are
+/// values already. A type of your own becomes one so:
+///
+/// ```
+/// use sapwood::{TypeName, Value};
+///
+/// #[derive(Debug, PartialEq)]
+/// struct Point {
+///     x: u16,
+///     y: u16,
+/// }
+///
+/// impl Value for Point {
+///     type SelfType<'a> = Point;
+///     type AsBytes<'a> = Vec<u8>;
+///
+///     fn fixed_width() -> Option<usize> {
+///         Some(4)
+///     }
+///
+///     fn from_bytes<'a>(data: &'a [u8]) -> Point
+///     where
+///         Self: 'a,
+///     {
+///         let (x, y) = <(u16, u16)>::from_bytes(data);
+///         Point { x, y }
+///     }
+///
+///     fn as_bytes<'a, 'b: 'a>(value: &'a Point) -> Vec<u8>
+///     where
+///         Self: 'b,
+///     {
+///         <(u16, u16)>::as_bytes(&(value.x, value.y))
+///     }
+///
+///     fn type_name() -> TypeName {
+///         TypeName::new("my_crate::Point")
+///     }
+/// }
+///
+/// let bytes = Point::as_bytes(&Point { x: 1, y: 2 });
+/// assert_eq!(bytes, [1, 0, 2, 0]);
+/// assert_eq!(Point::from_bytes(&bytes), Point { x: 1, y: 2 });
+/// ```
 pub trait Value: Debug {
     /// The type that reads give: `Self` with its lifetimes replaced by `'a`.
     type SelfType<'a>: Debug + 'a
@@ -33,7 +78,16 @@ pub trait Value: Debug {
         Self: 'a;
 
     /// Bytes that [`as_bytes`](Self::as_bytes) never gives, if the type names any. `Option<Self>` then encodes
-    /// `None` as these bytes instead of a tag.
+    /// `None` as these bytes instead of a tag. They must have the type's fixed width, if it has one.
+    ///
+    /// ```
+    /// use core::num::NonZeroU16;
+    /// use sapwood::Value;
+    ///
+    /// assert_eq!(NonZeroU16::NICHE, Some(&[0, 0][..]));
+    /// assert_eq!(<Option<NonZeroU16>>::as_bytes(&None), [0, 0]);
+    /// assert_eq!(<Option<u16>>::as_bytes(&None), [0, 0, 0]);
+    /// ```
     const NICHE: Option<&'static [u8]> = None;
 
     /// Width of every value in bytes, or `None` if it varies.
@@ -49,10 +103,11 @@ pub trait Value: Debug {
     where
         Self: 'b;
 
-    /// A name for the type, unique in the file.
+    /// A name for the type, unique in the file. A table opens only as the types that it was made with.
     fn type_name() -> TypeName;
 
-    /// Whether [`from_bytes`](Self::from_bytes) may be given these bytes.
+    /// Whether [`from_bytes`](Self::from_bytes) may be given these bytes. It must then not panic, whatever they are,
+    /// for a damaged file may hold any bytes. Built-in types accept only what [`as_bytes`](Self::as_bytes) gives.
     #[doc(hidden)]
     fn validate(_data: &[u8]) -> bool {
         true
@@ -60,6 +115,15 @@ pub trait Value: Debug {
 }
 
 /// A value whose bytes can be changed where they lie, so that `insert_reserve` can hand them out.
+///
+/// ```
+/// use sapwood::MutInPlaceValue;
+///
+/// let mut data = [0; 3];
+/// <&[u8]>::initialize(&mut data);
+/// <&[u8]>::from_bytes_mut(&mut data).copy_from_slice(b"abc");
+/// assert_eq!(&data, b"abc");
+/// ```
 pub trait MutInPlaceValue: Value {
     /// What `&mut [u8]` can be seen as.
     type BaseRefType: Debug + ?Sized;
@@ -79,22 +143,35 @@ pub enum KeyOrder {
     Opaque,
     /// `compare` is ours, and [`Key::head`] obeys its law.
     Heads,
-    /// `compare` is ours and is the lexicographic order of the bytes.
+    /// `compare` is ours and is the lexicographic order of the bytes, if they have the type's width.
     Bytes,
 }
 
 /// A type that a table can hold as its key.
+///
+/// Built-in types are ordered as their values are; options begin with `None`, and arrays and tuples are ordered by
+/// their first elements that differ.
+///
+/// ```
+/// use core::cmp::Ordering;
+/// use sapwood::{Key, Value};
+///
+/// let order = <(i8, &str)>::compare(&<(i8, &str)>::as_bytes(&(-1, "z")), &<(i8, &str)>::as_bytes(&(1, "a")));
+/// assert_eq!(order, Ordering::Less);
+/// assert_eq!(<&str>::separator(b"birch bark", b"cedar"), &b"c"[..]);
+/// ```
 pub trait Key: Value {
-    /// The order of two encoded keys. It must be total.
+    /// The order of two encoded keys. It must be total, and should not panic on bytes that encode no key: a damaged
+    /// file may hold any. Those of built-in types do not.
     fn compare(data1: &[u8], data2: &[u8]) -> Ordering;
 
-    /// A key `s`, no longer than `left`, with `left <= s < right`. The shorter, the flatter the tree.
-    fn separator<'a>(left: &'a [u8], right: &'a [u8]) -> Cow<'a, [u8]> {
-        debug_assert!(Self::compare(left, right).is_lt());
+    /// A key `s`, no longer than `left`, with `left <= s < right`. The shorter, the flatter the tree. Damaged keys may
+    /// come in the wrong order: any bytes no longer than `left` will then do.
+    fn separator<'a>(left: &'a [u8], _right: &'a [u8]) -> Cow<'a, [u8]> {
         Cow::Borrowed(left)
     }
 
-    /// The encoding of the smallest key, if there is one.
+    /// The encoding of the smallest key, if there is one and the type names it.
     fn min_encoded_key() -> Option<Cow<'static, [u8]>> {
         None
     }
@@ -103,11 +180,13 @@ pub trait Key: Value {
     #[doc(hidden)]
     const ORDER: KeyOrder = KeyOrder::Opaque;
 
-    /// `Some(n)` if the first `n` bits of [`head`](Self::head) tell any two different keys apart (the rest is zero).
+    /// `Some(n)` if the first `n` bits of [`head`](Self::head) tell any two different keys apart (the rest is zero):
+    /// the order of the heads is then the order of the keys, of damaged bytes too.
     #[doc(hidden)]
     const EXACT_HEAD_BITS: Option<u32> = None;
 
-    /// Eight bytes with `compare(a, b) = Less` implying `head(a) <= head(b)`; total on damaged bytes.
+    /// Eight bytes with `compare(a, b) = Less` implying `head(a) <= head(b)`, and `Equal` equal heads; total on damaged
+    /// bytes.
     #[doc(hidden)]
     fn head(_data: &[u8]) -> u64 {
         0

@@ -18,6 +18,7 @@ macro_rules! number_value {
                 Some(size_of::<$number>())
             }
 
+            #[inline]
             fn from_bytes<'a>(data: &'a [u8]) -> $number
             where
                 Self: 'a,
@@ -25,6 +26,7 @@ macro_rules! number_value {
                 <$number>::from_le_bytes(padded(data))
             }
 
+            #[inline]
             fn as_bytes<'a, 'b: 'a>(value: &'a $number) -> [u8; size_of::<$number>()]
             where
                 Self: 'b,
@@ -36,6 +38,7 @@ macro_rules! number_value {
                 TypeName::builtin(stringify!($number))
             }
 
+            #[inline]
             fn validate(data: &[u8]) -> bool {
                 data.len() == size_of::<$number>()
             }
@@ -52,6 +55,7 @@ const fn exact(bits: u32) -> Option<u32> {
 macro_rules! integer_key {
     ($($number:ident as $bits:ident: $order:ident,)*) => {$(
         impl Key for $number {
+            #[inline]
             fn compare(data1: &[u8], data2: &[u8]) -> Ordering {
                 Self::from_bytes(data1).cmp(&Self::from_bytes(data2))
             }
@@ -60,6 +64,7 @@ macro_rules! integer_key {
 
             const EXACT_HEAD_BITS: Option<u32> = exact($number::BITS);
 
+            #[inline]
             fn head(data: &[u8]) -> u64 {
                 // The least number becomes zero, which leaves unsigned ones as they are.
                 let rank = Self::from_bytes(data).wrapping_sub($number::MIN) as $bits;
@@ -93,6 +98,7 @@ macro_rules! nonzero_key {
                 <$number>::fixed_width()
             }
 
+            #[inline]
             fn from_bytes<'a>(data: &'a [u8]) -> $nonzero
             where
                 Self: 'a,
@@ -100,6 +106,7 @@ macro_rules! nonzero_key {
                 <$nonzero>::new(<$number>::from_bytes(data)).unwrap_or(<$nonzero>::MIN)
             }
 
+            #[inline]
             fn as_bytes<'a, 'b: 'a>(value: &'a $nonzero) -> [u8; size_of::<$number>()]
             where
                 Self: 'b,
@@ -111,12 +118,14 @@ macro_rules! nonzero_key {
                 TypeName::builtin(stringify!($nonzero))
             }
 
+            #[inline]
             fn validate(data: &[u8]) -> bool {
                 <$number>::validate(data) && <$number>::from_bytes(data) != 0
             }
         }
 
         impl Key for $nonzero {
+            #[inline]
             fn compare(data1: &[u8], data2: &[u8]) -> Ordering {
                 <$number>::compare(data1, data2)
             }
@@ -125,6 +134,7 @@ macro_rules! nonzero_key {
 
             const EXACT_HEAD_BITS: Option<u32> = <$number>::EXACT_HEAD_BITS;
 
+            #[inline]
             fn head(data: &[u8]) -> u64 {
                 <$number>::head(data)
             }

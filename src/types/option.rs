@@ -87,6 +87,17 @@ impl<T: Key> Key for Option<T> {
         }
     }
 
+    fn separator<'a>(left: &'a [u8], right: &'a [u8]) -> Cow<'a, [u8]> {
+        let (None, Some(low), Some(high)) = (T::fixed_width(), content::<T>(left), content::<T>(right)) else {
+            return Cow::Borrowed(left);
+        };
+        let between = T::separator(low, high);
+        if between.len() >= low.len() {
+            return Cow::Borrowed(left);
+        }
+        if T::NICHE.is_some() { between } else { Cow::Owned([&[SOME], between.as_ref()].concat()) }
+    }
+
     fn min_encoded_key() -> Option<Cow<'static, [u8]>> {
         Some(encoded_none::<T>())
     }

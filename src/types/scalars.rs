@@ -12,12 +12,14 @@ impl Value for () {
         Some(0)
     }
 
+    #[inline]
     fn from_bytes<'a>(_data: &'a [u8])
     where
         Self: 'a,
     {
     }
 
+    #[inline]
     fn as_bytes<'a, 'b: 'a>((): &'a ()) -> &'a [u8]
     where
         Self: 'b,
@@ -29,12 +31,14 @@ impl Value for () {
         TypeName::builtin("()")
     }
 
+    #[inline]
     fn validate(data: &[u8]) -> bool {
         data.is_empty()
     }
 }
 
 impl Key for () {
+    #[inline]
     fn compare(_data1: &[u8], _data2: &[u8]) -> Ordering {
         Ordering::Equal
     }
@@ -52,6 +56,7 @@ impl Value for bool {
         Some(1)
     }
 
+    #[inline]
     fn from_bytes<'a>(data: &'a [u8]) -> bool
     where
         Self: 'a,
@@ -59,6 +64,7 @@ impl Value for bool {
         data.first().is_some_and(|byte| *byte != 0)
     }
 
+    #[inline]
     fn as_bytes<'a, 'b: 'a>(value: &'a bool) -> &'a [u8]
     where
         Self: 'b,
@@ -70,12 +76,14 @@ impl Value for bool {
         TypeName::builtin("bool")
     }
 
+    #[inline]
     fn validate(data: &[u8]) -> bool {
         matches!(data, [0 | 1])
     }
 }
 
 impl Key for bool {
+    #[inline]
     fn compare(data1: &[u8], data2: &[u8]) -> Ordering {
         Self::from_bytes(data1).cmp(&Self::from_bytes(data2))
     }
@@ -84,6 +92,7 @@ impl Key for bool {
 
     const EXACT_HEAD_BITS: Option<u32> = Some(1);
 
+    #[inline]
     fn head(data: &[u8]) -> u64 {
         u64::from(Self::from_bytes(data)) << (u64::BITS - 1)
     }
@@ -106,6 +115,7 @@ impl Value for char {
         Some(3)
     }
 
+    #[inline]
     fn from_bytes<'a>(data: &'a [u8]) -> char
     where
         Self: 'a,
@@ -113,6 +123,7 @@ impl Value for char {
         char::from_u32(char_number(data)).unwrap_or_default()
     }
 
+    #[inline]
     fn as_bytes<'a, 'b: 'a>(value: &'a char) -> [u8; 3]
     where
         Self: 'b,
@@ -125,12 +136,14 @@ impl Value for char {
         TypeName::builtin("char")
     }
 
+    #[inline]
     fn validate(data: &[u8]) -> bool {
         data.len() == 3 && char::from_u32(char_number(data)).is_some()
     }
 }
 
 impl Key for char {
+    #[inline]
     fn compare(data1: &[u8], data2: &[u8]) -> Ordering {
         char_number(data1).cmp(&char_number(data2))
     }
@@ -139,6 +152,7 @@ impl Key for char {
 
     const EXACT_HEAD_BITS: Option<u32> = Some(CHAR_BITS);
 
+    #[inline]
     fn head(data: &[u8]) -> u64 {
         u64::from(char_number(data)) << (u64::BITS - CHAR_BITS)
     }

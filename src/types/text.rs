@@ -59,6 +59,7 @@ impl Value for &str {
         None
     }
 
+    #[inline]
     fn from_bytes<'a>(data: &'a [u8]) -> &'a str
     where
         Self: 'a,
@@ -66,6 +67,7 @@ impl Value for &str {
         from_utf8(data).unwrap_or_default()
     }
 
+    #[inline]
     fn as_bytes<'a, 'b: 'a>(value: &'a &'b str) -> &'a str
     where
         Self: 'b,
@@ -77,12 +79,14 @@ impl Value for &str {
         TypeName::builtin("&str")
     }
 
+    #[inline]
     fn validate(data: &[u8]) -> bool {
         from_utf8(data).is_ok()
     }
 }
 
 impl Key for &str {
+    #[inline]
     fn compare(data1: &[u8], data2: &[u8]) -> Ordering {
         data1.cmp(data2)
     }
@@ -99,6 +103,7 @@ impl Key for &str {
 
     const ORDER: KeyOrder = KeyOrder::Bytes;
 
+    #[inline]
     fn head(data: &[u8]) -> u64 {
         bytes_head(data)
     }
@@ -112,6 +117,7 @@ impl Value for String {
         None
     }
 
+    #[inline]
     fn from_bytes<'a>(data: &'a [u8]) -> String
     where
         Self: 'a,
@@ -119,6 +125,7 @@ impl Value for String {
         <&str>::from_bytes(data).to_string()
     }
 
+    #[inline]
     fn as_bytes<'a, 'b: 'a>(value: &'a String) -> &'a str
     where
         Self: 'b,
@@ -130,12 +137,14 @@ impl Value for String {
         TypeName::builtin("String")
     }
 
+    #[inline]
     fn validate(data: &[u8]) -> bool {
         <&str>::validate(data)
     }
 }
 
 impl Key for String {
+    #[inline]
     fn compare(data1: &[u8], data2: &[u8]) -> Ordering {
         <&str>::compare(data1, data2)
     }
@@ -150,6 +159,7 @@ impl Key for String {
 
     const ORDER: KeyOrder = <&str>::ORDER;
 
+    #[inline]
     fn head(data: &[u8]) -> u64 {
         <&str>::head(data)
     }

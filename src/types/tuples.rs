@@ -2,7 +2,7 @@
 
 use super::heads::{HeadBuilder, exact_bits, order_of};
 use super::lengths::{Reader, push_length};
-use super::{Key, KeyOrder, TypeName, Value};
+use super::{Key, KeyOrder, KeyType, TypeName, Value};
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use core::cmp::Ordering;
@@ -50,6 +50,57 @@ fn is_whole<const N: usize>(widths: Widths<N>, elements: &[&[u8]; N], data: &[u8
         width.or_else(|| if last { Some(element.len()) } else { reader.length() }) == Some(element.len())
     });
     right_lengths && reader.rest().len() == elements.iter().map(|element| element.len()).sum()
+}
+
+/// What a separator of tuples asks of an element's type.
+struct Element {
+    key: KeyType,
+    least: fn() -> Option<Cow<'static, [u8]>>,
+}
+
+impl Element {
+    fn of<K: Key>() -> Self {
+        Self { key: KeyType::of::<K>(), least: K::min_encoded_key }
+    }
+
+    /// An element over `low` and as far below `high` as can be had: `high` itself, if nothing between is known.
+    fn above<'a>(&self, low: &'a [u8], high: &'a [u8]) -> Cow<'a, [u8]> {
+        let between = (self.key.separator)(low, high);
+        if (self.key.compare)(low, &between).is_lt() { between } else { Cow::Borrowed(high) }
+    }
+
+    /// The least element, or this one if there is no least or it is longer.
+    fn least_or<'a>(&self, element: &'a [u8]) -> Cow<'a, [u8]> {
+        (self.least)().filter(|least| least.len() <= element.len()).unwrap_or(Cow::Borrowed(element))
+    }
+}
+
+/// A tuple over `left`, likely below `right`, and likely short: what they have in common, an element that exceeds
+/// `left`'s, and then the least there is, for that decides nothing any more.
+fn candidate<const N: usize>(elements: &[Element; N], left: &[u8], right: &[u8]) -> Vec<u8> {
+    let widths = elements.each_ref().map(|element| element.key.width);
+    let (left, right) = (split(widths, left), split(widths, right));
+    let mut pairs = left.into_iter().zip(right);
+    let mut decided = false;
+    let parts = elements.each_ref().map(|element| {
+        let (low, high) = pairs.next().unwrap_or_default();
+        if decided {
+            return element.least_or(high);
+        }
+        decided = (element.key.compare)(low, high).is_ne();
+        if decided { element.above(low, high) } else { Cow::Borrowed(low) }
+    });
+    join(widths, parts.each_ref().map(AsRef::as_ref))
+}
+
+/// A separator of keys of a tuple type `K` with these elements.
+fn separator<'a, K: Key, const N: usize>(elements: &[Element; N], left: &'a [u8], right: &'a [u8]) -> Cow<'a, [u8]> {
+    if K::fixed_width().is_some() {
+        return Cow::Borrowed(left);
+    }
+    let tuple = candidate(elements, left, right);
+    let separates = K::compare(left, &tuple).is_le() && K::compare(&tuple, right).is_lt();
+    if separates && tuple.len() < left.len() { Cow::Owned(tuple) } else { Cow::Borrowed(left) }
 }
 
 impl<T: Value> Value for (T,) {
@@ -170,6 +221,10 @@ macro_rules! tuple {
                 let [$element_first, $($element),+] = split(widths, data2);
                 $first::compare(elements1.$at_first, $element_first)
                     $(.then_with(|| $rest::compare(elements1.$at, $element)))+
+            }
+
+            fn separator<'a>(left: &'a [u8], right: &'a [u8]) -> Cow<'a, [u8]> {
+                separator::<Self, _>(&[Element::of::<$first>(), $(Element::of::<$rest>()),+], left, right)
             }
 
             const ORDER: KeyOrder = order_of(&[$first::ORDER, $($rest::ORDER),+]);
