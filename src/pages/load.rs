@@ -20,7 +20,7 @@ impl Deref for PageRef<'_> {
     #[inline]
     fn deref(&self) -> &[u8] {
         match self {
-            Self::Pinned(frame) => frame,
+            Self::Pinned(frame) => frame.bytes(),
             Self::Held(frame) => frame,
         }
     }

@@ -20,6 +20,7 @@ pub use commit::OpenOutcome;
 pub(crate) use commit::{CommitMode, Opened};
 pub(crate) use edit::PageMut;
 pub(crate) use load::{PageRef, damaged};
+pub(crate) use seal::rows;
 pub(crate) use space::{Accounting, Class, Commit};
 pub(crate) use writer::PageWriter;
 

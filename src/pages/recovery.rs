@@ -5,7 +5,7 @@ use super::allocator::Buddy;
 use super::load::damaged;
 use super::space::Commit;
 use crate::error::StorageError;
-use crate::format::node::Node;
+use crate::format::node::{Node, PointerRole};
 use crate::format::{PageNumber, Pointer, TxnId};
 use alloc::vec::Vec;
 
@@ -77,7 +77,7 @@ impl Store {
         }
         let node = Node::new(&frame);
         for (role, child) in node.pointers() {
-            if role.is_child() && child.level.checked_add(1) != Some(pointer.level) {
+            if role == PointerRole::Child && child.level.checked_add(1) != Some(pointer.level) {
                 return Err(damaged(&child, "is of another level than its place"));
             }
             if child.birth > pointer.birth {

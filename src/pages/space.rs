@@ -191,7 +191,7 @@ impl Space {
     pub(super) fn kept_ranges(&self) -> PageSet {
         let mut all = PageSet::new();
         for ledger in [&self.data, &self.system] {
-            for (start, pages) in ledger.kept.ranges() {
+            for (start, pages) in ledger.kept.iter_ranges() {
                 all.insert_range(start, pages);
             }
         }

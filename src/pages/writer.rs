@@ -132,7 +132,8 @@ impl PageWriter {
     /// Makes a frame that was sealed in this transaction dirty again.
     fn reopen(&self, pointer: &Pointer, frame: FrameRef) -> FrameRef {
         self.work.lock().sealed.remove(&pointer.page);
-        self.store.cache.keep_dirty(pointer.page, frame)
+        self.store.cache.mark_dirty(&frame);
+        frame
     }
 
     /// The frame, or a copy in its place if somebody holds on to its bytes.

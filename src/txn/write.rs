@@ -132,7 +132,8 @@ impl Tables {
 
     fn define(&self, catalog: &mut Tree, name: &str, definition: &Definition) -> Result<(), StorageError> {
         let row = definition.encode();
-        let mut editor = TreeEditor::new(&self.pages, catalog, &mut ());
+        let mut sink = ();
+        let mut editor = TreeEditor::new(&self.pages, catalog, &mut sink);
         editor.insert(&catalog::definition_key(name), NewValue::Bytes(&row)).map(|_| ())
     }
 
@@ -161,7 +162,8 @@ impl Tables {
 
     fn store_root(&self, catalog: &mut Tree, name: &str, root: Option<Pointer>) -> Result<(), StorageError> {
         let key = catalog::root_key(name);
-        let mut editor = TreeEditor::new(&self.pages, catalog, &mut ());
+        let mut sink = ();
+        let mut editor = TreeEditor::new(&self.pages, catalog, &mut sink);
         match root {
             Some(root) => editor.insert(&key, NewValue::Subtree(root)).map(|_| ()),
             None => editor.remove(&crate::btree::Target::Key(&key)).map(|_| ()),

@@ -110,6 +110,16 @@ impl Buddy {
         words.into_iter().flat_map(u64::to_le_bytes).take(self.len.div_ceil(8) as usize).collect()
     }
 
+    /// The allocated pages, without the reserved ones.
+    pub(crate) fn allocated_set(&self) -> PageSet {
+        let mut set = PageSet::new();
+        set.insert_range(self.reserved, self.len.saturating_sub(self.reserved));
+        for (start, end) in self.free_blocks() {
+            set.remove_range(start, end - start);
+        }
+        set
+    }
+
     /// `start..end` of each free block.
     fn free_blocks(&self) -> impl Iterator<Item = (PageNumber, PageNumber)> {
         let orders = self.orders.iter().enumerate();

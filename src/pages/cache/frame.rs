@@ -219,6 +219,11 @@ impl FrameRef {
         unsafe { self.0.as_ref() }
     }
 
+    /// Whether somebody besides the caller and the page table holds on to a dirty frame.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.frame().counts.references.load(Ordering::Acquire) > 2
+    }
+
     /// Whether both refer to one frame.
     pub(super) fn is(&self, other: &Self) -> bool {
         self.0 == other.0

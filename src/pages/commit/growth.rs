@@ -67,7 +67,7 @@ impl Store {
         }
         space.mirror = Some(extent.mirror);
         let Some(buddy) = &mut space.buddy else { return };
-        if extent.file_pages < buddy.len() && buddy.shrink(extent.file_pages) {
+        if extent.file_pages < buddy.len() && buddy.shrink(extent.file_pages).is_ok() {
             // The commit holds whether or not the tail goes: the next opening cuts a longer file.
             let _ = self.set_length(extent.file_pages);
             self.file_pages.store(extent.file_pages, crate::sync::Ordering::Release);

@@ -171,7 +171,7 @@ impl Store {
         }
         self.write_at(start, &gathered)?;
         for (&page, frame) in frames {
-            self.cache.mark_clean(page, frame.birth());
+            self.cache.mark_clean(page, frame.frame().birth());
         }
         Ok(())
     }

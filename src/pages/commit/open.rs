@@ -168,7 +168,7 @@ impl Store {
     }
 
     /// Whether the next write must be preceded by [`prepare_writes`](Self::prepare_writes).
-    fn is_prepared(&self) -> bool {
+    pub(crate) fn is_prepared(&self) -> bool {
         self.space.lock().buddy.is_some()
     }
 
