@@ -1,8 +1,6 @@
 //! Changing a page.
 
-use super::layout::{
-    HEAD, HEADER, Header, KeyPart, MAX_PREFIX, Shape, Slot, ValuePart, narrow, put, usable,
-};
+use super::layout::{HEAD, HEADER, Header, KeyPart, MAX_PREFIX, Shape, Slot, ValuePart, narrow, put, usable};
 use super::room::{ensure_room, pointer_flag};
 use super::search::{common_prefix, head_after};
 use super::view::Node;

@@ -42,8 +42,6 @@ mod view;
 
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod bench;
 
 pub(crate) use check::NodeFault;
 pub(crate) use edit::{EditError, NodeMut, PageOp};

@@ -214,9 +214,5 @@ impl NodeMut<'_> {
 /// Where entry `at` stands in each array.
 #[inline]
 fn positions(header: &Header, at: usize) -> (usize, usize, usize) {
-    (
-        HEADER + at * header.child_width(),
-        header.heads_at() + at * HEAD,
-        header.slots_at() + at * header.slot_width(),
-    )
+    (HEADER + at * header.child_width(), header.heads_at() + at * HEAD, header.slots_at() + at * header.slot_width())
 }

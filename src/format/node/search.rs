@@ -3,10 +3,9 @@
 use super::layout::HEAD;
 use super::view::Node;
 use core::cmp::Ordering;
-use core::hint::select_unpredictable;
 
-/// Heads that the last step of a search counts through.
-const WINDOW: usize = 16;
+/// Most heads that the last step of a search counts through.
+const WINDOW: usize = 32;
 
 /// The eight bytes of `key` behind the first `skip`, big-endian, padded with zeros.
 #[inline]
@@ -14,8 +13,14 @@ pub(crate) fn head_after(key: &[u8], skip: usize) -> u64 {
     let rest = key.get(skip..).unwrap_or_default();
     match rest.first_chunk() {
         Some(head) => u64::from_be_bytes(*head),
-        None => rest.iter().rev().fold(0, |head, byte| (head >> 8) | u64::from(*byte) << 56),
+        None => short_head(rest),
     }
+}
+
+/// The head of fewer than eight bytes.
+#[inline(never)]
+fn short_head(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |head, byte| (head >> 8) | u64::from(*byte) << 56)
 }
 
 /// Bytes that `a` and `b` have in common at their start.
@@ -41,7 +46,7 @@ impl Node<'_> {
         let mut head = key_head;
         if self.header.byte_ordered() {
             let prefix = self.prefix();
-            if !key_bytes.starts_with(prefix) {
+            if !prefix.is_empty() && !key_bytes.starts_with(prefix) {
                 return Ok((if *key_bytes < *prefix { 0 } else { heads.len() }, false));
             }
             head = head_after(key_bytes, prefix.len());
@@ -86,21 +91,9 @@ fn count_less(heads: &[[u8; HEAD]], head: u64) -> usize {
     while len > WINDOW {
         let half = len / 2;
         let less = heads.get(low + half - 1).is_some_and(|middle| u64::from_le_bytes(*middle) < head);
-        low = select_unpredictable(less, low + half, low);
+        low += half & usize::from(less).wrapping_neg();
         len -= half;
     }
-    // The window may start below `low`, where all heads are less: it then has its full length, and the loop over it
-    // a constant count.
-    let start = low.min(heads.len().saturating_sub(WINDOW));
-    let rest = heads.get(start..).unwrap_or_default();
-    start
-        + match rest.first_chunk::<WINDOW>() {
-            Some(window) => count_in(window, head),
-            None => count_in(rest, head),
-        }
-}
-
-#[inline(always)]
-fn count_in(heads: &[[u8; HEAD]], head: u64) -> usize {
-    heads.iter().map(|other| usize::from(u64::from_le_bytes(*other) < head)).sum()
+    let rest = heads.get(low..low + len).unwrap_or_default();
+    low + rest.iter().map(|other| usize::from(u64::from_le_bytes(*other) < head)).sum::<usize>()
 }

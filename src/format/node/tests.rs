@@ -22,7 +22,14 @@ impl Random {
 
     fn pointer(&mut self, level: u8, flags: u8) -> Pointer {
         let page = 1 + self.below(1000) as u32;
-        Pointer { page, level, flags, birth: self.below(99) as u64, checksum: Checksum(7), size: self.below(999) as u64 }
+        Pointer {
+            page,
+            level,
+            flags,
+            birth: self.below(99) as u64,
+            checksum: Checksum(7),
+            size: self.below(999) as u64,
+        }
     }
 }
 
@@ -261,8 +268,12 @@ fn split_and_join(page: &mut Vec<u8>, shape: Shape, model: &Model, random: &mut 
         let mut half = NodeMut::init(&mut bytes, node.level(), shape);
         half.append_from(&node, range.clone(), None).unwrap();
         half.widen_prefix();
-        let keys = range.start.min(model.keys.len())
-            ..if branch { range.end.saturating_sub(1).max(range.start) } else { range.end }.min(model.keys.len());
+        let keys = range.start.min(model.keys.len())..if branch {
+            range.end.saturating_sub(1).max(range.start)
+        } else {
+            range.end
+        }
+        .min(model.keys.len());
         let part = Model {
             keys: model.keys[keys].to_vec(),
             values: model.values.get(range.clone()).unwrap_or_default().to_vec(),
@@ -438,7 +449,8 @@ fn prefix_shrinks_at_both_ends_and_widens() {
     insert(&mut node, 0, b"abc");
     assert_eq!(node.view().prefix(), b"abc");
     assert_eq!(node.view().head(0), 0);
-    for (sought, found) in [(&b"a"[..], (0, false)), (b"abc", (0, true)), (b"abcdex", (3, true)), (b"abd", (4, false))] {
+    for (sought, found) in [(&b"a"[..], (0, false)), (b"abc", (0, true)), (b"abcdex", (3, true)), (b"abd", (4, false))]
+    {
         assert_eq!(search(&node.view(), shape, sought), found);
     }
     node.apply(&PageOp::Remove { at: 0 }).unwrap();

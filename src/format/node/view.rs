@@ -102,7 +102,8 @@ impl<'a> Node<'a> {
     #[inline]
     pub(crate) fn prefix(&self) -> &'a [u8] {
         match self.header.prefix_len {
-            0 => &[],
+            // Not `&[]`: a comparison of no bytes at a dangling address takes glibc's AVX-512 `memcmp` 100 ns.
+            0 => self.slice(0, 0),
             len => self.key_lead(0).get(..len).unwrap_or_default(),
         }
     }
