@@ -32,7 +32,12 @@ fn damaged(valid: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Value = Vec<u
 }
 
 fn mixed<S: Strategy<Value = Vec<u8>>>(valid: fn() -> S) -> impl Strategy<Value = Vec<Vec<u8>>> {
-    many(prop_oneof![1 => valid(), 2 => damaged(valid())], 6)
+    many(prop_oneof![1 => valid(), 2 => damaged(valid())], 4).prop_map(|mut all| {
+        let shorter = all[0].split_last().map_or_else(Vec::new, |(_, shorter)| shorter.to_vec());
+        all.push([&shorter[..], &[0]].concat());
+        all.push(shorter);
+        all
+    })
 }
 
 fn check_any_bytes<V: Value>(data: &[u8]) {
