@@ -114,12 +114,6 @@ pub(crate) struct KeyType {
 
 impl KeyType {
     pub(crate) fn of<K: Key>() -> Self {
-        Self {
-            compare: K::compare,
-            head: K::head,
-            separator: K::separator,
-            order: K::ORDER,
-            width: K::fixed_width(),
-        }
+        Self { compare: K::compare, head: K::head, separator: K::separator, order: K::ORDER, width: K::fixed_width() }
     }
 }
