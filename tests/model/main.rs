@@ -70,7 +70,8 @@ fn attempt(program: Program, seed: u64, limits: &Limits) -> Result<u64, String> 
 /// Finds the fewest transactions, then the fewest operations, that still fail, and says how to run them.
 fn fail(program: Program, seed: u64, failure: &str) -> ! {
     let fails = |limits: &Limits| attempt(program, seed, limits).is_err();
-    let by_transactions = (1..MOST_TRANSACTIONS).map(|transactions| Limits { transactions, ..ALL }).find(|limits| fails(limits));
+    let by_transactions =
+        (1..MOST_TRANSACTIONS).map(|transactions| Limits { transactions, ..ALL }).find(|limits| fails(limits));
     let least = by_transactions.unwrap_or(ALL);
     let by_operations = (1..120).map(|operations| Limits { operations, ..least.clone() }).find(|limits| fails(limits));
     let least = by_operations.unwrap_or(least);

@@ -1,0 +1,261 @@
+//! The workloads of the comparison: the same calls on the same data, in sapwood and in redb.
+//!
+//! Rows have 24-byte keys and 150-byte values; `SAPWOOD_BENCH_ROWS` says how many (500,000 unless set).
+
+use std::env;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+mod ours;
+mod theirs;
+
+pub const KEY: usize = 24;
+pub const VALUE: usize = 150;
+/// Rows of one short range.
+pub const RANGE: usize = 10;
+/// Rows of one batch.
+pub const BATCH: usize = 1_000;
+
+/// What both databases can do. Sums come back, so that nothing can be skipped.
+pub trait Subject {
+    /// Inserts the rows in this order, in one durable transaction. Gives the number of rows after.
+    fn load(&self, data: &Data, order: &[usize]) -> u64;
+    /// Gets these rows.
+    fn get(&self, data: &Data, picks: &[usize]) -> u64;
+    /// Asks for keys that are not there. Gives how many were not.
+    fn miss(&self, data: &Data, picks: &[usize]) -> u64;
+    /// Reads a few rows from each of these keys on.
+    fn ranges(&self, data: &Data, picks: &[usize]) -> u64;
+    /// Reads all rows.
+    fn scan(&self) -> u64;
+    /// Replaces these rows in one durable transaction. Gives how many were there.
+    fn replace(&self, data: &Data, picks: &[usize]) -> u64;
+}
+
+/// A number that depends on a row's ends.
+pub fn sum_of(key: &[u8], value: &[u8]) -> u64 {
+    u64::from(key[0]) + u64::from(value[0]) + (u64::from(value[VALUE - 1]) << 8)
+}
+
+/// Splitmix64.
+pub struct Rng(pub u64);
+
+impl Rng {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}
+
+/// The rows: keys in random order, values out of a pool.
+pub struct Data {
+    keys: Vec<[u8; KEY]>,
+    pool: Vec<u8>,
+    sorted: Vec<usize>,
+}
+
+impl Data {
+    pub fn new(rows: usize) -> Self {
+        let mut rng = Rng(1);
+        let keys: Vec<[u8; KEY]> = (0..rows).map(|_| Self::make_key(&mut rng)).collect();
+        let pool = (0..1 << 16).map(|_| rng.next() as u8).collect();
+        let mut sorted: Vec<usize> = (0..rows).collect();
+        sorted.sort_by_key(|row| keys[*row]);
+        Self { keys, pool, sorted }
+    }
+
+    /// As many rows as the environment asks for.
+    pub fn from_env() -> Self {
+        let rows = env::var("SAPWOOD_BENCH_ROWS").map_or(500_000, |rows| rows.parse().expect("a number of rows"));
+        Self::new(rows)
+    }
+
+    fn make_key(rng: &mut Rng) -> [u8; KEY] {
+        let mut key = [0; KEY];
+        key.chunks_mut(8).for_each(|part| part.copy_from_slice(&rng.next().to_le_bytes()));
+        // The last bit tells keys that are there from keys that are not.
+        key[KEY - 1] &= 0xfe;
+        key
+    }
+
+    pub fn key(&self, row: usize) -> &[u8] {
+        &self.keys[row]
+    }
+
+    /// A key beside the row's that is not there.
+    pub fn absent(&self, row: usize) -> [u8; KEY] {
+        let mut key = self.keys[row];
+        key[KEY - 1] |= 1;
+        key
+    }
+
+    pub fn value(&self, row: usize) -> &[u8] {
+        let start = row * 37 % (self.pool.len() - VALUE);
+        &self.pool[start..start + VALUE]
+    }
+
+    /// Rows by chance, the same for the same seed.
+    pub fn picks(&self, count: usize, seed: u64) -> Vec<usize> {
+        let mut rng = Rng(seed);
+        (0..count).map(|_| (rng.next() % self.keys.len() as u64) as usize).collect()
+    }
+
+    fn sum(&self, rows: impl Iterator<Item = usize>) -> u64 {
+        rows.map(|row| sum_of(self.key(row), self.value(row))).sum()
+    }
+
+    fn sum_of_ranges(&self, picks: &[usize]) -> u64 {
+        let places = picks.iter().map(|row| self.sorted.partition_point(|other| self.keys[*other] < self.keys[*row]));
+        places.map(|place| self.sum(self.sorted[place..].iter().take(RANGE).copied())).sum()
+    }
+}
+
+/// One thing to measure.
+pub struct Workload {
+    pub name: &'static str,
+    /// Whether each run needs an empty database.
+    pub fresh: bool,
+    /// Rounds of the ratio table.
+    pub rounds: u64,
+    /// How many operations one run does.
+    pub operations: fn(&Data) -> usize,
+    /// Runs on a subject, with rows picked by this seed, and checks the sums.
+    pub run: fn(&dyn Subject, &Data, u64),
+}
+
+const PICKS: usize = 100_000;
+const COMMITS: usize = 20;
+
+pub const WORKLOADS: [Workload; 8] = [
+    Workload {
+        name: "bulk load, random order",
+        fresh: true,
+        rounds: 3,
+        operations: |data| data.keys.len(),
+        run: |subject, data, _| {
+            let order: Vec<usize> = (0..data.keys.len()).collect();
+            assert_eq!(subject.load(data, &order), data.keys.len() as u64);
+        },
+    },
+    Workload {
+        name: "bulk load, sorted",
+        fresh: true,
+        rounds: 3,
+        operations: |data| data.keys.len(),
+        run: |subject, data, _| assert_eq!(subject.load(data, &data.sorted), data.keys.len() as u64),
+    },
+    Workload {
+        name: "get",
+        fresh: false,
+        rounds: 9,
+        operations: |_| PICKS,
+        run: |subject, data, seed| {
+            let picks = data.picks(PICKS, seed);
+            assert_eq!(subject.get(data, &picks), data.sum(picks.iter().copied()));
+        },
+    },
+    Workload {
+        name: "get of missing keys",
+        fresh: false,
+        rounds: 9,
+        operations: |_| PICKS,
+        run: |subject, data, seed| assert_eq!(subject.miss(data, &data.picks(PICKS, seed)), PICKS as u64),
+    },
+    Workload {
+        name: "range of 10 rows",
+        fresh: false,
+        rounds: 9,
+        operations: |_| PICKS / RANGE,
+        run: |subject, data, seed| {
+            let picks = data.picks(PICKS / RANGE, seed);
+            assert_eq!(subject.ranges(data, &picks), data.sum_of_ranges(&picks));
+        },
+    },
+    Workload {
+        name: "full scan",
+        fresh: false,
+        rounds: 9,
+        operations: |data| data.keys.len(),
+        run: |subject, data, _| assert_eq!(subject.scan(), data.sum(0..data.keys.len())),
+    },
+    Workload {
+        name: "durable commit of 1 row",
+        fresh: false,
+        rounds: 9,
+        operations: |_| COMMITS,
+        run: |subject, data, seed| {
+            data.picks(COMMITS, seed).chunks(1).for_each(|pick| assert_eq!(subject.replace(data, pick), 1));
+        },
+    },
+    Workload {
+        name: "durable commit of 1,000 random rows",
+        fresh: false,
+        rounds: 9,
+        operations: |_| COMMITS / 4 * BATCH,
+        run: |subject, data, seed| {
+            let picks = data.picks(COMMITS / 4 * BATCH, seed);
+            picks.chunks(BATCH).for_each(|batch| assert_eq!(subject.replace(data, batch), BATCH as u64));
+        },
+    },
+];
+
+/// A database in a file of its own, which goes with it.
+pub struct Place {
+    pub subject: Box<dyn Subject>,
+    _folder: TempDir,
+}
+
+/// The two that are compared, by name.
+pub const NAMES: [&str; 2] = ["sapwood", "redb"];
+
+/// A new database of the kind at this index of [`NAMES`].
+pub fn create(kind: usize) -> Place {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("rows");
+    let subject: Box<dyn Subject> =
+        if kind == 0 { Box::new(ours::Store::create(&path)) } else { Box::new(theirs::Store::create(&path)) };
+    Place { subject, _folder: folder }
+}
+
+/// A new database with all rows.
+pub fn loaded(kind: usize, data: &Data) -> Place {
+    let place = create(kind);
+    (WORKLOADS[0].run)(&*place.subject, data, 0);
+    place
+}
+
+/// Measures everything in turns, a round of one beside a round of the other, and prints a Markdown table. The ratio is
+/// the median of the rounds' ratios: what slows the machine for longer than a round slows both.
+pub fn print_ratios(data: &Data) {
+    let places = [loaded(0, data), loaded(1, data)];
+    println!("| {} rows | sapwood | redb | sapwood / redb |\n| --- | ---: | ---: | ---: |", data.keys.len());
+    for workload in &WORKLOADS {
+        let mut times = [Vec::new(), Vec::new()];
+        for round in 0..workload.rounds {
+            for turn in 0..2 {
+                let kind = (round as usize + turn) % 2;
+                times[kind].push(time(workload, &places[kind], kind, data, round));
+            }
+        }
+        let ratios = times[0].iter().zip(&times[1]).map(|(ours, theirs)| ours.as_secs_f64() / theirs.as_secs_f64());
+        let ratio = median(ratios.collect());
+        let per = (workload.operations)(data) as f64;
+        let [ours, theirs] = times.map(|times| median(times.iter().map(Duration::as_secs_f64).collect()) / per * 1e6);
+        println!("| {} | {ours:.3} µs | {theirs:.3} µs | {ratio:.2} |", workload.name);
+    }
+}
+
+fn time(workload: &Workload, place: &Place, kind: usize, data: &Data, round: u64) -> Duration {
+    let fresh = workload.fresh.then(|| create(kind));
+    let subject = &fresh.as_ref().unwrap_or(place).subject;
+    let start = Instant::now();
+    (workload.run)(&**subject, data, round);
+    start.elapsed()
+}
+
+fn median(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    numbers[numbers.len() / 2]
+}
