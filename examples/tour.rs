@@ -23,7 +23,7 @@ const WORDS: TableDefinition<(&str, &str), u32> = TableDefinition::new("words");
 const EXTENSIONS: TableDefinition<&str, (u64, u64)> = TableDefinition::new("extensions");
 
 /// The word that the look-ups ask for.
-const WORD: &str = "table";
+const WORD: &str = "database";
 
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
