@@ -8,7 +8,7 @@
 
 mod common;
 
-use common::{Data, NAMES, WORKLOADS, Workload, create, loaded, print_ratios};
+use common::{Data, NAMES, Place, WORKLOADS, Workload, create, loaded, print_ratios};
 use criterion::{BatchSize, Criterion, Throughput};
 use std::env;
 
@@ -27,23 +27,21 @@ fn main() {
 
 fn compare(criterion: &mut Criterion, workload: &Workload, data: &Data) {
     let mut group = criterion.benchmark_group(workload.name);
-    group.throughput(Throughput::Elements((workload.operations)(data) as u64));
+    let job = workload.job(data, 1);
+    group.throughput(Throughput::Elements(job.operations() as u64));
     for (kind, name) in NAMES.into_iter().enumerate() {
-        let mut seed = 0;
         if workload.fresh {
-            let run = |place: common::Place| {
-                (workload.run)(&*place.subject, data, 0);
+            let run = |place: Place| {
+                job.run(&*place.subject);
                 place
             };
             group.bench_function(name, |bench| bench.iter_batched(|| create(kind), run, BatchSize::PerIteration));
         } else {
+            // Loaded only if the filter lets the measurement run.
             let mut place = None;
             group.bench_function(name, |bench| {
                 let place = place.get_or_insert_with(|| loaded(kind, data));
-                bench.iter(|| {
-                    seed += 1;
-                    (workload.run)(&*place.subject, data, seed);
-                });
+                bench.iter(|| job.run(&*place.subject));
             });
         }
     }

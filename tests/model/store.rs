@@ -38,6 +38,7 @@ pub struct Store<K: KeyField, V: Field> {
 }
 
 /// Inserts through `insert_reserve`.
+#[expect(clippy::ptr_arg, reason = "the owned form of a value, as `Reserve` wants it")]
 pub fn reserve<K: KeyField>(
     table: &mut Table<'_, K, &'static [u8]>,
     key: &K::Owned,
@@ -113,11 +114,11 @@ impl Walk {
         rng.pick(&[Self::Forward, Self::Forward, Self::Backward, Self::InTurns, Self::AtRandom])
     }
 
-    fn from_front(self, step: usize, rng: &mut Rng) -> bool {
+    fn takes_front(self, step: usize, rng: &mut Rng) -> bool {
         match self {
             Self::Forward => true,
             Self::Backward => false,
-            Self::InTurns => step % 2 == 0,
+            Self::InTurns => step.is_multiple_of(2),
             Self::AtRandom => rng.chance(50),
         }
     }
@@ -302,7 +303,7 @@ impl<K: KeyField, V: Field> Store<K, V> {
         let mut range = table.range::<K::SelfType<'_>>(lend)?;
         let most = if run.rng.chance(20) { run.rng.below(10) } else { usize::MAX };
         for step in 0..most {
-            let front = walk.from_front(step, &mut run.rng);
+            let front = walk.takes_front(step, &mut run.rng);
             let (entry, row) =
                 if front { (range.next(), expected.pop_front()) } else { (range.next_back(), expected.pop_back()) };
             let got: Option<Row<K, V>> = own!(entry.transpose()?);
