@@ -175,7 +175,7 @@ pub const WORKLOADS: [Workload; 8] = [
     Workload {
         name: "get",
         fresh: false,
-        rounds: 9,
+        rounds: 21,
         picks: |data, seed| data.picks(PICKS, seed),
         expected: |data, picks| data.sum(picks.iter().copied()),
         run: |subject, data, picks| subject.get(data, picks),
@@ -183,7 +183,7 @@ pub const WORKLOADS: [Workload; 8] = [
     Workload {
         name: "get of missing keys",
         fresh: false,
-        rounds: 9,
+        rounds: 21,
         picks: |data, seed| data.picks(PICKS, seed),
         expected: |_, picks| picks.len() as u64,
         run: |subject, data, picks| subject.miss(data, picks),
@@ -191,7 +191,7 @@ pub const WORKLOADS: [Workload; 8] = [
     Workload {
         name: "range of 10 rows",
         fresh: false,
-        rounds: 9,
+        rounds: 21,
         picks: |data, seed| data.picks(PICKS / RANGE, seed),
         expected: |data, picks| data.sum_of_ranges(picks),
         run: |subject, data, picks| subject.ranges(data, picks),
@@ -199,7 +199,7 @@ pub const WORKLOADS: [Workload; 8] = [
     Workload {
         name: "full scan, per row",
         fresh: false,
-        rounds: 9,
+        rounds: 21,
         picks: |data, _| data.sorted.clone(),
         expected: |data, picks| data.sum(picks.iter().copied()),
         run: |subject, _, _| subject.scan(),
