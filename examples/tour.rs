@@ -1,9 +1,6 @@
 //! Puts a folder of text files into a database, indexes their words, and asks it questions.
 //!
-//! ```text
-//! cargo run --release --example tour -- [PATH] [DBFILE]
-//! ```
-//!
+//! Run it as `cargo run --release --example tour -- [PATH] [DBFILE]`.
 //! PATH is this repository unless given, DBFILE is `target/tour.sapwood`. A second run on the same DBFILE brings it
 //! up to date: changed files are indexed anew, files that are gone leave together with their words.
 
@@ -55,8 +52,8 @@ fn store(file: &Path, path: &Path) -> Outcome {
 /// Text files under `folder` by their path within `root`.
 fn collect(root: &Path, folder: &Path, texts: &mut BTreeMap<String, String>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
-        let (entry, path) = entry.map(|entry| (entry.file_type(), entry.path()))?;
-        let kind = entry?;
+        let entry = entry?;
+        let (kind, path) = (entry.file_type()?, entry.path());
         let name = path.file_name().unwrap_or_default();
         if kind.is_dir() && name != "target" && name != ".git" {
             collect(root, &path, texts)?;
