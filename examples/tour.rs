@@ -132,7 +132,6 @@ fn ask(file: &Path) -> Outcome {
     let db = Database::open(file)?;
     let txn = db.begin_read()?;
     let (files, words, extensions) = (txn.open_table(FILES)?, txn.open_table(WORDS)?, txn.open_table(EXTENSIONS)?);
-
     let (count, bytes) = extensions.get("rs")?.map_or((0, 0), |found| found.value());
     println!("look up extension `rs`: {count} files, {bytes} bytes");
     let length = files.get("README.md")?.map(|text| text.value().len());
