@@ -1,0 +1,8 @@
+//! The workloads on sapwood.
+
+use redb as db;
+
+#[path = "store.rs"]
+mod store;
+
+pub use store::Store;
