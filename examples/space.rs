@@ -5,7 +5,7 @@
 //! not; "file" is the length of the file when the database is closed, with what it keeps for growing.
 
 // The one line that says which crate is "sapwood" here.
-use redb as ours;
+use sapwood as ours;
 use std::fs;
 use std::path::Path;
 

@@ -4,7 +4,7 @@
 //! PATH is this repository unless given, DBFILE is `target/tour.sapwood`. A second run on the same DBFILE brings it
 //! up to date: changed files are indexed anew, files that are gone leave together with their words.
 
-use redb::{
+use sapwood::{
     Database, Error, ReadableDatabase, ReadableTable, ReadableTableMetadata, Table, TableDefinition, WriteTransaction,
 };
 use std::collections::BTreeMap;

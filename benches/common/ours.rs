@@ -1,6 +1,6 @@
 //! The workloads on sapwood.
 
-use redb as db;
+use sapwood as db;
 
 #[path = "store.rs"]
 mod store;

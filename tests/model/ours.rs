@@ -1,10 +1,10 @@
 //! The programs on sapwood.
 
-use redb as db;
+use sapwood as db;
 
 /// Settings that only this crate has.
-fn tune(_builder: &mut db::Builder, _page: usize) {
-    // _builder.set_page_size(_page);
+fn tune(builder: &mut db::Builder, page: usize) {
+    builder.set_page_size(page);
 }
 
 #[path = "body.rs"]
