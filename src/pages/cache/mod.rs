@@ -11,7 +11,7 @@ mod table;
 #[cfg(all(test, feature = "std"))]
 mod tests;
 
-pub(crate) use frame::{Frame, FrameBuf, FrameRef};
+pub(crate) use frame::{Frame, FrameBuf, FrameRef, FrameStock};
 
 use crate::{
     format::{PageNumber, TxnId},
