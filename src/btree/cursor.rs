@@ -6,9 +6,13 @@ use crate::error::StorageError;
 use crate::format::node::Node;
 use crate::format::{PageNumber, Pointer};
 use crate::pages::Store;
-use crate::pages::cache::{FrameRef, FrameStock};
+use crate::pages::cache::{FrameRef, FrameStock, prefetch};
 use alloc::vec::Vec;
 use core::ops::Bound;
+
+/// How many rows ahead of a walk records are asked for, and how much of each, in cache lines.
+const AHEAD: usize = 3;
+const RECORD_LINES: usize = 3;
 
 /// A gap between two rows: before entry `at` of `leaf`.
 #[derive(Clone, Debug)]
@@ -98,7 +102,7 @@ impl RangeCursor {
         if front.at >= front.count && (!front.to_next_leaf(store)? || self.back.as_ref() == Some(front)) {
             return Ok(None);
         }
-        let row = front.row(store, front.at)?;
+        let row = front.row(store, front.at, front.at + AHEAD)?;
         front.at += 1;
         Ok(Some(row))
     }
@@ -113,7 +117,7 @@ impl RangeCursor {
             return Ok(None);
         }
         back.at -= 1;
-        back.row(store, back.at).map(Some)
+        back.row(store, back.at, back.at.saturating_sub(AHEAD)).map(Some)
     }
 }
 
@@ -168,8 +172,10 @@ impl Gap {
     }
 
     /// The row of entry `at`. A walk through the leaf needs two references a row; they are counted in one go.
-    fn row(&mut self, store: &Store, at: usize) -> Result<Row, StorageError> {
+    /// The record of row `ahead` is asked for meanwhile, as records do not lie in key order.
+    fn row(&mut self, store: &Store, at: usize, ahead: usize) -> Result<Row, StorageError> {
         self.leaf.stock(2 * self.count);
+        prefetch(Node::new(self.leaf.frame()).key_lead(ahead), RECORD_LINES);
         Slice::of_row(store, &mut self.leaf, at)
     }
 

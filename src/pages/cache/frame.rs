@@ -104,17 +104,11 @@ impl Frame {
         self.slot.store(slot, Ordering::Relaxed);
     }
 
-    /// Asks for the first `lines` cache lines of the bytes before they are needed.
+    /// Asks for the first `lines` cache lines of the bytes before they are needed. Looks at nothing, so that it goes
+    /// on beside the first look at the header.
     #[inline]
     pub(crate) fn prefetch(&self, lines: usize) {
-        #[cfg(target_arch = "x86_64")]
-        for line in 0..lines.min(self.length / 64) {
-            use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            // SAFETY: within the bytes; and a prefetch reads nothing that the program sees.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(self.bytes.as_ptr().add(line * 64).cast()) };
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = lines;
+        prefetch_lines(core::ptr::from_ref(self).cast::<u8>().wrapping_add(HEADER), lines);
     }
 
     /// A counted reference. Whoever has a `&Frame` knows that somebody else's reference lasts as long as it.
@@ -129,6 +123,24 @@ impl Frame {
         // SAFETY: `bytes` lies `HEADER` bytes into the allocation that it was derived from.
         unsafe { self.bytes.sub(HEADER).cast() }
     }
+}
+
+/// Asks for the first `lines` cache lines from where `bytes` begins before they are needed.
+#[inline]
+pub(crate) fn prefetch(bytes: &[u8], lines: usize) {
+    prefetch_lines(bytes.as_ptr(), lines);
+}
+
+#[inline]
+fn prefetch_lines(start: *const u8, lines: usize) {
+    #[cfg(target_arch = "x86_64")]
+    for line in 0..lines {
+        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a prefetch reads nothing that the program sees, wherever it points.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(line * 64).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (start, lines);
 }
 
 fn layout(length: usize) -> Layout {
