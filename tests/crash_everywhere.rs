@@ -98,7 +98,7 @@ fn every_crash_leaves_a_commit() {
         for cut in cuts {
             story.truncate(beginning);
             images.seek(cut);
-            let wreck = crash(&images, &history, recording.log.len(), &mut rng, story);
+            let wreck = crash(&images, &history, recording.log.len(), 0, &mut rng, story);
             tried += 1;
             if rng.chance(77) {
                 tried += crash_again(setup, wreck, &mut rng, story)?;
@@ -111,7 +111,17 @@ fn every_crash_leaves_a_commit() {
 }
 
 /// The crash at the images' cut, of a kind that is chosen at random.
-fn crash(images: &CrashImages<'_>, history: &History, len: usize, rng: &mut Rng, story: &mut String) -> Wreck {
+///
+/// Before `settled` operations were done, the file may still say that an earlier crash cost it a commit.
+fn crash(
+    images: &CrashImages<'_>,
+    history: &History,
+    len: usize,
+    settled: usize,
+    rng: &mut Rng,
+    story: &mut String,
+) -> Wreck {
+    let settled = images.at() >= settled;
     let allowed = history.allowed(images.marks());
     _ = write!(story, ", cut at {} of {len} with {} pending", images.at(), images.pending().len());
     if rng.chance(64) {
@@ -120,12 +130,12 @@ fn crash(images: &CrashImages<'_>, history: &History, len: usize, rng: &mut Rng,
             return Wreck { state, allowed, complete: false };
         }
         story.push_str(", killed");
-        return Wreck { state: images.kill(), allowed, complete: true };
+        return Wreck { state: images.kill(), allowed, complete: settled };
     }
     let storm = Storm::random(rng);
     _ = write!(story, ", {storm:?}");
     let image = images.power_loss_in(&storm, |_, op| fate(&storm, op, images.marks().is_empty(), rng));
-    Wreck { state: CrashState::durable(image), allowed, complete: images.pending().is_empty() }
+    Wreck { state: CrashState::durable(image), allowed, complete: settled && images.pending().is_empty() }
 }
 
 /// A file that was given its length and holds garbage where the header goes is nobody's that one could tell; it must
@@ -190,7 +200,7 @@ fn crash_again(setup: Setup, mut wreck: Wreck, rng: &mut Rng, story: &mut String
         // Half of them strike while the database is being opened, or by its opening commit.
         let most = if rng.chance(128) { opening } else { recording.log.len() };
         images.seek(1 + rng.below(most as u64) as usize);
-        wreck = crash(&images, &history, recording.log.len(), rng, story);
+        wreck = crash(&images, &history, recording.log.len(), opening, rng, story);
         tried += 1;
     }
     check(setup, &wreck, rng)?;
@@ -233,7 +243,7 @@ fn crash_at_every(
     let end = recording.log.len();
     for cut in (1..=opening).chain(end.saturating_sub(8).max(opening + 1)..=end) {
         images.seek(cut);
-        let wreck = crash(&images, history, end, rng, story);
+        let wreck = crash(&images, history, end, opening, rng, story);
         check(setup, &wreck, rng)?;
         story.truncate(beginning);
         tried += 1;
@@ -262,7 +272,7 @@ fn creation_and_closing_can_be_cut_off_anywhere() {
             for _ in 0..8 {
                 story.clear();
                 _ = write!(story, "{setup:?}");
-                let wreck = crash(&images, &history, recording.log.len(), &mut rng, story);
+                let wreck = crash(&images, &history, recording.log.len(), 0, &mut rng, story);
                 tried += 1;
                 if rng.chance(128) {
                     tried += crash_again(setup, wreck, &mut rng, story)?;
