@@ -90,8 +90,7 @@ fn every_crash_leaves_a_commit() {
         no_violations(&backend)?;
         let recording = backend.recording();
         let beginning = story.len();
-        let mut cuts: Vec<usize> =
-            (0..IMAGES).map(|_| rng.below(recording.log.len() as u64 + 1) as usize).collect();
+        let mut cuts: Vec<usize> = (0..IMAGES).map(|_| rng.below(recording.log.len() as u64 + 1) as usize).collect();
         cuts.sort_unstable();
         let mut images = CrashImages::new(&recording);
         let mut tried = 0;
@@ -161,7 +160,11 @@ fn salvage(setup: Setup, wreck: &Wreck, backend: &RecordingBackend) -> Result<(D
     let found = Model::of(&db)?;
     if !wreck.allowed.contains(&found) {
         let rows: Vec<usize> = wreck.allowed.iter().map(Model::rows).collect();
-        return Err(format!("{} rows, which are none of the commits of {rows:?}; {:?}", found.rows(), db.open_outcome()));
+        return Err(format!(
+            "{} rows, which are none of the commits of {rows:?}; {:?}",
+            found.rows(),
+            db.open_outcome()
+        ));
     }
     Ok((db, found))
 }

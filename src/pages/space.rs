@@ -68,6 +68,14 @@ impl Ledger {
     }
 }
 
+/// What opening knew from the mirror alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Damage {
+    pub(super) header: bool,
+    /// The slot of the newest commit.
+    pub(super) slot: bool,
+}
+
 /// How the file's pages add up.
 #[derive(Debug)]
 pub(crate) struct Accounting {
@@ -91,6 +99,7 @@ pub(crate) struct Space {
     data: Ledger,
     system: Ledger,
     pub(super) unwritten: BTreeMap<PageNumber, FrameRef>,
+    pub(super) damage: Damage,
 }
 
 impl Space {
@@ -106,6 +115,7 @@ impl Space {
             data: Ledger::default(),
             system: Ledger::default(),
             unwritten: BTreeMap::new(),
+            damage: Damage::default(),
         };
         space.add_snapshot(head.id);
         for slot in slots.iter().flatten() {
