@@ -323,8 +323,9 @@ fn crashes_cost_no_space() {
             state = if rng.chance(128) { images.kill() } else { CrashState::durable(images.power_loss(&mut rng)) };
         }
         _ = write!(story, "{setup:?}, lengths {lengths:?}");
-        let first = lengths[..10].iter().max();
-        let last = lengths[90..].iter().max();
-        if last > first { Err(format!("{last:?} bytes after {first:?}")) } else { Ok(100) }
+        // Files grow by an eighth, and where a crash strikes decides when the tail is cut: one step is no loss.
+        let first = lengths[..10].iter().max().map(|first| first + first / 8 + 8 * setup.page);
+        let last = lengths[90..].iter().max().copied();
+        if last > first { Err(format!("{last:?} bytes where {first:?} are enough")) } else { Ok(100) }
     });
 }

@@ -68,12 +68,13 @@ impl Ledger {
     }
 }
 
-/// What opening knew from the mirror alone.
+/// What opening could not read where it belongs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Damage {
     pub(super) header: bool,
     /// The slot of the newest commit.
     pub(super) slot: bool,
+    pub(super) other: bool,
 }
 
 /// How the file's pages add up.

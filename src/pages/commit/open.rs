@@ -4,7 +4,7 @@ use super::CommitMode;
 use crate::backend::StorageBackend;
 use crate::error::{DatabaseError, StorageError};
 use crate::format::superblock::{HEADER_SIZE, HeaderFault, decode_header, encode_header};
-use crate::format::{CommitSlot, Geometry, Mirror, TxnId};
+use crate::format::{CommitSlot, Geometry, Mirror, PageNumber, TxnId};
 use crate::limits::{MAX_PAGE_SIZE, MIN_PAGE_SIZE};
 use crate::pages::cache::Cache;
 use crate::pages::space::{Commit, Damage, Space};
@@ -191,20 +191,48 @@ impl Store {
         if file_pages < self.file_pages() {
             self.latch(self.set_length(file_pages))?;
         }
-        let (buddy, mirror) = self.rebuild_free_map(&head)?;
+        let (buddy, mirror) = self.rebuild_free_map(&head, file_pages)?;
         {
             let mut space = self.space.lock();
             space.buddy = Some(buddy);
             space.mirror = mirror;
         }
+        let opened = self.commit_opening(head, slot, mirror);
+        if opened.is_err() {
+            // Without an opening commit nothing may follow it: the next write tries again.
+            self.space.lock().buddy = None;
+        }
+        opened
+    }
+
+    fn commit_opening(
+        self: &Arc<Self>,
+        head: Commit,
+        slot: Option<CommitSlot>,
+        mirror: Option<PageNumber>,
+    ) -> Result<(), StorageError> {
+        let unclean = slot.filter(|slot| !slot.is_closed());
+        if let (Some(slot), Some(page)) = (unclean, mirror) {
+            self.renew_mirror(slot, page)?;
+        }
         let writer = PageWriter::begin(self.clone())?;
-        writer.commit(head, CommitMode { durable: true, two_phase: true, ..CommitMode::default() })
+        let mode =
+            CommitMode { durable: true, two_phase: true, recovering: unclean.is_some(), ..CommitMode::default() };
+        writer.commit(head, mode)
+    }
+
+    /// Makes the mirror name the head alone. A commit of which the crash left nothing but a copy in the mirror would
+    /// else come back, newer than the head, when the slot that the opening commit writes is torn; and the file has
+    /// been cut to the head's length by then. The first of the opening commit's syncs covers this.
+    fn renew_mirror(&self, slot: CommitSlot, page: PageNumber) -> Result<(), StorageError> {
+        let mirror = Mirror { geometry: self.geometry, page, slots: [Some(slot); 2] };
+        self.write_at(self.geometry.offset(page), &mirror.encode())
     }
 }
 
 impl Store {
-    /// Puts header and slot of the head where they belong, if they were known from the mirror alone: the opening commit
-    /// writes mirror and other slot together, and if both were torn nothing would be left. What is whole is not touched.
+    /// Puts header and slots right, if they could not be read where they belong: from then on the mirror is not needed,
+    /// and may be written. What is whole is not touched.
     fn repair(&self) -> Result<(), StorageError> {
         let (damage, newest, slot) = {
             let space = self.space.lock();
@@ -215,6 +243,9 @@ impl Store {
         }
         if let Some(slot) = slot.filter(|_| damage.slot) {
             self.write_at(self.geometry.slot_offset(newest), &slot.encode())?;
+        }
+        if let Some(slot) = slot.filter(|_| damage.other) {
+            self.write_at(self.geometry.slot_offset(1 - newest), &slot.encode())?;
         }
         if damage != Damage::default() {
             self.sync()?;
@@ -228,7 +259,8 @@ impl Copies {
     /// What has to be repaired before the mirror may be written, if `slot` is taken, which belongs at `index`.
     fn damage(&self, index: usize, slot: &CommitSlot) -> Damage {
         let in_place = self.slots.get(index).and_then(Option::as_ref) == Some(slot);
-        Damage { header: self.headless, slot: !in_place }
+        let other = self.slots.get(1 - index).is_none_or(Option::is_none) && slot.id > 1;
+        Damage { header: self.headless, slot: !in_place, other }
     }
 
     /// The distinct readable commits, newest first, and the slot that each stands in.
