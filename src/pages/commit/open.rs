@@ -4,10 +4,10 @@ use super::CommitMode;
 use crate::backend::StorageBackend;
 use crate::error::{DatabaseError, StorageError};
 use crate::format::superblock::{HEADER_SIZE, HeaderFault, decode_header, encode_header};
-use crate::format::{CommitSlot, Geometry, Mirror, TxnId};
+use crate::format::{CommitSlot, Geometry, Mirror, PageNumber, TxnId};
 use crate::limits::{MAX_PAGE_SIZE, MIN_PAGE_SIZE};
 use crate::pages::cache::Cache;
-use crate::pages::space::{Commit, Space};
+use crate::pages::space::{Commit, Damage, Space};
 use crate::pages::{PageWriter, Store};
 use crate::sync::{Arc, AtomicBool, AtomicU32, Mutex, Ordering};
 use alloc::boxed::Box;
@@ -44,6 +44,8 @@ struct Copies {
     geometry: Geometry,
     slots: [Option<CommitSlot>; 2],
     mirror: Option<Mirror>,
+    /// The header could not be read in its place.
+    headless: bool,
     /// Some copy could not be read.
     damaged: bool,
 }
@@ -88,7 +90,7 @@ impl Store {
         }
         let mut header = [0; HEADER_SIZE];
         backend.read(0, &mut header)?;
-        Ok(header == [0; HEADER_SIZE])
+        Ok(header == [0; HEADER_SIZE] && !holds_commits(backend, length)?)
     }
 
     fn assemble(
@@ -131,6 +133,7 @@ impl Store {
                 Ok(()) => {
                     let outcome = copies.outcome(slot, rejected);
                     store.adopt(*index, *slot, largest, &outcome)?;
+                    store.space.lock().damage = copies.damage(*index, slot);
                     return Ok(Opened { store: Arc::new(store), outcome });
                 }
                 Err(err) if slot.is_closed() => return Err(err.into()),
@@ -183,22 +186,83 @@ impl Store {
             let space = self.space.lock();
             (space.head, space.newest_slot().copied())
         };
+        self.repair()?;
         let file_pages = slot.map_or(0, |slot| slot.file_pages);
         if file_pages < self.file_pages() {
             self.latch(self.set_length(file_pages))?;
         }
-        let (buddy, mirror) = self.rebuild_free_map(&head)?;
+        let (buddy, mirror) = self.rebuild_free_map(&head, file_pages)?;
         {
             let mut space = self.space.lock();
             space.buddy = Some(buddy);
             space.mirror = mirror;
         }
+        let opened = self.commit_opening(head, slot, mirror);
+        if opened.is_err() {
+            // Without an opening commit nothing may follow it: the next write tries again.
+            self.space.lock().buddy = None;
+        }
+        opened
+    }
+
+    fn commit_opening(
+        self: &Arc<Self>,
+        head: Commit,
+        slot: Option<CommitSlot>,
+        mirror: Option<PageNumber>,
+    ) -> Result<(), StorageError> {
+        let unclean = slot.filter(|slot| !slot.is_closed());
+        if let (Some(slot), Some(page)) = (unclean, mirror) {
+            self.renew_mirror(slot, page)?;
+        }
         let writer = PageWriter::begin(self.clone())?;
-        writer.commit(head, CommitMode { durable: true, two_phase: true, ..CommitMode::default() })
+        let mode =
+            CommitMode { durable: true, two_phase: true, recovering: unclean.is_some(), ..CommitMode::default() };
+        writer.commit(head, mode)
+    }
+
+    /// Makes the mirror name the head alone. A commit of which the crash left nothing but a copy in the mirror would
+    /// else come back, newer than the head, when the slot that the opening commit writes is torn; and the file has
+    /// been cut to the head's length by then. The first of the opening commit's syncs covers this.
+    fn renew_mirror(&self, slot: CommitSlot, page: PageNumber) -> Result<(), StorageError> {
+        let mirror = Mirror { geometry: self.geometry, page, slots: [Some(slot); 2] };
+        self.write_at(self.geometry.offset(page), &mirror.encode())
+    }
+}
+
+impl Store {
+    /// Puts header and slots right, if they could not be read where they belong: from then on the mirror is not needed,
+    /// and may be written. What is whole is not touched.
+    fn repair(&self) -> Result<(), StorageError> {
+        let (damage, newest, slot) = {
+            let space = self.space.lock();
+            (space.damage, space.newest, space.newest_slot().copied())
+        };
+        if damage.header {
+            self.write_at(0, &encode_header(&self.geometry))?;
+        }
+        if let Some(slot) = slot.filter(|_| damage.slot) {
+            self.write_at(self.geometry.slot_offset(newest), &slot.encode())?;
+        }
+        if let Some(slot) = slot.filter(|_| damage.other) {
+            self.write_at(self.geometry.slot_offset(1 - newest), &slot.encode())?;
+        }
+        if damage != Damage::default() {
+            self.sync()?;
+        }
+        self.space.lock().damage = Damage::default();
+        Ok(())
     }
 }
 
 impl Copies {
+    /// What has to be repaired before the mirror may be written, if `slot` is taken, which belongs at `index`.
+    fn damage(&self, index: usize, slot: &CommitSlot) -> Damage {
+        let in_place = self.slots.get(index).and_then(Option::as_ref) == Some(slot);
+        let other = self.slots.get(1 - index).is_none_or(Option::is_none) && slot.id > 1;
+        Damage { header: self.headless, slot: !in_place, other }
+    }
+
     /// The distinct readable commits, newest first, and the slot that each stands in.
     fn candidates(&self) -> Vec<(usize, CommitSlot)> {
         let mirrored = self.mirror.iter().flat_map(|mirror| mirror.slots);
@@ -249,14 +313,22 @@ fn read_copies(backend: &dyn StorageBackend, length: u64) -> Result<Copies, Data
             (mirror.geometry, Some(mirror))
         }
     };
+    let headless = mirror.is_some();
     let slots = [read_slot(backend, &geometry, 0, length)?, read_slot(backend, &geometry, 1, length)?];
     let fresh = matches!(slots[0], Some(slot) if slot.id == 1);
-    let damaged = mirror.is_some() || slots[0].is_none() || (slots[1].is_none() && !fresh);
+    let damaged = headless || slots[0].is_none() || (slots[1].is_none() && !fresh);
     let mirror = match mirror {
         None if damaged => find_mirror(backend, length, geometry.page_size, MIRROR_SEARCH)?,
         found => found,
     };
-    Ok(Copies { geometry, slots, mirror, damaged })
+    Ok(Copies { geometry, slots, mirror, headless, damaged })
+}
+
+/// Whether there is a mirror that names more than the empty database of creation: whatever became of the header, this
+/// file must not be created again.
+fn holds_commits(backend: &dyn StorageBackend, length: u64) -> Result<bool, crate::io::Error> {
+    let mirror = find_mirror(backend, length, MIN_PAGE_SIZE, length)?;
+    Ok(mirror.is_some_and(|mirror| mirror.slots.iter().flatten().any(|slot| slot.id > 1)))
 }
 
 /// Whether a header with the wrong magic may still be a damaged one of ours.
