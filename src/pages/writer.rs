@@ -174,6 +174,11 @@ impl PageWriter {
         self.work.lock().sealed.insert(pointer.page, frame);
     }
 
+    /// Page ranges that the base links and this transaction does not.
+    pub(super) fn unlinked_ranges(&self) -> Vec<(PageNumber, u32)> {
+        self.work.lock().unlinked.iter().map(|page| (page.start, page.pages)).collect()
+    }
+
     pub(super) fn take_work(&self) -> Work {
         core::mem::take(&mut *self.work.lock())
     }

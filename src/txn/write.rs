@@ -268,6 +268,7 @@ impl WriteTransaction {
         let mode = CommitMode {
             durable: self.durability == Durability::Immediate,
             two_phase: self.two_phase || self.quick_repair,
+            saves_state: self.quick_repair,
             ..CommitMode::default()
         };
         pages.commit(roots, mode)?;

@@ -67,6 +67,7 @@ impl Store {
             data: None,
             system: None,
             last_id: 1,
+            saved: None,
         };
         let slots = [Some(slot), None];
         let mirror = Mirror { geometry, page: file_pages - 1, slots };
@@ -191,7 +192,14 @@ impl Store {
         if file_pages < self.file_pages() {
             self.latch(self.set_length(file_pages))?;
         }
-        let (buddy, mirror) = self.rebuild_free_map(&head, file_pages)?;
+        let saved = slot.and_then(|slot| self.load_state(&slot));
+        let (buddy, mirror) = match saved {
+            Some(map) => (map, file_pages.checked_sub(1)),
+            None => {
+                self.space.lock().forget_saved_state();
+                self.rebuild_free_map(&head, file_pages)?
+            }
+        };
         {
             let mut space = self.space.lock();
             space.buddy = Some(buddy);
