@@ -147,6 +147,10 @@ impl Store {
 
     /// An error unless every page that `slot`'s commit may have torn is whole.
     fn prove(&self, slot: &CommitSlot) -> Result<(), StorageError> {
+        // No file is shorter than the empty one. Opening for writing cuts the file to the slot's length.
+        if slot.file_pages.min(self.file_pages()) <= self.geometry.first_page() {
+            return Err(StorageError::corrupted("the file ends before its first page"));
+        }
         if slot.is_two_phase() {
             return Ok(());
         }
