@@ -265,6 +265,8 @@ struct Chain {
     /// What the newest acknowledged commit wrote, and the newest that was begun.
     acknowledged: u64,
     begun: u64,
+    /// Creating the database has returned.
+    created: bool,
 }
 
 const CHAIN_ROWS: u64 = 40;
@@ -332,7 +334,12 @@ impl Chain {
     /// of which it gives the state.
     fn session(&mut self, state: CrashState, rng: &mut Rng) -> CrashState {
         let backend = RecordingBackend::from_state(state);
-        let db = self.builder().create_with_backend(backend.clone()).unwrap();
+        let db = match self.builder().create_with_backend(backend.clone()) {
+            Ok(db) => db,
+            // A creation that power loss stopped before its first sync may have left anything.
+            Err(_) if !self.created => return CrashState::default(),
+            Err(err) => panic!("{err}"),
+        };
         let value = Self::value(&db);
         let (low, high) = (self.acknowledged, self.begun);
         assert!(low <= value && value <= high, "commit {value} was found, {low} acknowledged, {high} begun");
@@ -360,6 +367,7 @@ impl Chain {
         let cut = rng.below(recording.log.len() as u64 + 1) as usize;
         images.seek(cut);
         self.acknowledged = images.marks().iter().copied().fold(self.acknowledged, u64::max);
+        self.created |= !images.marks().is_empty();
         match rng.below(3) {
             0 => images.kill_in_write(rng).unwrap_or_else(|| images.kill()),
             1 => images.kill(),
@@ -377,7 +385,7 @@ fn no_chain_of_crashes_loses_an_acknowledged_commit() {
     for seed in seeds {
         let mut rng = Rng::new(seed);
         let (page, block) = *rng.pick(&[(512, 512), (512, 4096), (1024, 512), (4096, 4096), (4096, 512)]);
-        let mut chain = Chain { page, block, acknowledged: 0, begun: 0 };
+        let mut chain = Chain { page, block, acknowledged: 0, begun: 0, created: false };
         let mut state = CrashState::default();
         let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             for _ in 0..8 {
@@ -391,9 +399,10 @@ fn no_chain_of_crashes_loses_an_acknowledged_commit() {
 /// Every moment of a session with growth, shrinking and a clean close; each pending write kept or lost.
 #[test]
 fn a_crash_at_any_moment_of_a_session_loses_nothing_acknowledged() {
-    let mut chain = Chain { page: 512, block: 512, acknowledged: 0, begun: 0 };
+    let mut chain = Chain { page: 512, block: 512, acknowledged: 0, begun: 0, created: false };
     let backend = RecordingBackend::new();
     let db = chain.builder().create_with_backend(backend.clone()).unwrap();
+    backend.mark(0);
     for round in 0..6 {
         let durability = if round == 2 { Durability::None } else { Durability::Immediate };
         chain.commit(&db, &backend, durability, round == 4);
@@ -403,12 +412,18 @@ fn a_crash_at_any_moment_of_a_session_loses_nothing_acknowledged() {
     let mut images = CrashImages::new(&recording);
     let mut rng = Rng::new(9);
     loop {
-        let low = images.last_mark().unwrap_or(0);
+        // Before its first sync a creation may have left anything.
+        let created = images.last_mark();
+        let low = created.unwrap_or(0);
         let mut files: Vec<Vec<u8>> = (0..4).map(|_| images.power_loss(&mut rng)).collect();
         files.push(images.kill().contents());
         files.push(images.power_loss_in(&Storm::dropping(), |_, _| common::crash::Fate::Dropped));
         for file in files {
-            let db = chain.builder().create_with_backend(RecordingBackend::from_image(file)).unwrap();
+            let opened = chain.builder().create_with_backend(RecordingBackend::from_image(file));
+            if created.is_none() && opened.is_err() {
+                continue;
+            }
+            let db = opened.unwrap();
             let value = Chain::value(&db);
             assert!(value >= low, "{value} found, {low} acknowledged, cut {}", images.at());
             db.verify().unwrap();
@@ -423,7 +438,7 @@ fn a_crash_at_any_moment_of_a_session_loses_nothing_acknowledged() {
 /// together: power loss in that moment left no readable slot at all.
 #[test]
 fn a_commit_that_only_the_mirror_has_survives_power_loss_during_recovery() {
-    let mut chain = Chain { page: 4096, block: 4096, acknowledged: 0, begun: 0 };
+    let mut chain = Chain { page: 4096, block: 4096, acknowledged: 0, begun: 0, created: false };
     let backend = RecordingBackend::new();
     let db = chain.builder().create_with_backend(backend.clone()).unwrap();
     for _ in 0..4 {
@@ -441,9 +456,12 @@ fn a_commit_that_only_the_mirror_has_survives_power_loss_during_recovery() {
     let mut images = CrashImages::new(&recording);
     let storm = Storm { sector: 4096, keep: 256, tear: 0, garbage: 256, extends: false, neighbours: false };
     while images.advance() {
-        let file = images.power_loss_in(&storm, |_, _| common::crash::Fate::Garbage(1));
-        let db = chain.builder().create_with_backend(RecordingBackend::from_image(file)).unwrap();
-        assert_eq!(Chain::value(&db), 4, "cut {}", images.at());
+        for seed in 0..100 {
+            let mut rng = Rng::new(seed);
+            let file = images.power_loss_in(&storm, |_, _| common::crash::Fate::Garbage(rng.next_u64()));
+            let db = chain.builder().create_with_backend(RecordingBackend::from_image(file)).unwrap();
+            assert_eq!(Chain::value(&db), 4, "cut {}", images.at());
+        }
     }
 }
 
@@ -463,7 +481,7 @@ fn mirror_at(image: &[u8]) -> usize {
 // ---- 6: damage ----------------------------------------------------------------------------------------------------
 
 fn small_file(closed: bool) -> (Vec<u8>, Vec<u8>) {
-    let mut chain = Chain { page: 4096, block: 4096, acknowledged: 0, begun: 0 };
+    let mut chain = Chain { page: 4096, block: 4096, acknowledged: 0, begun: 0, created: false };
     let backend = RecordingBackend::new();
     let db = chain.builder().create_with_backend(backend.clone()).unwrap();
     for _ in 0..2 {
@@ -518,7 +536,10 @@ fn damage_to_all_slots_of_a_closed_file_is_survived_by_the_mirror() {
     assert_eq!(look(damaged.clone()), Ok((3, OpenOutcome::Recovered)));
     let mirror = mirror_at(&image);
     damaged[mirror + 300] ^= 1;
-    assert!(look(damaged).is_err());
+    match look(damaged) {
+        Err(_) | Ok((_, OpenOutcome::RolledBack(_))) => {}
+        found => panic!("{found:?}"),
+    }
 }
 
 /// A file whose first sector was lost was taken for one whose creation had not finished, and laid out anew.

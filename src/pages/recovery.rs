@@ -31,7 +31,6 @@ impl Store {
     pub(super) fn rebuild_free_map(&self, commit: &Commit) -> Result<(Buddy, Option<PageNumber>), StorageError> {
         let file_pages = self.file_pages();
         let mut buddy = Buddy::new(self.geometry().first_page(), file_pages);
-        let mirror = file_pages.checked_sub(1).filter(|last| buddy.allocate_range(*last, 1));
         self.walk_linked(commit, &mut |pointer, pages| {
             if buddy.allocate_range(pointer.page, pages) {
                 Ok(())
@@ -39,6 +38,8 @@ impl Store {
                 Err(damaged(pointer, "is linked twice"))
             }
         })?;
+        // In a file that lost its end the last page may be linked.
+        let mirror = file_pages.checked_sub(1).filter(|last| buddy.allocate_range(*last, 1));
         Ok((buddy, mirror))
     }
 

@@ -86,6 +86,8 @@ pub(crate) struct Space {
     pub(super) slots: [Option<CommitSlot>; 2],
     pub(super) newest: usize,
     pub(super) mirror: Option<PageNumber>,
+    /// A copy of header or slots could not be read: all are to be written before anything else is.
+    pub(super) copies_damaged: bool,
     /// Largest id handed out.
     pub(super) last_id: TxnId,
     data: Ledger,
@@ -102,6 +104,7 @@ impl Space {
             slots,
             newest,
             mirror: None,
+            copies_damaged: false,
             last_id,
             data: Ledger::default(),
             system: Ledger::default(),

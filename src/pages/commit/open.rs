@@ -88,7 +88,7 @@ impl Store {
         }
         let mut header = [0; HEADER_SIZE];
         backend.read(0, &mut header)?;
-        Ok(header == [0; HEADER_SIZE])
+        Ok(header == [0; HEADER_SIZE] && !holds_commits(backend, length)?)
     }
 
     fn assemble(
@@ -130,7 +130,7 @@ impl Store {
             match store.prove(slot) {
                 Ok(()) => {
                     let outcome = copies.outcome(slot, rejected);
-                    store.adopt(*index, *slot, largest, &outcome)?;
+                    store.adopt(*index, *slot, largest, &copies, &outcome)?;
                     return Ok(Opened { store: Arc::new(store), outcome });
                 }
                 Err(err) if slot.is_closed() => return Err(err.into()),
@@ -154,6 +154,7 @@ impl Store {
         index: usize,
         slot: CommitSlot,
         largest: TxnId,
+        copies: &Copies,
         outcome: &OpenOutcome,
     ) -> Result<(), StorageError> {
         let clean = *outcome == OpenOutcome::Clean;
@@ -163,7 +164,9 @@ impl Store {
         if let Some(place) = slots.get_mut(index) {
             *place = Some(slot);
         }
-        self.space = Mutex::new(Space::new(slots, index, last_id));
+        let mut space = Space::new(slots, index, last_id);
+        space.copies_damaged = copies.damaged;
+        self.space = Mutex::new(space);
         Ok(())
     }
 
@@ -183,6 +186,7 @@ impl Store {
             let space = self.space.lock();
             (space.head, space.newest_slot().copied())
         };
+        self.repair_copies()?;
         let file_pages = slot.map_or(0, |slot| slot.file_pages);
         if file_pages < self.file_pages() {
             self.latch(self.set_length(file_pages))?;
@@ -193,8 +197,32 @@ impl Store {
             space.buddy = Some(buddy);
             space.mirror = mirror;
         }
+        let opening = self.commit_opening(head);
+        if opening.is_err() {
+            // Without the opening commit nothing may be written, so the next transaction must try again.
+            self.space.lock().buddy = None;
+        }
+        opening
+    }
+
+    fn commit_opening(self: &Arc<Self>, head: Commit) -> Result<(), StorageError> {
         let writer = PageWriter::begin(self.clone())?;
         writer.commit(head, CommitMode { durable: true, two_phase: true, ..CommitMode::default() })
+    }
+
+    /// Writes header and newest slot to their own places if a copy was damaged. The opening commit puts the other slot
+    /// and the mirror in flight together: without this the mirror could be the only place where the commit stands.
+    fn repair_copies(&self) -> Result<(), StorageError> {
+        let (damaged, index, slot) = {
+            let space = self.space.lock();
+            (space.copies_damaged, space.newest, space.newest_slot().copied())
+        };
+        let Some(slot) = slot.filter(|_| damaged) else { return Ok(()) };
+        self.write_at(0, &encode_header(&self.geometry))?;
+        self.write_at(self.geometry.slot_offset(index), &slot.encode())?;
+        self.sync()?;
+        self.space.lock().copies_damaged = false;
+        Ok(())
     }
 }
 
@@ -229,6 +257,21 @@ impl Copies {
         };
         !closed && self.slots.iter().enumerate().any(gone)
     }
+}
+
+/// Whether a storage without a header holds a commit, which one whose creation stopped does not.
+fn holds_commits(backend: &dyn StorageBackend, length: u64) -> Result<bool, crate::io::Error> {
+    let committed = |slot: &CommitSlot| slot.id > 1;
+    for block_size in (MIN_PAGE_SIZE..=MAX_PAGE_SIZE).filter(|size| size.is_power_of_two()) {
+        let geometry = Geometry { page_size: MIN_PAGE_SIZE, block_size };
+        for index in [0, 1] {
+            if read_slot(backend, &geometry, index, length)?.is_some_and(|slot| committed(&slot)) {
+                return Ok(true);
+            }
+        }
+    }
+    let mirror = find_mirror(backend, length, MIN_PAGE_SIZE, 0)?;
+    Ok(mirror.is_some_and(|mirror| mirror.slots.iter().flatten().any(committed)))
 }
 
 fn read_copies(backend: &dyn StorageBackend, length: u64) -> Result<Copies, DatabaseError> {
