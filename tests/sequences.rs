@@ -17,7 +17,13 @@ const KEYS: TableDefinition<&[u8], u64> = TableDefinition::new("keys");
 const LEFT: TableDefinition<u64, i64> = TableDefinition::new("left");
 const RIGHT: TableDefinition<u64, i64> = TableDefinition::new("right");
 
-fn put(db: &Database, table: TableDefinition<u64, &[u8]>, keys: impl Iterator<Item = u64>, value: &[u8], how: Durability) {
+fn put(
+    db: &Database,
+    table: TableDefinition<u64, &[u8]>,
+    keys: impl Iterator<Item = u64>,
+    value: &[u8],
+    how: Durability,
+) {
     let mut txn = db.begin_write().unwrap();
     txn.set_durability(how).unwrap();
     {
@@ -199,7 +205,8 @@ fn two_threads_change_two_tables_of_one_transaction_larger_than_the_cache() {
                         model.insert(key, value);
                     }
                     3 => {
-                        let near: Vec<_> = rows.range(key..).unwrap().take(5).map(|row| row.unwrap().0.value()).collect();
+                        let near: Vec<_> =
+                            rows.range(key..).unwrap().take(5).map(|row| row.unwrap().0.value()).collect();
                         assert!(near.iter().eq(model.range(key..).take(5).map(|(key, _)| key)));
                     }
                     length => {
@@ -303,7 +310,8 @@ impl Chain {
     }
 
     fn length(key: u64, number: u64) -> usize {
-        (8 + (key * 37 + number * 11) % 150 + if (key + number) % 9 == 0 { 1500 + number % 3 * 3000 } else { 0 }) as usize
+        (8 + (key * 37 + number * 11) % 150 + if (key + number) % 9 == 0 { 1500 + number % 3 * 3000 } else { 0 })
+            as usize
     }
 
     fn commit(&mut self, db: &Database, backend: &RecordingBackend, durability: Durability, two_phase: bool) {
@@ -509,7 +517,11 @@ fn a_damaged_byte_in_a_slot_of_a_closed_file_is_reported() {
     let (_, image) = small_file(true);
     assert_eq!(look(image.clone()), Ok((3, OpenOutcome::Clean)));
     for start in [0, 4096, 8192, mirror_at(&image)] {
-        let length = match start { 0 => 64, 4096 | 8192 => 192, _ => 512 };
+        let length = match start {
+            0 => 64,
+            4096 | 8192 => 192,
+            _ => 512,
+        };
         for at in start..start + length {
             let mut damaged = image.clone();
             damaged[at] ^= 0x10;
@@ -638,7 +650,13 @@ fn a_mirror_that_a_user_stored_is_not_believed() {
     };
     let plain = build(&[0xC5; 64 * 4096]);
     let run = (0..plain.len() / 4096).find(|page| plain[page * 4096..(page + 1) * 4096] == [0xC5; 4096]).unwrap();
-    let value: Vec<u8> = (0..64).flat_map(|at| { let mut page = forge(&plain, run + at); page.resize(4096, 0); page }).collect();
+    let value: Vec<u8> = (0..64)
+        .flat_map(|at| {
+            let mut page = forge(&plain, run + at);
+            page.resize(4096, 0);
+            page
+        })
+        .collect();
     let image = build(&value);
     assert_eq!(image[run * 4096..(run + 64) * 4096], value[..], "the run lies elsewhere");
     let check = |image: Vec<u8>, what: &str| {
@@ -701,7 +719,8 @@ fn a_stale_mirror_in_the_middle_of_the_file_does_no_harm() {
 /// under it, or the roots of two commits.
 #[test]
 fn readers_that_begin_while_commits_are_published_see_whole_snapshots() {
-    let db = Builder::new().set_page_size(512).set_cache_size(100_000).create_with_backend(RecordingBackend::new()).unwrap();
+    let db =
+        Builder::new().set_page_size(512).set_cache_size(100_000).create_with_backend(RecordingBackend::new()).unwrap();
     let transfer = |round: u64| {
         let mut txn = db.begin_write().unwrap();
         txn.set_durability(if round % 8 == 0 { Durability::Immediate } else { Durability::None }).unwrap();

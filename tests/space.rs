@@ -160,7 +160,11 @@ fn aborting_gives_all_pages_back() {
                 rows.insert(5, &[3; 100_000][..]).unwrap();
                 txn.open_table(NAMES).unwrap().insert(&[7; 5000][..], &[1; 5][..]).unwrap();
             }
-            if round % 2 == 0 { txn.abort().unwrap() } else { drop(txn) }
+            if round % 2 == 0 {
+                txn.abort().unwrap()
+            } else {
+                drop(txn)
+            }
             let after = db.verify().unwrap();
             assert_eq!((before.linked_pages, before.kept_pages), (after.linked_pages, after.kept_pages));
         }
