@@ -88,7 +88,7 @@ impl Store {
         }
         let mut header = [0; HEADER_SIZE];
         backend.read(0, &mut header)?;
-        Ok(header == [0; HEADER_SIZE])
+        Ok(header == [0; HEADER_SIZE] && !names_a_commit(backend, length)?)
     }
 
     fn assemble(
@@ -183,6 +183,7 @@ impl Store {
             let space = self.space.lock();
             (space.head, space.newest_slot().copied())
         };
+        self.heal_header()?;
         let file_pages = slot.map_or(0, |slot| slot.file_pages);
         if file_pages < self.file_pages() {
             self.latch(self.set_length(file_pages))?;
@@ -195,6 +196,15 @@ impl Store {
         }
         let writer = PageWriter::begin(self.clone())?;
         writer.commit(head, CommitMode { durable: true, two_phase: true, ..CommitMode::default() })
+    }
+
+    /// Writes the header again if it was damaged: nothing else does, and the mirror is found in its stead only near the
+    /// end of the file. The opening commit syncs it.
+    fn heal_header(&self) -> Result<(), StorageError> {
+        let intact = encode_header(&self.geometry);
+        let mut header = [0; HEADER_SIZE];
+        self.backend.read(0, &mut header)?;
+        if header == intact { Ok(()) } else { self.latch(self.backend.write(0, &intact)) }
     }
 }
 
@@ -220,15 +230,34 @@ impl Copies {
     }
 
     /// Whether a slot that cannot be read may have named a newer commit than any that can.
+    ///
+    /// Slot and mirror are written in one sync, so that a commit which was acknowledged is in the mirror: one that
+    /// knows the newest readable commit has seen all there were.
     fn lost_a_slot(&self) -> bool {
-        let copy = |index: usize| self.mirror.as_ref().and_then(|mirror| mirror.slots.get(index).copied().flatten());
         let newest = self.candidates().first().map_or(0, |(_, slot)| slot.id);
         let closed = self.candidates().first().is_some_and(|(_, slot)| slot.is_closed());
-        let gone = |(index, slot): (usize, &Option<CommitSlot>)| {
-            slot.is_none() && copy(index).is_none_or(|copy| copy.id < newest)
-        };
-        !closed && self.slots.iter().enumerate().any(gone)
+        let mirrored = self.mirror.iter().flat_map(|mirror| mirror.slots.into_iter().flatten());
+        let seen = mirrored.map(|slot| slot.id).max();
+        !closed && self.slots.contains(&None) && seen.is_none_or(|seen| seen < newest)
     }
+}
+
+/// Whether a file without a header has a slot or a mirror that creation did not write: the header was lost later, and
+/// the file must not be created anew.
+fn names_a_commit(backend: &dyn StorageBackend, length: u64) -> Result<bool, crate::io::Error> {
+    let is_later = |slot: CommitSlot| slot.id > 1;
+    let mut block_size = Geometry::MIN_BLOCK_SIZE;
+    while block_size <= MAX_PAGE_SIZE {
+        let geometry = Geometry { page_size: MIN_PAGE_SIZE, block_size };
+        for index in 0..2 {
+            if read_slot(backend, &geometry, index, length)?.is_some_and(is_later) {
+                return Ok(true);
+            }
+        }
+        block_size *= 2;
+    }
+    let mirror = find_mirror(backend, length, MIN_PAGE_SIZE, MIRROR_SEARCH)?;
+    Ok(mirror.is_some_and(|mirror| mirror.slots.into_iter().flatten().any(is_later)))
 }
 
 fn read_copies(backend: &dyn StorageBackend, length: u64) -> Result<Copies, DatabaseError> {
@@ -256,11 +285,18 @@ fn read_copies(backend: &dyn StorageBackend, length: u64) -> Result<Copies, Data
         None if damaged => find_mirror(backend, length, geometry.page_size, MIRROR_SEARCH)?,
         found => found,
     };
+    // One commit writes one slot, so that no crash takes both. Without them only the last mirror is known to name the
+    // last commits; one from before the file grew may be of any age, and the pages of its commits used again.
+    let is_last = |mirror: &Mirror| (u64::from(mirror.page) + 1) * geometry.page_size as u64 == length;
+    let mirror = mirror.filter(|mirror| slots != [None, None] || is_last(mirror));
     Ok(Copies { geometry, slots, mirror, damaged })
 }
 
-/// Whether a header with the wrong magic may still be a damaged one of ours.
+/// Whether a header with the wrong magic may still be a damaged or wiped one of ours.
 fn resembles(header: &[u8; HEADER_SIZE]) -> bool {
+    if *header == [0; HEADER_SIZE] {
+        return true;
+    }
     let intact = encode_header(&Geometry { page_size: MIN_PAGE_SIZE, block_size: MIN_PAGE_SIZE });
     header.iter().zip(&intact).take(8).filter(|(a, b)| a == b).count() >= 5
 }
