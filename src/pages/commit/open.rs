@@ -8,7 +8,7 @@ use crate::format::{CommitSlot, Geometry, Mirror, TxnId};
 use crate::limits::{MAX_PAGE_SIZE, MIN_PAGE_SIZE};
 use crate::pages::cache::Cache;
 use crate::pages::space::{Commit, Space};
-use crate::pages::{PageWriter, Store};
+use crate::pages::{PageWriter, Store, damaged};
 use crate::sync::{Arc, AtomicBool, AtomicU32, Mutex, Ordering};
 use alloc::boxed::Box;
 use alloc::format;
@@ -143,10 +143,25 @@ impl Store {
 
     /// An error unless every page that `slot`'s commit may have torn is whole.
     fn prove(&self, slot: &CommitSlot) -> Result<(), StorageError> {
+        self.check_slot(slot)?;
         if slot.is_two_phase() {
             return Ok(());
         }
         self.verify_above(&Commit::of(slot), slot.verify_above)
+    }
+
+    /// An error unless `slot` can be a commit of this file. Its checksum says only that somebody wrote it so.
+    fn check_slot(&self, slot: &CommitSlot) -> Result<(), StorageError> {
+        if slot.file_pages <= self.geometry.first_page() {
+            return Err(StorageError::corrupted(format!("commit {} ends before the first page", slot.id)));
+        }
+        for root in Commit::of(slot).roots() {
+            self.check_bounds(&root)?;
+            if root.is_run() || root.birth > slot.id {
+                return Err(damaged(&root, "cannot be the root of its commit"));
+            }
+        }
+        Ok(())
     }
 
     fn adopt(
@@ -184,11 +199,16 @@ impl Store {
             (space.head, space.newest_slot().copied())
         };
         self.heal_header()?;
-        let file_pages = slot.map_or(0, |slot| slot.file_pages);
-        if file_pages < self.file_pages() {
+        let length = self.file_pages();
+        let file_pages = slot.map_or(length, |slot| slot.file_pages);
+        self.file_pages.store(length.min(file_pages), Ordering::Release);
+        // A file that was cut short has no mirror, and its last page may be any other.
+        let mirror = file_pages.checked_sub(1).filter(|_| file_pages <= length);
+        let buddy = self.rebuild_free_map(&head, mirror)?;
+        // Only now is it known that no page of the commit lies in what is cut.
+        if file_pages < length {
             self.latch(self.set_length(file_pages))?;
         }
-        let (buddy, mirror) = self.rebuild_free_map(&head)?;
         {
             let mut space = self.space.lock();
             space.buddy = Some(buddy);
