@@ -45,8 +45,7 @@ enum Kind {
     TwoPhase,
 }
 
-const KINDS: [(&str, Kind); 3] =
-    [("closed", Kind::Closed), ("unclean", Kind::Unclean), ("two-phase", Kind::TwoPhase)];
+const KINDS: [(&str, Kind); 3] = [("closed", Kind::Closed), ("unclean", Kind::Unclean), ("two-phase", Kind::TwoPhase)];
 
 fn builder() -> Builder {
     let mut builder = Builder::new();

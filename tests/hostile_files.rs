@@ -480,8 +480,7 @@ fn crafted() -> Vec<(String, Forge, bool)> {
 
 /// One of the changes that the fuzz makes.
 fn mutate(forge: &mut Forge, rng: &mut Rng, pointers: &[usize]) {
-    let numbers: [u64; 14] =
-        [0, 1, 2, 3, 7, 8, 40, 0x7F, 0xFF, 0x1FF, 0x200, 0xFFFD, u64::from(u32::MAX), u64::MAX];
+    let numbers: [u64; 14] = [0, 1, 2, 3, 7, 8, 40, 0x7F, 0xFF, 0x1FF, 0x200, 0xFFFD, u64::from(u32::MAX), u64::MAX];
     let number = *rng.pick(&numbers);
     let width = *rng.pick(&[1, 1, 2, 2, 4, 8]);
     let at = *rng.pick(pointers);
@@ -520,6 +519,11 @@ fn mutate(forge: &mut Forge, rng: &mut Rng, pointers: &[usize]) {
 fn fuzzed(whole: &Forge, pointers: &[usize], seed: u64) -> Forge {
     let mut rng = Rng::new(seed);
     let mut forge = whole.clone();
+    if rng.chance(128) {
+        // As if the process had died, so that opening looks at everything.
+        forge.put_in_slots(4, &[0; 4]);
+        forge.put_in_slots(32, &[0; 8]);
+    }
     for _ in 0..1 + rng.below(3) {
         mutate(&mut forge, &mut rng, pointers);
     }
