@@ -39,11 +39,7 @@ impl Store {
             buddy.allocate_range(mirror, 1);
         }
         self.walk_linked(commit, &mut |pointer, pages| {
-            if buddy.allocate_range(pointer.page, pages) {
-                Ok(())
-            } else {
-                Err(damaged(pointer, "is linked twice"))
-            }
+            if buddy.allocate_range(pointer.page, pages) { Ok(()) } else { Err(damaged(pointer, "is linked twice")) }
         })?;
         Ok(buddy)
     }

@@ -10,7 +10,6 @@ use crate::pages::cache::Cache;
 use crate::pages::space::{Commit, Space};
 use crate::pages::{PageWriter, Store, damaged};
 use crate::sync::{Arc, AtomicBool, AtomicU32, Mutex, Ordering};
-use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -51,7 +50,7 @@ struct Copies {
 impl Store {
     /// Lays out an empty database. The magic is written last, after a sync: a file without it is not finished.
     pub(crate) fn create(
-        backend: Box<dyn StorageBackend>,
+        backend: Arc<dyn StorageBackend>,
         geometry: Geometry,
         cache_size: usize,
     ) -> Result<Opened, DatabaseError> {
@@ -92,7 +91,7 @@ impl Store {
     }
 
     fn assemble(
-        backend: Box<dyn StorageBackend>,
+        backend: Arc<dyn StorageBackend>,
         geometry: Geometry,
         cache_size: usize,
         file_pages: u32,
@@ -111,7 +110,7 @@ impl Store {
 
     /// Opens what [`create`](Self::create) laid out. Nothing is written.
     pub(crate) fn open(
-        backend: Box<dyn StorageBackend>,
+        backend: Arc<dyn StorageBackend>,
         cache_size: usize,
         writable: bool,
     ) -> Result<Opened, DatabaseError> {
