@@ -400,6 +400,35 @@ fn writes_and_syncs_that_fail() {
     }
 }
 
+/// A read that fails says nothing of what is in the file: no commit is given up for it.
+#[test]
+fn reads_that_fail_while_opening() {
+    let image = Image::default();
+    let db = create(&image);
+    insert(&db, 0..100, 50).unwrap();
+    insert(&db, 100..200, 50).unwrap();
+    let unclean = image.bytes();
+    drop(db);
+    let mut failed = 0;
+    for nth in 1.. {
+        let image = Image::new(unclean.clone());
+        image.fail_read(nth);
+        let opened = builder().create_with_backend(image.clone());
+        if !image.read_failed() {
+            break;
+        }
+        failed += 1;
+        match opened {
+            Err(err) => assert!(is_io(&err, ErrorKind::TimedOut), "read {nth}: {err:?}"),
+            Ok(db) => panic!("read {nth}: {:?}", db.open_outcome()),
+        }
+        let db = create(&image);
+        assert_eq!(*db.open_outcome(), OpenOutcome::Recovered);
+        assert_eq!(keys(&db, 50).unwrap().len(), 200);
+    }
+    assert!(failed > 5, "{failed}");
+}
+
 /// A storage is let go once, whether or not opening went well.
 #[test]
 fn storages_are_closed() {

@@ -19,6 +19,8 @@ pub struct Image {
     bytes: Arc<Mutex<Vec<u8>>>,
     faults: Arc<Mutex<Faults>>,
     closes: Arc<AtomicUsize>,
+    /// Number of the one read that fails, counted down; 0 if none does.
+    failing_read: Arc<AtomicUsize>,
 }
 
 impl Image {
@@ -44,6 +46,16 @@ impl Image {
     /// From now on syncing fails, or works again.
     pub fn fail_sync(&self, kind: Option<ErrorKind>) {
         self.faults.lock().unwrap().sync = kind;
+    }
+
+    /// The `nth` read from now on fails, and no other. `false` from [`read_failed`](Self::read_failed) until then.
+    pub fn fail_read(&self, nth: usize) {
+        self.failing_read.store(nth, Ordering::Relaxed);
+    }
+
+    /// Whether the read that was to fail has done so.
+    pub fn read_failed(&self) -> bool {
+        self.failing_read.load(Ordering::Relaxed) == 0
     }
 
     /// How often the storage was let go.
@@ -73,6 +85,10 @@ impl StorageBackend for Image {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), Error> {
+        let count_down = |left: usize| left.checked_sub(1);
+        if self.failing_read.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count_down) == Ok(1) {
+            return Err(Error::new(ErrorKind::TimedOut, "a fault of the test"));
+        }
         let bytes = self.lock();
         let start = usize::try_from(offset).map_err(|_| outside())?;
         let end = start.checked_add(out.len()).ok_or_else(outside)?;
