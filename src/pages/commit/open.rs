@@ -132,8 +132,11 @@ impl Store {
                     store.adopt(*index, *slot, largest, &outcome)?;
                     return Ok(Opened { store: Arc::new(store), outcome });
                 }
-                Err(err) if slot.is_closed() => return Err(err.into()),
-                Err(err) => rejected = rejected.or_else(|| Some(format!("commit {}: {err}", slot.id))),
+                Err(err @ StorageError::Corrupted(_)) if !slot.is_closed() => {
+                    rejected = rejected.or_else(|| Some(format!("commit {}: {err}", slot.id)));
+                }
+                // A read that failed is no evidence against the commit, which the next attempt may find whole.
+                Err(err) => return Err(err.into()),
             }
         }
         let why = rejected.unwrap_or_else(|| String::from("no commit slot is readable"));
