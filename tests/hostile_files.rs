@@ -22,6 +22,8 @@ const PAGE: usize = 512;
 const SLOTS: [usize; 2] = [PAGE, 2 * PAGE];
 const SLOT_SIZE: usize = 192;
 const POINTER: usize = 40;
+/// Where a tree page's arrays start.
+const ARRAYS: usize = 24;
 /// Places of the data root and the system root in a slot.
 const ROOTS: [usize; 2] = [40, 80];
 const MEMORY_LIMIT: usize = 64 << 20;
@@ -121,10 +123,10 @@ impl Forge {
         let bytes = &self.bytes[page..page + PAGE];
         let (branch, flags, count) = (bytes[0] == 2, bytes[1], u16_at(bytes, 2));
         let child_width = if branch { POINTER } else { 0 };
-        let mut found: Vec<usize> = (0..if branch { count } else { 0 }).map(|at| 16 + at * POINTER).collect();
+        let mut found: Vec<usize> = (0..if branch { count } else { 0 }).map(|at| ARRAYS + at * POINTER).collect();
         let slot_width = 6 - 2 * usize::from(flags & 1) - usize::from(flags & 2);
         for at in 0..if flags & 8 != 0 { count } else { 0 } {
-            let slot = 16 + count * (child_width + 8) + at * slot_width;
+            let slot = ARRAYS + count * (child_width + 8) + at * slot_width;
             let offset = u16_at(bytes, slot);
             let mut code_at = slot + 2;
             let mut key_length = u16_at(bytes, 10);
@@ -340,10 +342,10 @@ fn tower(forge: &mut Forge, levels: u8, birth: u64) {
         page[6..8].copy_from_slice(&(PAGE as u16).to_le_bytes());
         if let Some(below) = &below {
             for at in 0..6 {
-                page[16 + at * POINTER..16 + (at + 1) * POINTER].copy_from_slice(below);
+                page[ARRAYS + at * POINTER..ARRAYS + (at + 1) * POINTER].copy_from_slice(below);
                 let last = at == 5;
                 let head = if last { u64::MAX } else { 0 };
-                let heads = 16 + 6 * POINTER;
+                let heads = ARRAYS + 6 * POINTER;
                 page[heads + at * 8..heads + at * 8 + 8].copy_from_slice(&le(head));
                 let slots = heads + 6 * 8;
                 page[slots + at * 4..slots + at * 4 + 2].copy_from_slice(&(PAGE as u16).to_le_bytes());
@@ -402,13 +404,13 @@ fn crafted() -> Vec<(String, Forge, bool)> {
     for (nth, &at) in branches.iter().enumerate() {
         let page = whole.target(at).unwrap();
         let own = u32_at(&whole.bytes, at);
-        add(format!("branch {nth} names itself"), true, &|forge| forge.put(page + 16, &own.to_le_bytes()));
+        add(format!("branch {nth} names itself"), true, &|forge| forge.put(page + ARRAYS, &own.to_le_bytes()));
         add(format!("branch {nth} names itself, of its level"), true, &|forge| {
-            forge.put(page + 16, &own.to_le_bytes());
-            forge.put(page + 20, &[forge.bytes[at + 4]]);
+            forge.put(page + ARRAYS, &own.to_le_bytes());
+            forge.put(page + ARRAYS + 4, &[forge.bytes[at + 4]]);
         });
-        let first = whole.bytes[page + 16..page + 16 + POINTER].to_vec();
-        add(format!("branch {nth} names a child twice"), true, &|forge| forge.put(page + 16 + POINTER, &first));
+        let first = whole.bytes[page + ARRAYS..page + ARRAYS + POINTER].to_vec();
+        add(format!("branch {nth} names a child twice"), true, &|forge| forge.put(page + ARRAYS + POINTER, &first));
     }
     for (nth, &at) in runs.iter().enumerate() {
         for length in [0, 1, PAGE as u64 - 1, 3 << 30, (3 << 30) + 1, 1 << 40, u64::MAX - 511, u64::MAX] {
@@ -429,7 +431,7 @@ fn crafted() -> Vec<(String, Forge, bool)> {
     });
     for (nth, &at) in children.iter().enumerate() {
         let page = whole.target(at).unwrap();
-        for field in [0, 1, 2, 4, 5, 6, 8, 10, 12, 14] {
+        for field in [0, 1, 2, 4, 5, 6, 8, 10, 12, 14, 16, 22] {
             for value in [0u16, 1, 2, 8, 15, 16, 100, 511, 512, 513, 0x7FFF, 0xFFFC, 0xFFFD, 0xFFFF] {
                 let old = u16_at(&whole.bytes, page + field);
                 if usize::from(value) != old && (nth + field + usize::from(value)) % 5 == 0 {
@@ -440,7 +442,7 @@ fn crafted() -> Vec<(String, Forge, bool)> {
             }
         }
         let count = u16_at(&whole.bytes, page + 2);
-        let arrays = 16 + count * if whole.bytes[page] == 2 { POINTER + 8 } else { 8 };
+        let arrays = ARRAYS + count * if whole.bytes[page] == 2 { POINTER + 8 } else { 8 };
         for word in 0..4 {
             for value in [0u16, 0xFFFC, 0xFFFE, 0xFFFF, 511] {
                 add(format!("page {nth}, slot word {word} is {value}"), false, &|forge| {
@@ -487,8 +489,8 @@ fn mutate(forge: &mut Forge, rng: &mut Rng, pointers: &[usize]) {
     let Some(page) = forge.target(at) else { return };
     match rng.below(8) {
         // A page's header, arrays, or any place in it.
-        0 => forge.put(page + rng.below(16) as usize, &le(number)[..width]),
-        1 => forge.put(page + 16 + rng.below(200) as usize, &le(number)[..width]),
+        0 => forge.put(page + rng.below(ARRAYS as u64) as usize, &le(number)[..width]),
+        1 => forge.put(page + ARRAYS + rng.below(200) as usize, &le(number)[..width]),
         2 => forge.put(page + rng.below((PAGE - 8) as u64) as usize, &le(rng.next_u64())[..width]),
         3 => {
             let place = page + rng.below((PAGE - 8) as u64) as usize;
@@ -580,6 +582,7 @@ fn worker() {
     } else {
         let whole = Forge::new();
         let pointers = whole.pointers();
+        assert!(pointers.len() > 50, "the forge does not know the format");
         batch::work(from..from + 1000, |seed| examine(fuzzed(&whole, &pointers, *seed as u64)).map(drop));
     }
 }

@@ -1,38 +1,25 @@
 //! Ordered walks from both ends.
 
-use super::get::{Slice, child_of};
+use super::get::{Row, Slice, child_of};
 use super::kind::TreeKind;
 use crate::error::StorageError;
 use crate::format::node::Node;
 use crate::format::{PageNumber, Pointer};
 use crate::pages::Store;
-use crate::pages::cache::FrameRef;
+use crate::pages::cache::{FrameRef, FrameStock, prefetch};
 use alloc::vec::Vec;
 use core::ops::Bound;
 
-/// A row that a walk came to.
-#[derive(Debug)]
-pub(crate) struct Entry {
-    pub(crate) leaf: FrameRef,
-    pub(crate) at: usize,
-}
-
-impl Entry {
-    pub(crate) fn key(&self, store: &Store) -> Result<Slice, StorageError> {
-        Slice::of_key(store, &self.leaf, self.at)
-    }
-
-    pub(crate) fn value(&self, store: &Store) -> Result<Slice, StorageError> {
-        Slice::of_value(store, &self.leaf, self.at)
-    }
-}
+/// How many rows ahead of a walk records are asked for, and how much of each, in cache lines.
+const AHEAD: usize = 3;
+const RECORD_LINES: usize = 3;
 
 /// A gap between two rows: before entry `at` of `leaf`.
 #[derive(Clone, Debug)]
 struct Gap {
-    /// The branches above, each with its own pointer and the child that was taken.
-    path: Vec<(FrameRef, Pointer, usize)>,
-    leaf: FrameRef,
+    /// The branches above, and the child that was taken of each.
+    path: Vec<(Pointer, usize)>,
+    leaf: FrameStock,
     page: PageNumber,
     at: usize,
     count: usize,
@@ -89,25 +76,25 @@ impl RangeCursor {
     }
 
     /// The next row from the front. After an error there is none.
-    pub(crate) fn next(&mut self, store: &Store) -> Result<Option<Entry>, StorageError> {
+    pub(crate) fn next(&mut self, store: &Store) -> Result<Option<Row>, StorageError> {
         let step = self.step_front(store);
         self.settle(step)
     }
 
     /// The next row from the back. After an error there is none.
-    pub(crate) fn next_back(&mut self, store: &Store) -> Result<Option<Entry>, StorageError> {
+    pub(crate) fn next_back(&mut self, store: &Store) -> Result<Option<Row>, StorageError> {
         let step = self.step_back(store);
         self.settle(step)
     }
 
-    fn settle(&mut self, step: Result<Option<Entry>, StorageError>) -> Result<Option<Entry>, StorageError> {
+    fn settle(&mut self, step: Result<Option<Row>, StorageError>) -> Result<Option<Row>, StorageError> {
         if !matches!(step, Ok(Some(_))) {
             *self = Self::default();
         }
         step
     }
 
-    fn step_front(&mut self, store: &Store) -> Result<Option<Entry>, StorageError> {
+    fn step_front(&mut self, store: &Store) -> Result<Option<Row>, StorageError> {
         let Some(front) = &mut self.front else { return Ok(None) };
         if self.back.as_ref() == Some(front) {
             return Ok(None);
@@ -115,12 +102,12 @@ impl RangeCursor {
         if front.at >= front.count && (!front.to_next_leaf(store)? || self.back.as_ref() == Some(front)) {
             return Ok(None);
         }
-        let entry = Entry { leaf: front.leaf.clone(), at: front.at };
+        let row = front.row(store, front.at, front.at + AHEAD)?;
         front.at += 1;
-        Ok(Some(entry))
+        Ok(Some(row))
     }
 
-    fn step_back(&mut self, store: &Store) -> Result<Option<Entry>, StorageError> {
+    fn step_back(&mut self, store: &Store) -> Result<Option<Row>, StorageError> {
         let (Some(front), Some(root)) = (&self.front, self.root) else { return Ok(None) };
         let back = match &mut self.back {
             Some(back) => back,
@@ -130,7 +117,7 @@ impl RangeCursor {
             return Ok(None);
         }
         back.at -= 1;
-        Ok(Some(Entry { leaf: back.leaf.clone(), at: back.at }))
+        back.row(store, back.at, back.at.saturating_sub(AHEAD)).map(Some)
     }
 }
 
@@ -141,7 +128,29 @@ impl Gap {
 
     fn descend(
         store: &Store,
-        mut path: Vec<(FrameRef, Pointer, usize)>,
+        mut path: Vec<(Pointer, usize)>,
+        mut pointer: Pointer,
+        aim: &Aim<'_>,
+    ) -> Result<Self, StorageError> {
+        if aim.is_opaque() {
+            return Self::descend_held(store, path, pointer, aim);
+        }
+        let pin = store.cache().pin();
+        loop {
+            let page = store.load_pinned(&pin, &pointer)?;
+            let node = Node::new(&page);
+            let at = aim.place(store, &node)?;
+            if node.is_leaf() {
+                return Ok(Self::at_leaf(path, page.hold(&pin), pointer.page, at));
+            }
+            path.push((pointer, at));
+            pointer = child_of(&node, at, &pointer)?;
+        }
+    }
+
+    fn descend_held(
+        store: &Store,
+        mut path: Vec<(Pointer, usize)>,
         mut pointer: Pointer,
         aim: &Aim<'_>,
     ) -> Result<Self, StorageError> {
@@ -150,13 +159,24 @@ impl Gap {
             let node = Node::new(&frame);
             let at = aim.place(store, &node)?;
             if node.is_leaf() {
-                let (page, count) = (pointer.page, node.count());
-                return Ok(Self { path, leaf: frame, page, at, count });
+                return Ok(Self::at_leaf(path, frame, pointer.page, at));
             }
-            let child = child_of(&node, at, &pointer)?;
-            path.push((frame, pointer, at));
-            pointer = child;
+            path.push((pointer, at));
+            pointer = child_of(&node, at, &pointer)?;
         }
+    }
+
+    fn at_leaf(path: Vec<(Pointer, usize)>, leaf: FrameRef, page: PageNumber, at: usize) -> Self {
+        let count = Node::new(&leaf).count();
+        Self { path, leaf: FrameStock::new(leaf), page, at, count }
+    }
+
+    /// The row of entry `at`. A walk through the leaf needs two references a row; they are counted in one go.
+    /// The record of row `ahead` is asked for meanwhile, as records do not lie in key order.
+    fn row(&mut self, store: &Store, at: usize, ahead: usize) -> Result<Row, StorageError> {
+        self.leaf.stock(2 * self.count);
+        prefetch(Node::new(self.leaf.frame()).key_lead(ahead), RECORD_LINES);
+        Slice::of_row(store, &mut self.leaf, at)
     }
 
     /// Moves to the start of the next leaf; false at the end of the tree.
@@ -176,21 +196,31 @@ impl Gap {
         beside: impl Fn(usize, usize) -> Option<usize>,
         aim: &Aim<'_>,
     ) -> Result<bool, StorageError> {
-        let turn = self.path.iter().rposition(|(frame, _, at)| beside(*at, Node::new(frame).count()).is_some());
-        let Some(turn) = turn else { return Ok(false) };
-        let mut path = core::mem::take(&mut self.path);
-        path.truncate(turn + 1);
-        let Some((frame, pointer, at)) = path.last_mut() else { return Ok(false) };
-        let node = Node::new(frame);
-        let Some(sibling) = beside(*at, node.count()) else { return Ok(false) };
-        *at = sibling;
-        let child = child_of(&node, sibling, pointer)?;
-        *self = Self::descend(store, path, child, aim)?;
-        Ok(true)
+        while let Some((pointer, at)) = self.path.pop() {
+            let pin = store.cache().pin();
+            let page = store.load_pinned(&pin, &pointer)?;
+            let node = Node::new(&page);
+            if let Some(sibling) = beside(at, node.count()) {
+                let child = child_of(&node, sibling, &pointer)?;
+                if let Some(after) = beside(sibling, node.count()) {
+                    store.prefetch(&pin, &node.child(after));
+                }
+                let mut path = core::mem::take(&mut self.path);
+                path.push((pointer, sibling));
+                *self = Self::descend(store, path, child, aim)?;
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 
 impl Aim<'_> {
+    /// Whether finding the place may run a user's code, for which no frame may be pinned.
+    fn is_opaque(&self) -> bool {
+        matches!(self, Self::Key { kind, .. } if kind.is_opaque())
+    }
+
     fn place(&self, store: &Store, node: &Node<'_>) -> Result<usize, StorageError> {
         match self {
             Self::First => Ok(0),

@@ -139,6 +139,8 @@ impl<'t, S: ChangeSink> TreeEditor<'t, S> {
     /// A page without entries.
     pub(super) fn new_page(&self, level: u8) -> Result<(Pointer, PageMut), StorageError> {
         let (pointer, mut page) = self.writer.allocate_page(level)?;
+        // What a page held before it was freed does not reach the file again.
+        page.bytes_mut().fill(0);
         let shape = self.tree.kind.shape;
         NodeMut::init(page.bytes_mut(), level, if level == 0 { shape } else { shape.of_branch() });
         Ok((pointer, page))

@@ -4,10 +4,13 @@ use super::kind::{Sought, TreeKind};
 use crate::error::StorageError;
 use crate::format::Pointer;
 use crate::format::node::{KeyPart, Node, ValuePart};
-use crate::pages::cache::FrameRef;
+use crate::pages::cache::{FrameRef, FrameStock};
 use crate::pages::{Store, damaged};
 use alloc::vec::Vec;
 use core::ops::{Deref, Range};
+
+/// Key and value.
+pub(crate) type Row = (Slice, Slice);
 
 /// Bytes of a key or value: a part of a frame, which they keep alive, or bytes of their own.
 #[derive(Clone, Debug)]
@@ -37,6 +40,18 @@ impl Slice {
     fn within(frame: FrameRef, range: Range<usize>) -> Self {
         // Pages are at most 65,536 bytes long.
         Self::Framed { start: range.start as u32, length: range.len() as u32, frame }
+    }
+
+    /// Key and value of an entry.
+    pub(super) fn of_row(store: &Store, leaf: &mut FrameStock, at: usize) -> Result<Row, StorageError> {
+        let frame = leaf.frame();
+        let node = Node::new(frame);
+        let (key, value) = (node.key(at), node.value(at));
+        if let (KeyPart::Inline(key), ValuePart::Inline(value)) = (key, value) {
+            let (key, value) = (place_in(frame, key), place_in(frame, value));
+            return Ok((Self::within(leaf.take(), key), Self::within(leaf.take(), value)));
+        }
+        Ok((Self::of_key(store, frame, at)?, Self::of_value(store, frame, at)?))
     }
 
     /// The key of an entry.

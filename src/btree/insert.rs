@@ -74,8 +74,10 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
 
     /// Sets the value of a key to `length` zero bytes, and gives the page and the place in it where they lie.
     pub(crate) fn reserve(&mut self, key: &[u8], length: usize) -> Result<(PageMut, Range<usize>), StorageError> {
-        self.insert(key, NewValue::Zeroed(length))?;
+        check_length(key.len(), MAX_KEY_LENGTH)?;
+        check_length(length, MAX_VALUE_LENGTH)?;
         self.guarded(|editor| {
+            editor.insert_row(key, NewValue::Zeroed(length))?;
             let (mut path, _) = editor.descend(&Target::Key(key))?;
             let Some(leaf) = path.pop() else { return Err(StorageError::corrupted("a tree without a leaf")) };
             let node = leaf.node();
@@ -264,7 +266,8 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
                 return Ok(());
             }
             let node = branch.node();
-            let keep = branch_split(&node, branch.at, path.iter().all(is_last));
+            let room = self.tree.kind.shape.branch_entry_room(separator.part().stored_len());
+            let keep = branch_split(&node, branch.at, room, self.tree.kind.capacity(), path.iter().all(is_last));
             let raised = NewKey::moved(&node, keep - 1);
             let mut upper = self.split_page(&mut branch, keep)?;
             upper.at = branch.at.saturating_sub(keep);
@@ -345,19 +348,26 @@ fn plan_split(node: &Node<'_>, at: usize, room: usize, capacity: usize, edge: Ed
     best.map_or(SplitPlan { keep: at, into: Side::Neither }, |(_, plan)| plan)
 }
 
-/// How many children of a full branch stay in it: half of the bytes, or, at the right edge, all but the last.
-fn branch_split(node: &Node<'_>, at: usize, rightmost: bool) -> usize {
+/// How many children of a full branch stay in it: so many that a new one of `room` bytes before child `at` then fits
+/// and the halves are most alike; at the right edge, all but the last.
+fn branch_split(node: &Node<'_>, at: usize, room: usize, capacity: usize, rightmost: bool) -> usize {
     let count = node.count();
-    if rightmost && at + 1 == count {
-        return count.saturating_sub(1).max(1);
-    }
-    let half = (0..count).map(|at| node.entry_size(at)).sum::<usize>() / 2;
+    let total = (0..count).map(|at| node.entry_size(at)).sum::<usize>();
     let mut left = 0;
-    let keep = (0..count).take_while(|at| {
-        left += node.entry_size(*at);
-        left <= half
-    });
-    keep.count().clamp(1, count.saturating_sub(1).max(1))
+    let mut best = (usize::MAX, 1);
+    for keep in 1..count {
+        left += node.entry_size(keep - 1);
+        // The last child that stays loses its key.
+        let stays = left - node.key(keep - 1).stored_len();
+        let (low, high) = if at < keep { (stays + room, total - left) } else { (stays, total - left + room) };
+        if low <= capacity && high <= capacity {
+            best = best.min((low.abs_diff(high), keep));
+            if rightmost && at + 1 == count {
+                best = (0, keep);
+            }
+        }
+    }
+    best.1
 }
 
 fn check_length(length: usize, most: usize) -> Result<(), StorageError> {

@@ -14,9 +14,9 @@ mod merge;
 mod remove;
 mod sink;
 
-pub(crate) use cursor::{Entry, RangeCursor};
+pub(crate) use cursor::RangeCursor;
 pub(crate) use edit::{Tree, TreeEditor};
-pub(crate) use get::{Slice, find, first_or_last};
+pub(crate) use get::{Row, Slice, find, first_or_last};
 pub(crate) use insert::NewValue;
 pub(crate) use kind::TreeKind;
 pub(crate) use remove::Target;

@@ -58,6 +58,13 @@ impl Store {
         }
     }
 
+    /// Asks for a page that is in memory, and is about to be read from its start to its end.
+    pub(crate) fn prefetch(&self, pin: &Pin<'_>, pointer: &Pointer) {
+        if let Some(frame) = pin.get(pointer.page, pointer.birth) {
+            frame.prefetch(self.page_size() / 64);
+        }
+    }
+
     #[cold]
     fn load_missing(&self, pointer: &Pointer) -> Result<FrameRef, StorageError> {
         self.check_open()?;

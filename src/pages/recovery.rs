@@ -32,16 +32,22 @@ impl Store {
         Ok(())
     }
 
-    /// The free map of a file whose only snapshot is `commit`. Reads branches and those leaves that hold pointers.
-    pub(super) fn rebuild_free_map(&self, commit: &Commit, mirror: Option<PageNumber>) -> Result<Buddy, StorageError> {
-        let mut buddy = Buddy::new(self.geometry().first_page(), self.file_pages());
-        if let Some(mirror) = mirror {
-            buddy.allocate_range(mirror, 1);
-        }
+    /// The free map of a file whose only snapshot is `commit`, and the page of its mirror, which ends the file at
+    /// `mirror_ends`. Where power loss has taken that end, there is none, and the last page may be any. Reads branches
+    /// and those leaves that hold pointers.
+    pub(super) fn rebuild_free_map(
+        &self,
+        commit: &Commit,
+        mirror_ends: u32,
+    ) -> Result<(Buddy, Option<PageNumber>), StorageError> {
+        let file_pages = self.file_pages();
+        let mut buddy = Buddy::new(self.geometry().first_page(), file_pages);
+        let last = mirror_ends.checked_sub(1).filter(|_| mirror_ends == file_pages);
+        let mirror = last.filter(|last| buddy.allocate_range(*last, 1));
         self.walk_linked(commit, &mut |pointer, pages| {
             if buddy.allocate_range(pointer.page, pages) { Ok(()) } else { Err(damaged(pointer, "is linked twice")) }
         })?;
-        Ok(buddy)
+        Ok((buddy, mirror))
     }
 
     /// Shows every pointer that `commit` reaches, with its length in pages, reading no leaf without pointers. A `seen`

@@ -68,6 +68,15 @@ impl Ledger {
     }
 }
 
+/// What opening could not read where it belongs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Damage {
+    pub(super) header: bool,
+    /// The slot of the newest commit.
+    pub(super) slot: bool,
+    pub(super) other: bool,
+}
+
 /// How the file's pages add up.
 #[derive(Debug)]
 pub(crate) struct Accounting {
@@ -91,6 +100,7 @@ pub(crate) struct Space {
     data: Ledger,
     system: Ledger,
     pub(super) unwritten: BTreeMap<PageNumber, FrameRef>,
+    pub(super) damage: Damage,
 }
 
 impl Space {
@@ -106,6 +116,7 @@ impl Space {
             data: Ledger::default(),
             system: Ledger::default(),
             unwritten: BTreeMap::new(),
+            damage: Damage::default(),
         };
         space.add_snapshot(head.id);
         for slot in slots.iter().flatten() {

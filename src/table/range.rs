@@ -1,5 +1,5 @@
 use super::guard::AccessGuard;
-use crate::btree::{Entry, RangeCursor};
+use crate::btree::{RangeCursor, Row};
 use crate::error::StorageError;
 use crate::pages::Store;
 use crate::sync::Arc;
@@ -31,15 +31,18 @@ pub struct Range<'a, K: Key + 'static, V: Value + 'static> {
     types: PhantomData<(&'a (), fn() -> (K, V))>,
 }
 
-type Row<'a, K, V> = (AccessGuard<'a, K>, AccessGuard<'a, V>);
+type RowGuards<'a, K, V> = (AccessGuard<'a, K>, AccessGuard<'a, V>);
 
 impl<'a, K: Key + 'static, V: Value + 'static> Range<'a, K, V> {
     pub(super) fn new(cursor: RangeCursor, source: Source) -> Self {
         Self { cursor, source, types: PhantomData }
     }
 
-    fn row(&mut self, entry: Result<Option<Entry>, StorageError>) -> Option<Result<Row<'a, K, V>, StorageError>> {
-        let row = entry.and_then(|entry| entry.map(|entry| guards(self.source.store(), &entry)).transpose());
+    fn guards(
+        &mut self,
+        row: Result<Option<Row>, StorageError>,
+    ) -> Option<Result<RowGuards<'a, K, V>, StorageError>> {
+        let row = row.and_then(|row| row.map(guards).transpose());
         if row.is_err() {
             self.cursor = RangeCursor::default();
         }
@@ -49,25 +52,24 @@ impl<'a, K: Key + 'static, V: Value + 'static> Range<'a, K, V> {
 
 /// The guards of a row's key and value.
 pub(super) fn guards<'a, K: Key + 'static, V: Value + 'static>(
-    store: &Store,
-    entry: &Entry,
-) -> Result<Row<'a, K, V>, StorageError> {
-    Ok((AccessGuard::new(entry.key(store)?)?, AccessGuard::new(entry.value(store)?)?))
+    (key, value): Row,
+) -> Result<RowGuards<'a, K, V>, StorageError> {
+    Ok((AccessGuard::new(key)?, AccessGuard::new(value)?))
 }
 
 impl<'a, K: Key + 'static, V: Value + 'static> Iterator for Range<'a, K, V> {
-    type Item = Result<Row<'a, K, V>, StorageError>;
+    type Item = Result<RowGuards<'a, K, V>, StorageError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let entry = self.cursor.next(self.source.store());
-        self.row(entry)
+        let row = self.cursor.next(self.source.store());
+        self.guards(row)
     }
 }
 
 impl<K: Key + 'static, V: Value + 'static> DoubleEndedIterator for Range<'_, K, V> {
     fn next_back(&mut self) -> Option<Self::Item> {
-        let entry = self.cursor.next_back(self.source.store());
-        self.row(entry)
+        let row = self.cursor.next_back(self.source.store());
+        self.guards(row)
     }
 }
 

@@ -1,6 +1,6 @@
 use super::guard::AccessGuard;
 use super::range::{Range, Source, guards};
-use crate::btree::{Entry, RangeCursor, Slice, TreeKind, find, first_or_last};
+use crate::btree::{RangeCursor, Slice, TreeKind, find, first_or_last};
 use crate::error::StorageError;
 use crate::format::Pointer;
 use crate::pages::Store;
@@ -81,8 +81,8 @@ impl View<'_> {
         last: bool,
     ) -> Result<Option<(AccessGuard<'g, K>, AccessGuard<'g, V>)>, StorageError> {
         let Some(root) = &self.root else { return Ok(None) };
-        let row = first_or_last(self.store, root, last)?;
-        row.map(|(leaf, at)| guards(self.store, &Entry { leaf, at })).transpose()
+        let Some((leaf, at)) = first_or_last(self.store, root, last)? else { return Ok(None) };
+        guards((Slice::of_key(self.store, &leaf, at)?, Slice::of_value(self.store, &leaf, at)?)).map(Some)
     }
 }
 

@@ -4,7 +4,7 @@ use super::layout::{
     BYTE_ORDERED, FIXED_KEYS, FIXED_VALUES, HEADER, HOLDS_POINTERS, Header, KeyPart, MAX_PREFIX, NO_KEY_HEAD, Slot,
     ValuePart, usable,
 };
-use super::search::head_after;
+use super::search::{head_after, prefix_lead};
 use super::view::Node;
 use crate::format::Pointer;
 use crate::limits::{MAX_PAGE_SIZE, MAX_TREE_LEVEL, MIN_PAGE_SIZE};
@@ -103,10 +103,11 @@ impl Node<'_> {
         ensure((1..keyed).all(|at| self.head(at - 1) <= self.head(at)), NodeFault::HeadOrder)?;
         let prefix_len = self.header.prefix_len;
         if !self.header.byte_ordered() || keyed == 0 {
-            return ensure(prefix_len == 0, NodeFault::Prefix);
+            return ensure(prefix_len == 0 && self.header.lead == 0, NodeFault::Prefix);
         }
         let prefix = self.prefix();
         ensure(prefix_len <= MAX_PREFIX && prefix.len() == prefix_len, NodeFault::Prefix)?;
+        ensure(self.header.lead == prefix_lead(prefix, prefix_len), NodeFault::Prefix)?;
         for at in 0..keyed {
             let key = self.key_lead(at);
             ensure(key.starts_with(prefix), NodeFault::Prefix)?;
@@ -124,7 +125,7 @@ fn check_header(header: &Header, page: &[u8]) -> Result<(), NodeFault> {
     let level = header.level;
     ensure(if header.branch { (1..=MAX_TREE_LEVEL).contains(&level) } else { level == 0 }, NodeFault::Level)?;
     let known = FIXED_KEYS | FIXED_VALUES | BYTE_ORDERED | HOLDS_POINTERS;
-    let zeros = page.get(HEADER - 2..HEADER) == Some(&[0, 0]);
+    let zeros = page.get(14..16) == Some(&[0, 0]);
     ensure(header.flags & !known == 0 && zeros, NodeFault::Flags)?;
     ensure(!header.branch || header.value_width() == Some(0), NodeFault::Width)?;
     let is_width = |fixed: Option<u16>, width: u16| match fixed {

@@ -2,7 +2,7 @@
 
 use super::layout::{HEAD, HEADER, Header, KeyPart, MAX_PREFIX, Shape, Slot, ValuePart, narrow, put, usable};
 use super::room::{ensure_room, pointer_flag};
-use super::search::{common_prefix, head_after};
+use super::search::{common_prefix, head_after, prefix_lead};
 use super::view::Node;
 use crate::format::Pointer;
 use core::fmt::{Display, Formatter};
@@ -308,14 +308,17 @@ impl NodeMut<'_> {
         let ends = [keyed.start, keyed.end.saturating_sub(1)].map(|at| (!keyed.is_empty()).then(|| src.key_lead(at)));
         let leads = ends.into_iter().flatten().chain(joint.iter().map(KeyPart::lead));
         let shared = leads.fold(prefix.len(), |shared, lead| shared.min(common_prefix(prefix, lead)));
+        let lead = prefix_lead(prefix, shared);
         if own && shared != header.prefix_len {
             self.set_prefix(header, shared);
         }
         header.prefix_len = shared;
+        header.lead = lead;
     }
 
     fn set_prefix(&mut self, header: &mut Header, len: usize) {
         header.prefix_len = len;
+        header.lead = prefix_lead(self.view().key_lead(0), len);
         self.recompute_heads(header, 0..header.keyed());
     }
 

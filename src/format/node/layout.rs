@@ -7,7 +7,7 @@ use crate::limits::{MAX_PAGE_SIZE, MIN_PAGE_SIZE};
 pub(crate) const STUB: usize = 64;
 /// Longest shared prefix. The head that follows it still lies within a stub.
 pub(super) const MAX_PREFIX: usize = STUB - HEAD;
-pub(super) const HEADER: usize = 16;
+pub(super) const HEADER: usize = 24;
 pub(super) const HEAD: usize = 8;
 /// Head of a branch's last entry.
 pub(super) const NO_KEY_HEAD: u64 = u64::MAX;
@@ -201,6 +201,8 @@ pub(super) struct Header {
     pub(super) dead: usize,
     pub(super) key_width: u16,
     pub(super) value_width: u16,
+    /// The first bytes of the prefix, as [`head_after`](super::search::head_after) reads them, so that a search need not look into a record.
+    pub(super) lead: u64,
 }
 
 impl Header {
@@ -219,12 +221,13 @@ impl Header {
             dead: 0,
             key_width: shape.key_width.unwrap_or_default(),
             value_width: shape.value_width.unwrap_or_default(),
+            lead: 0,
         }
     }
 
     #[inline]
     pub(super) fn read(bytes: &[u8]) -> Self {
-        let Some(&[kind, flags, c0, c1, prefix_len, level, r0, r1, d0, d1, k0, k1, v0, v1, _, _]) =
+        let Some(&[kind, flags, c0, c1, prefix_len, level, r0, r1, d0, d1, k0, k1, v0, v1, _, _, ref lead @ ..]) =
             bytes.first_chunk::<HEADER>()
         else {
             return Self::default();
@@ -239,12 +242,14 @@ impl Header {
             dead: u16::from_le_bytes([d0, d1]).into(),
             key_width: u16::from_le_bytes([k0, k1]),
             value_width: u16::from_le_bytes([v0, v1]),
+            lead: u64::from_le_bytes(*lead),
         }
     }
 
     #[inline]
     pub(super) fn write(&self, bytes: &mut [u8]) {
-        let Some(out) = bytes.first_chunk_mut::<HEADER>() else { return };
+        let Some((out, rest)) = bytes.split_first_chunk_mut::<16>() else { return };
+        put(rest, 0, &if self.prefix_len == 0 { [0; 8] } else { self.lead.to_le_bytes() });
         let [c0, c1] = narrow(self.count).to_le_bytes();
         let [r0, r1] = narrow(self.records_start).to_le_bytes();
         let [d0, d1] = narrow(self.dead).to_le_bytes();

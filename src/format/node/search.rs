@@ -29,7 +29,23 @@ pub(super) fn common_prefix(a: &[u8], b: &[u8]) -> usize {
     a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }
 
+/// The first bytes of a prefix of `len` bytes that `key` starts with, as [`head_after`] reads them.
+pub(super) fn prefix_lead(key: &[u8], len: usize) -> u64 {
+    head_after(key.get(..len.min(HEAD)).unwrap_or(key), 0)
+}
+
 impl Node<'_> {
+    /// Whether `key` starts with the page's prefix. Most prefixes are short, and then no record is looked at.
+    #[inline]
+    fn shares_prefix(&self, key: &[u8]) -> bool {
+        let len = self.header.prefix_len;
+        let mask = u64::MAX << (64 - 8 * len.min(HEAD));
+        if key.len() < len || head_after(key, 0) & mask != self.header.lead {
+            return false;
+        }
+        len <= HEAD || key.starts_with(self.prefix())
+    }
+
     /// The first entry whose key is not less than the sought one, and whether it is equal. In a branch, the child
     /// that has the key.
     ///
@@ -45,11 +61,11 @@ impl Node<'_> {
         let heads = self.keyed_heads();
         let mut head = key_head;
         if self.header.byte_ordered() {
-            let prefix = self.prefix();
-            if !prefix.is_empty() && !key_bytes.starts_with(prefix) {
-                return Ok((if *key_bytes < *prefix { 0 } else { heads.len() }, false));
+            let skip = self.header.prefix_len;
+            if skip > 0 && !self.shares_prefix(key_bytes) {
+                return Ok((if *key_bytes < *self.prefix() { 0 } else { heads.len() }, false));
             }
-            head = head_after(key_bytes, prefix.len());
+            head = head_after(key_bytes, skip);
         }
         let first = count_less(heads, head);
         match heads.get(first) {

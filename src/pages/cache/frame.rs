@@ -16,8 +16,9 @@ use core::{
 
 /// The header of a page or run in memory; the bytes follow it in the same allocation.
 ///
-/// The first cache line is what every reader of the page looks at and is hardly ever written. The
-/// counts, which readers that keep a page do write, lie in a line of their own.
+/// All of it is one cache line, and the first line of the bytes is its neighbour, which processors fetch along: a
+/// reader that keeps a cold page waits for memory once. Only who keeps a page writes the line, so branches, which
+/// descents only look at, stay shared between the processors.
 #[repr(C, align(64))]
 pub(crate) struct Frame {
     birth: TxnId,
@@ -28,17 +29,14 @@ pub(crate) struct Frame {
     warmest: u32,
     warmth: AtomicU32,
     dirty: AtomicBool,
-    counts: Counts,
-}
-
-#[repr(align(64))]
-struct Counts {
     references: AtomicUsize,
     slot: AtomicUsize,
 }
 
 const HEADER: usize = size_of::<Frame>();
-const ALIGNMENT: usize = align_of::<Frame>();
+/// Two cache lines.
+const ALIGNMENT: usize = 128;
+const _: () = assert!(HEADER == 64 && ALIGNMENT >= align_of::<Frame>());
 
 /// What [`Frame::slot`] says of a frame that is not on the clock.
 pub(super) const NO_SLOT: usize = usize::MAX;
@@ -99,17 +97,24 @@ impl Frame {
 
     /// Where the clock keeps the frame; read and written under the cache's lock.
     pub(super) fn slot(&self) -> usize {
-        self.counts.slot.load(Ordering::Relaxed)
+        self.slot.load(Ordering::Relaxed)
     }
 
     pub(super) fn set_slot(&self, slot: usize) {
-        self.counts.slot.store(slot, Ordering::Relaxed);
+        self.slot.store(slot, Ordering::Relaxed);
+    }
+
+    /// Asks for the first `lines` cache lines of the bytes before they are needed. Looks at nothing, so that it goes
+    /// on beside the first look at the header.
+    #[inline]
+    pub(crate) fn prefetch(&self, lines: usize) {
+        prefetch_lines(core::ptr::from_ref(self).cast::<u8>().wrapping_add(HEADER), lines);
     }
 
     /// A counted reference. Whoever has a `&Frame` knows that somebody else's reference lasts as long as it.
     #[inline]
     pub(crate) fn hold(&self) -> FrameRef {
-        self.counts.references.fetch_add(1, Ordering::Relaxed);
+        self.references.fetch_add(1, Ordering::Relaxed);
         FrameRef(self.base())
     }
 
@@ -118,6 +123,24 @@ impl Frame {
         // SAFETY: `bytes` lies `HEADER` bytes into the allocation that it was derived from.
         unsafe { self.bytes.sub(HEADER).cast() }
     }
+}
+
+/// Asks for the first `lines` cache lines from where `bytes` begins before they are needed.
+#[inline]
+pub(crate) fn prefetch(bytes: &[u8], lines: usize) {
+    prefetch_lines(bytes.as_ptr(), lines);
+}
+
+#[inline]
+fn prefetch_lines(start: *const u8, lines: usize) {
+    #[cfg(target_arch = "x86_64")]
+    for line in 0..lines {
+        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a prefetch reads nothing that the program sees, wherever it points.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(line * 64).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (start, lines);
 }
 
 fn layout(length: usize) -> Layout {
@@ -143,10 +166,10 @@ impl FrameBuf {
         // SAFETY: the allocation is `HEADER` bytes and `length` more.
         let bytes = unsafe { base.add(HEADER) };
         let frame = base.cast::<Frame>();
-        let counts = Counts { references: AtomicUsize::new(1), slot: AtomicUsize::new(NO_SLOT) };
+        let (references, slot) = (AtomicUsize::new(1), AtomicUsize::new(NO_SLOT));
         let (warmth, dirty) = (AtomicU32::new(0), AtomicBool::new(false));
         // SAFETY: the allocation begins with room for a `Frame`, aligned for it, and nobody else knows of it.
-        unsafe { frame.write(Frame { birth: 0, bytes, length, page: 0, warmest: 1, warmth, dirty, counts }) };
+        unsafe { frame.write(Frame { birth: 0, bytes, length, page: 0, warmest: 1, warmth, dirty, references, slot }) };
         #[cfg(test)]
         live::count(length, 1);
         Self(frame)
@@ -161,7 +184,7 @@ impl FrameBuf {
         (frame.page, frame.birth, frame.warmest) = (page, birth, 1 + 2 * priority);
         frame.warmth = AtomicU32::new(2 * priority);
         frame.dirty = AtomicBool::new(false);
-        frame.counts = Counts { references: AtomicUsize::new(1), slot: AtomicUsize::new(NO_SLOT) };
+        (frame.references, frame.slot) = (AtomicUsize::new(1), AtomicUsize::new(NO_SLOT));
         FrameRef(base)
     }
 
@@ -221,7 +244,7 @@ impl FrameRef {
 
     /// Whether somebody besides the caller and the page table holds on to a dirty frame.
     pub(crate) fn is_shared(&self) -> bool {
-        self.frame().counts.references.load(Ordering::Acquire) > 2
+        self.frame().references.load(Ordering::Acquire) > 2
     }
 
     /// Whether both refer to one frame.
@@ -251,7 +274,7 @@ impl FrameRef {
     /// Takes an address, not a reference: once the count is down another thread may free the frame.
     fn give_up(base: NonNull<Frame>) -> Option<FrameBuf> {
         // SAFETY: the caller's count is still in, so the frame is alive until the subtraction.
-        let before = unsafe { (*base.as_ptr()).counts.references.fetch_sub(1, Ordering::Release) };
+        let before = unsafe { (*base.as_ptr()).references.fetch_sub(1, Ordering::Release) };
         if before != 1 {
             return None;
         }
@@ -293,6 +316,64 @@ impl Deref for FrameRef {
     #[inline]
     fn deref(&self) -> &[u8] {
         self.frame().bytes()
+    }
+}
+
+/// A reference with more of them in stock, counted all at once: giving one out writes nothing that others see.
+pub(crate) struct FrameStock {
+    own: FrameRef,
+    /// Counted references besides `own` that nobody has.
+    left: usize,
+}
+
+impl FrameStock {
+    pub(crate) fn new(own: FrameRef) -> Self {
+        Self { own, left: 0 }
+    }
+
+    /// Puts `count` references in stock if there are none.
+    #[inline]
+    pub(crate) fn stock(&mut self, count: usize) {
+        if self.left == 0 {
+            self.own.frame().references.fetch_add(count, Ordering::Relaxed);
+            self.left = count;
+        }
+    }
+
+    #[inline]
+    pub(crate) fn frame(&self) -> &FrameRef {
+        &self.own
+    }
+
+    /// One of the references.
+    #[inline]
+    pub(crate) fn take(&mut self) -> FrameRef {
+        match self.left.checked_sub(1) {
+            Some(left) => {
+                self.left = left;
+                FrameRef(self.own.0)
+            }
+            None => self.own.clone(),
+        }
+    }
+}
+
+impl Clone for FrameStock {
+    fn clone(&self) -> Self {
+        Self { own: self.own.clone(), left: 0 }
+    }
+}
+
+impl Drop for FrameStock {
+    fn drop(&mut self) {
+        // `own` is still counted, so these are not the last.
+        self.own.frame().references.fetch_sub(self.left, Ordering::Release);
+    }
+}
+
+impl fmt::Debug for FrameStock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.own.fmt(f)
     }
 }
 

@@ -11,7 +11,7 @@ mod table;
 #[cfg(all(test, feature = "std"))]
 mod tests;
 
-pub(crate) use frame::{Frame, FrameBuf, FrameRef};
+pub(crate) use frame::{Frame, FrameBuf, FrameRef, FrameStock, prefetch};
 
 use crate::{
     format::{PageNumber, TxnId},
@@ -28,6 +28,8 @@ use table::{Books, OwnedChunk, Table};
 #[repr(align(128))]
 struct Padded<T>(T);
 
+/// Cache lines at the start of a page that every look at it needs: the heads of some thirty rows.
+const START: usize = 4;
 /// Frames that one call evicts at most, beside those that what it brings in takes the place of.
 const EVICTIONS_AT_ONCE: usize = 16;
 /// The part of the budget that limbo may take before it is looked at, and spare buffers may take.
@@ -88,6 +90,7 @@ impl Pin<'_> {
     pub(crate) fn get(&self, page: PageNumber, birth: TxnId) -> Option<&Frame> {
         // SAFETY: what comes out borrows this pin.
         let frame = unsafe { self.cache.table.0.get(page) }?;
+        frame.prefetch(START);
         if frame.birth() != birth {
             return None;
         }

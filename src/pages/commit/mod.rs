@@ -32,6 +32,8 @@ pub(crate) struct CommitMode {
     /// The last commit before the file is let go.
     pub(crate) closing: bool,
     pub(crate) saved_state: bool,
+    /// The first commit after an unclean end.
+    pub(crate) recovering: bool,
 }
 
 impl PageWriter {
@@ -132,6 +134,10 @@ impl Store {
             }
             let mirror = Mirror { geometry: self.geometry, page: extent.mirror, slots };
             self.write_at(self.geometry.slot_offset(index), &slot.encode())?;
+            if mode.recovering {
+                // Were slot and mirror torn together, an older mirror might show a commit that opening did not.
+                self.sync()?;
+            }
             self.write_at(self.geometry.offset(extent.mirror), &mirror.encode())?;
             self.sync()?;
         }

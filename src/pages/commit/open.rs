@@ -4,10 +4,10 @@ use super::CommitMode;
 use crate::backend::StorageBackend;
 use crate::error::{DatabaseError, StorageError};
 use crate::format::superblock::{HEADER_SIZE, HeaderFault, decode_header, encode_header};
-use crate::format::{CommitSlot, Geometry, Mirror, TxnId};
+use crate::format::{CommitSlot, Geometry, Mirror, PageNumber, TxnId};
 use crate::limits::{MAX_PAGE_SIZE, MIN_PAGE_SIZE};
 use crate::pages::cache::Cache;
-use crate::pages::space::{Commit, Space};
+use crate::pages::space::{Commit, Damage, Space};
 use crate::pages::{PageWriter, Store, damaged};
 use crate::sync::{Arc, AtomicBool, AtomicU32, Mutex, Ordering};
 use alloc::format;
@@ -43,6 +43,8 @@ struct Copies {
     geometry: Geometry,
     slots: [Option<CommitSlot>; 2],
     mirror: Option<Mirror>,
+    /// The header could not be read in its place.
+    headless: bool,
     /// Some copy could not be read.
     damaged: bool,
 }
@@ -87,7 +89,7 @@ impl Store {
         }
         let mut header = [0; HEADER_SIZE];
         backend.read(0, &mut header)?;
-        Ok(header == [0; HEADER_SIZE] && !names_a_commit(backend, length)?)
+        Ok(header == [0; HEADER_SIZE] && !holds_commits(backend, length)?)
     }
 
     fn assemble(
@@ -130,6 +132,7 @@ impl Store {
                 Ok(()) => {
                     let outcome = copies.outcome(slot, rejected);
                     store.adopt(*index, *slot, largest, &outcome)?;
+                    store.space.lock().damage = copies.damage(*index, slot);
                     return Ok(Opened { store: Arc::new(store), outcome });
                 }
                 Err(err @ StorageError::Corrupted(_)) if !slot.is_closed() => {
@@ -200,13 +203,11 @@ impl Store {
             let space = self.space.lock();
             (space.head, space.newest_slot().copied())
         };
-        self.heal_header()?;
+        self.repair()?;
         let length = self.file_pages();
         let file_pages = slot.map_or(length, |slot| slot.file_pages);
         self.file_pages.store(length.min(file_pages), Ordering::Release);
-        // A file that was cut short has no mirror, and its last page may be any other.
-        let mirror = file_pages.checked_sub(1).filter(|_| file_pages <= length);
-        let buddy = self.rebuild_free_map(&head, mirror)?;
+        let (buddy, mirror) = self.rebuild_free_map(&head, file_pages)?;
         // Only now is it known that no page of the commit lies in what is cut.
         if file_pages < length {
             self.latch(self.set_length(file_pages))?;
@@ -216,21 +217,72 @@ impl Store {
             space.buddy = Some(buddy);
             space.mirror = mirror;
         }
-        let writer = PageWriter::begin(self.clone())?;
-        writer.commit(head, CommitMode { durable: true, two_phase: true, ..CommitMode::default() })
+        let opened = self.commit_opening(head, slot, mirror);
+        if opened.is_err() {
+            // Without an opening commit nothing may follow it: the next write tries again.
+            self.space.lock().buddy = None;
+        }
+        opened
     }
 
-    /// Writes the header again if it was damaged: nothing else does, and the mirror is found in its stead only near the
-    /// end of the file. The opening commit syncs it.
-    fn heal_header(&self) -> Result<(), StorageError> {
-        let intact = encode_header(&self.geometry);
-        let mut header = [0; HEADER_SIZE];
-        self.backend.read(0, &mut header)?;
-        if header == intact { Ok(()) } else { self.latch(self.backend.write(0, &intact)) }
+    fn commit_opening(
+        self: &Arc<Self>,
+        head: Commit,
+        slot: Option<CommitSlot>,
+        mirror: Option<PageNumber>,
+    ) -> Result<(), StorageError> {
+        let unclean = slot.filter(|slot| !slot.is_closed());
+        if let (Some(slot), Some(page)) = (unclean, mirror) {
+            self.renew_mirror(slot, page)?;
+        }
+        let writer = PageWriter::begin(self.clone())?;
+        let mode =
+            CommitMode { durable: true, two_phase: true, recovering: unclean.is_some(), ..CommitMode::default() };
+        writer.commit(head, mode)
+    }
+
+    /// Makes the mirror name the head alone. A commit of which the crash left nothing but a copy in the mirror would
+    /// else come back, newer than the head, when the slot that the opening commit writes is torn; and the file has
+    /// been cut to the head's length by then. The first of the opening commit's syncs covers this.
+    fn renew_mirror(&self, slot: CommitSlot, page: PageNumber) -> Result<(), StorageError> {
+        let mirror = Mirror { geometry: self.geometry, page, slots: [Some(slot); 2] };
+        self.write_at(self.geometry.offset(page), &mirror.encode())
+    }
+}
+
+impl Store {
+    /// Puts header and slots right, if they could not be read where they belong: from then on the mirror is not needed,
+    /// and may be written. What is whole is not touched.
+    fn repair(&self) -> Result<(), StorageError> {
+        let (damage, newest, slot) = {
+            let space = self.space.lock();
+            (space.damage, space.newest, space.newest_slot().copied())
+        };
+        if damage.header {
+            self.write_at(0, &encode_header(&self.geometry))?;
+        }
+        if let Some(slot) = slot.filter(|_| damage.slot) {
+            self.write_at(self.geometry.slot_offset(newest), &slot.encode())?;
+        }
+        if let Some(slot) = slot.filter(|_| damage.other) {
+            self.write_at(self.geometry.slot_offset(1 - newest), &slot.encode())?;
+        }
+        if damage != Damage::default() {
+            self.sync()?;
+        }
+        self.space.lock().damage = Damage::default();
+        Ok(())
     }
 }
 
 impl Copies {
+    /// What has to be repaired before the mirror may be written, if `slot` is taken, which belongs at `index`.
+    fn damage(&self, index: usize, slot: &CommitSlot) -> Damage {
+        let in_place = self.slots.get(index).and_then(Option::as_ref) == Some(slot);
+        let other = self.slots.get(1 - index).is_none_or(Option::is_none) && slot.id > 1;
+        Damage { header: self.headless, slot: !in_place, other }
+    }
+
     /// The distinct readable commits, newest first, and the slot that each stands in.
     fn candidates(&self) -> Vec<(usize, CommitSlot)> {
         let mirrored = self.mirror.iter().flat_map(|mirror| mirror.slots);
@@ -266,7 +318,7 @@ impl Copies {
 
 /// Whether a file without a header has a slot or a mirror that creation did not write: the header was lost later, and
 /// the file must not be created anew.
-fn names_a_commit(backend: &dyn StorageBackend, length: u64) -> Result<bool, crate::io::Error> {
+fn holds_commits(backend: &dyn StorageBackend, length: u64) -> Result<bool, crate::io::Error> {
     let is_later = |slot: CommitSlot| slot.id > 1;
     let mut block_size = Geometry::MIN_BLOCK_SIZE;
     while block_size <= MAX_PAGE_SIZE {
@@ -300,9 +352,10 @@ fn read_copies(backend: &dyn StorageBackend, length: u64) -> Result<Copies, Data
             (mirror.geometry, Some(mirror))
         }
     };
+    let headless = mirror.is_some();
     let slots = [read_slot(backend, &geometry, 0, length)?, read_slot(backend, &geometry, 1, length)?];
     let fresh = matches!(slots[0], Some(slot) if slot.id == 1);
-    let damaged = mirror.is_some() || slots[0].is_none() || (slots[1].is_none() && !fresh);
+    let damaged = headless || slots[0].is_none() || (slots[1].is_none() && !fresh);
     let mirror = match mirror {
         None if damaged => find_mirror(backend, length, geometry.page_size, MIRROR_SEARCH)?,
         found => found,
@@ -311,7 +364,7 @@ fn read_copies(backend: &dyn StorageBackend, length: u64) -> Result<Copies, Data
     // last commits; one from before the file grew may be of any age, and the pages of its commits used again.
     let is_last = |mirror: &Mirror| (u64::from(mirror.page) + 1) * geometry.page_size as u64 == length;
     let mirror = mirror.filter(|mirror| slots != [None, None] || is_last(mirror));
-    Ok(Copies { geometry, slots, mirror, damaged })
+    Ok(Copies { geometry, slots, mirror, headless, damaged })
 }
 
 /// Whether a header with the wrong magic may still be a damaged or wiped one of ours.

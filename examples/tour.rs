@@ -1,0 +1,149 @@
+//! Puts a folder of text files into a database, indexes their words, and asks it questions.
+//!
+//! Run it as `cargo run --release --example tour -- [PATH] [DBFILE]`.
+//! PATH is this repository unless given, DBFILE is `target/tour.sapwood`. A second run on the same DBFILE brings it
+//! up to date: changed files are indexed anew, files that are gone leave together with their words.
+
+use sapwood::{
+    Database, Error, ReadableDatabase, ReadableTable, ReadableTableMetadata, Table, TableDefinition, WriteTransaction,
+};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+use std::{env, fs, io};
+
+/// Path within PATH → contents.
+const FILES: TableDefinition<&str, &str> = TableDefinition::new("files");
+/// (word, path) → how often the word is in the file. All files of a word lie side by side.
+const WORDS: TableDefinition<(&str, &str), u32> = TableDefinition::new("words");
+/// Extension → (files, bytes).
+const EXTENSIONS: TableDefinition<&str, (u64, u64)> = TableDefinition::new("extensions");
+
+/// The word that the look-ups ask for.
+const WORD: &str = "database";
+
+type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
+
+fn main() -> Outcome {
+    let mut args = env::args().skip(1).map(PathBuf::from);
+    let home = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let path = args.next().unwrap_or_else(|| home.to_path_buf());
+    let file = args.next().unwrap_or_else(|| home.join("target").join("tour.sapwood"));
+    fs::create_dir_all(home.join("target"))?;
+    store(&file, &path)?;
+    ask(&file)
+}
+
+/// Writes all of `path` into `file`, in one transaction: whoever reads meanwhile sees all of it or nothing.
+fn store(file: &Path, path: &Path) -> Outcome {
+    let mut texts = BTreeMap::new();
+    collect(path, path, &mut texts)?;
+    let start = Instant::now();
+    let db = Database::create(file)?;
+    let txn = db.begin_write()?;
+    let words = update(&txn, &texts)?;
+    txn.commit()?;
+    let bytes = texts.values().map(String::len).sum::<usize>();
+    let speed = bytes as f64 / 1e6 / start.elapsed().as_secs_f64();
+    println!("stored  {} files, {words} words, {bytes} bytes: {speed:.1} MB/s with a durable commit", texts.len());
+    Ok(())
+}
+
+/// Text files under `folder` by their path within `root`.
+fn collect(root: &Path, folder: &Path, texts: &mut BTreeMap<String, String>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let (kind, path) = (entry.file_type()?, entry.path());
+        let name = path.file_name().unwrap_or_default();
+        if kind.is_dir() && name != "target" && name != ".git" {
+            collect(root, &path, texts)?;
+        } else if kind.is_file()
+            && let Ok(text) = String::from_utf8(fs::read(&path)?)
+            && !text.contains('\0')
+        {
+            let inner = path.strip_prefix(root).unwrap_or(&path);
+            texts.insert(inner.to_string_lossy().into_owned(), text);
+        }
+    }
+    Ok(())
+}
+
+/// Makes the three tables say what `texts` says. Gives the number of words, repetitions counted.
+fn update(txn: &WriteTransaction, texts: &BTreeMap<String, String>) -> Result<u64, Error> {
+    let mut files = txn.open_table(FILES)?;
+    let mut words = txn.open_table(WORDS)?;
+    forget(&mut files, &mut words, texts)?;
+    let mut total = 0;
+    let mut extensions = BTreeMap::<&str, (u64, u64)>::new();
+    for (path, text) in texts {
+        let extension = Path::new(path).extension().and_then(|name| name.to_str()).unwrap_or("");
+        let count = extensions.entry(extension).or_default();
+        *count = (count.0 + 1, count.1 + text.len() as u64);
+        let known = files.insert(path.as_str(), text.as_str())?.is_some();
+        for (word, times) in words_of(text) {
+            total += u64::from(times);
+            // An unchanged file was not forgotten, so its words are there.
+            if !known {
+                words.insert((word, path.as_str()), times)?;
+            }
+        }
+    }
+    let mut table = txn.open_table(EXTENSIONS)?;
+    while table.pop_first()?.is_some() {}
+    for (extension, count) in extensions {
+        table.insert(extension, count)?;
+    }
+    Ok(total)
+}
+
+/// Removes the files that changed or are gone, and their words.
+fn forget(
+    files: &mut Table<&str, &str>,
+    words: &mut Table<(&str, &str), u32>,
+    texts: &BTreeMap<String, String>,
+) -> Result<(), Error> {
+    let mut stale = Vec::new();
+    for entry in files.iter()? {
+        let (path, text) = entry?;
+        if texts.get(path.value()).is_none_or(|now| now != text.value()) {
+            stale.push((path.value().to_owned(), text.value().to_owned()));
+        }
+    }
+    for (path, text) in stale {
+        files.remove(path.as_str())?;
+        for word in words_of(&text).into_keys() {
+            words.remove((word, path.as_str()))?;
+        }
+    }
+    Ok(())
+}
+
+/// The words of a text, each with how often it is there.
+fn words_of(text: &str) -> BTreeMap<&str, u32> {
+    let mut counts = BTreeMap::new();
+    for word in text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty()) {
+        *counts.entry(word).or_default() += 1;
+    }
+    counts
+}
+
+/// Opens `file` again, as another run of the program would, and looks things up.
+fn ask(file: &Path) -> Outcome {
+    let db = Database::open(file)?;
+    let txn = db.begin_read()?;
+    let (files, words, extensions) = (txn.open_table(FILES)?, txn.open_table(WORDS)?, txn.open_table(EXTENSIONS)?);
+    let (count, bytes) = extensions.get("rs")?.map_or((0, 0), |found| found.value());
+    println!("look up extension `rs`: {count} files, {bytes} bytes");
+    let length = files.get("README.md")?.map(|text| text.value().len());
+    println!("look up file `README.md`: {length:?} bytes");
+    let times = words.get((WORD, "README.md"))?.map_or(0, |found| found.value());
+    println!("look up word `{WORD}` in it: {times} times");
+
+    let found = words.range((WORD, "")..=(WORD, "\u{10ffff}"))?.collect::<Result<Vec<_>, _>>()?;
+    let most = found.iter().map(|(_, times)| times.value()).max();
+    println!("range of word `{WORD}`: {} files, at most {most:?} times in one", found.len());
+
+    let (rows, size) = (files.len()? + words.len()? + extensions.len()?, fs::metadata(file)?.len());
+    println!("{} holds {} files, {rows} rows in {size} bytes", file.display(), files.len()?);
+    Ok(())
+}

@@ -1,0 +1,106 @@
+//! What the database must hold: the states of all commits, and when they were started and acknowledged.
+
+use sapwood::{
+    Database, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition, TableError,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub const NUMBERS: [TableDefinition<u64, &[u8]>; 2] = [TableDefinition::new("first"), TableDefinition::new("second")];
+pub const WORDS: TableDefinition<&str, &[u8]> = TableDefinition::new("words");
+
+pub type Bytes = Arc<[u8]>;
+
+/// The rows of all tables.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Model {
+    pub numbers: [BTreeMap<u64, Bytes>; 2],
+    pub words: BTreeMap<Arc<str>, Bytes>,
+}
+
+impl Model {
+    /// What `txn` sees, read in full.
+    pub fn read(txn: &ReadTransaction) -> Result<Self, String> {
+        let mut model = Self::default();
+        for (definition, rows) in NUMBERS.iter().zip(&mut model.numbers) {
+            let Some(table) = opened(txn.open_table(*definition))? else { continue };
+            for row in table.iter().map_err(text)? {
+                let (key, value) = row.map_err(text)?;
+                rows.insert(key.value(), value.value().into());
+            }
+            check_len(table.len().map_err(text)?, rows.len())?;
+        }
+        if let Some(table) = opened(txn.open_table(WORDS))? {
+            for row in table.iter().map_err(text)? {
+                let (key, value) = row.map_err(text)?;
+                model.words.insert(key.value().into(), value.value().into());
+            }
+            check_len(table.len().map_err(text)?, model.words.len())?;
+        }
+        Ok(model)
+    }
+
+    pub fn of(db: &Database) -> Result<Self, String> {
+        Self::read(&db.begin_read().map_err(text)?)
+    }
+
+    pub fn rows(&self) -> usize {
+        self.numbers.iter().map(BTreeMap::len).sum::<usize>() + self.words.len()
+    }
+}
+
+fn opened<T>(table: Result<T, TableError>) -> Result<Option<T>, String> {
+    match table {
+        Err(TableError::TableDoesNotExist(_)) => Ok(None),
+        other => other.map(Some).map_err(text),
+    }
+}
+
+fn check_len(said: u64, found: usize) -> Result<(), String> {
+    if said == found as u64 { Ok(()) } else { Err(format!("len() is {said} of {found} rows")) }
+}
+
+pub fn text(err: impl std::fmt::Debug) -> String {
+    format!("{err:?}")
+}
+
+/// A commit's state, and whether that commit was to reach the disk.
+#[derive(Clone, Debug)]
+struct Entry {
+    model: Model,
+    durable: bool,
+}
+
+/// The commits of one session, from the state that it began with on.
+#[derive(Clone, Debug)]
+pub struct History(Vec<Entry>);
+
+impl History {
+    pub fn new(first: Model) -> Self {
+        Self(vec![Entry { model: first, durable: true }])
+    }
+
+    /// A commit begins: gives the mark for "it may be on disk from now on".
+    pub fn start(&mut self, model: Model, durable: bool) -> u64 {
+        self.0.push(Entry { model, durable });
+        self.newest() * 2
+    }
+
+    /// The mark for "the newest commit was acknowledged as durable".
+    pub fn acknowledged(&self) -> u64 {
+        self.newest() * 2 + 1
+    }
+
+    fn newest(&self) -> u64 {
+        self.0.len() as u64 - 1
+    }
+
+    /// The states that a file may hold after a crash behind these marks, newest first: the last acknowledged commit and
+    /// the durable ones that were begun since.
+    pub fn allowed(&self, marks: &[u64]) -> Vec<Model> {
+        let floor = marks.iter().filter(|mark| *mark % 2 == 1).max().map_or(0, |mark| mark / 2);
+        let ceiling = marks.iter().max().map_or(0, |mark| mark / 2);
+        let possible = self.0[floor as usize..=ceiling as usize].iter().filter(|entry| entry.durable);
+        possible.rev().map(|entry| entry.model.clone()).collect()
+    }
+}

@@ -1,0 +1,241 @@
+//! Random work on a database: transactions of every kind, readers that outlive them, closing and opening in between.
+
+use crate::common::crash::RecordingBackend;
+use crate::common::rng::Rng;
+use crate::model::{History, Model, NUMBERS, WORDS, text};
+use sapwood::{Builder, Database, Durability, ReadTransaction, ReadableDatabase, Table, WriteTransaction};
+use std::sync::Arc;
+
+/// How the file is laid out and how much memory there is.
+#[derive(Clone, Copy, Debug)]
+pub struct Setup {
+    pub page: usize,
+    pub block: usize,
+    pub cache: usize,
+}
+
+impl Setup {
+    pub fn random(rng: &mut Rng) -> Self {
+        Self {
+            page: *rng.pick(&[512, 512, 1024, 4096]),
+            block: *rng.pick(&[512, 4096]),
+            cache: *rng.pick(&[0, 0, 20_000, 200_000, 1 << 24]),
+        }
+    }
+
+    /// Opens what is there, or creates it.
+    pub fn open(&self, backend: &RecordingBackend) -> Result<Database, String> {
+        let mut builder = Builder::new();
+        builder.set_page_size(self.page).set_block_size(self.block).set_cache_size(self.cache);
+        builder.create_with_backend(backend.clone()).map_err(|err| format!("opening: {err:?}"))
+    }
+}
+
+/// A program at work.
+pub struct Session<'r> {
+    pub setup: Setup,
+    pub backend: RecordingBackend,
+    pub history: History,
+    pub model: Model,
+    pub rng: &'r mut Rng,
+    readers: Vec<(ReadTransaction, Model)>,
+}
+
+impl<'r> Session<'r> {
+    pub fn new(setup: Setup, backend: RecordingBackend, model: Model, rng: &'r mut Rng) -> Self {
+        Self { setup, backend, history: History::new(model.clone()), model, rng, readers: Vec::new() }
+    }
+
+    /// Opens the database, does `transactions`, and closes it.
+    pub fn run(&mut self, transactions: usize) -> Result<(), String> {
+        let mut db = self.setup.open(&self.backend)?;
+        for _ in 0..transactions {
+            self.transaction(&db)?;
+            self.read(&db)?;
+            if self.rng.chance(12) {
+                db.verify().map_err(|err| format!("verify between transactions: {err:?}"))?;
+            }
+            if self.rng.chance(12) {
+                self.close(db)?;
+                db = self.setup.open(&self.backend)?;
+                self.check_head(&db)?;
+            }
+        }
+        self.close(db)
+    }
+
+    /// Closes the database, which makes its newest commit durable.
+    pub fn close(&mut self, db: Database) -> Result<(), String> {
+        if self.rng.chance(128) {
+            self.readers.clear();
+        }
+        self.backend.mark(self.history.start(self.model.clone(), true));
+        drop(db);
+        self.backend.mark(self.history.acknowledged());
+        self.readers.clear();
+        match self.backend.take_counters().closes {
+            1 => Ok(()),
+            closes => Err(format!("closed {closes} times")),
+        }
+    }
+
+    fn check_head(&self, db: &Database) -> Result<(), String> {
+        if Model::of(db)? == self.model { Ok(()) } else { Err("what was closed was opened as something else".into()) }
+    }
+
+    /// One write transaction.
+    pub fn transaction(&mut self, db: &Database) -> Result<(), String> {
+        let mut txn = db.begin_write().map_err(text)?;
+        let durable = !self.rng.chance(100);
+        txn.set_durability(if durable { Durability::Immediate } else { Durability::None }).map_err(text)?;
+        txn.set_two_phase_commit(self.rng.chance(64));
+        txn.set_quick_repair(self.rng.chance(24));
+        let mut model = self.model.clone();
+        self.change(&txn, &mut model)?;
+        match self.rng.below(16) {
+            0 => txn.abort().map_err(text),
+            1 => {
+                drop(txn);
+                Ok(())
+            }
+            _ => self.commit(txn, model, durable),
+        }
+    }
+
+    fn commit(&mut self, txn: WriteTransaction, model: Model, durable: bool) -> Result<(), String> {
+        self.model = model;
+        self.backend.mark(self.history.start(self.model.clone(), durable));
+        txn.commit().map_err(|err| format!("commit: {err:?}"))?;
+        if durable {
+            self.backend.mark(self.history.acknowledged());
+        }
+        Ok(())
+    }
+
+    fn change(&mut self, txn: &WriteTransaction, model: &mut Model) -> Result<(), String> {
+        let few = self.rng.below(12) + 1;
+        let steps = *self.rng.pick(&[few, few, few, 40, 150]);
+        let shrinks = self.rng.chance(16);
+        for (definition, rows) in NUMBERS.iter().zip(&mut model.numbers) {
+            if self.rng.chance(100) {
+                continue;
+            }
+            let mut table = txn.open_table(*definition).map_err(text)?;
+            if shrinks {
+                for key in doomed(rows.keys(), self.rng) {
+                    let old = table.remove(key).map_err(text)?.map(|old| old.value().into());
+                    same(old, rows.remove(&key))?;
+                }
+            }
+            for _ in 0..steps {
+                let key = self.rng.below(300);
+                if self.rng.chance(80) {
+                    let old = table.remove(key).map_err(text)?.map(|old| old.value().into());
+                    same(old, rows.remove(&key))?;
+                } else {
+                    let value: Arc<[u8]> = value(self.rng, self.setup.page).into();
+                    put(&mut table, key, &value, rows.get(&key), self.rng)?;
+                    rows.insert(key, value);
+                }
+            }
+        }
+        if self.rng.chance(128) {
+            self.change_words(txn, model, steps / 2 + 1, shrinks)?;
+        }
+        Ok(())
+    }
+
+    fn change_words(
+        &mut self,
+        txn: &WriteTransaction,
+        model: &mut Model,
+        steps: u64,
+        shrinks: bool,
+    ) -> Result<(), String> {
+        let mut table = txn.open_table(WORDS).map_err(text)?;
+        if shrinks {
+            for key in doomed(model.words.keys(), self.rng) {
+                let old = table.remove(&*key).map_err(text)?.map(|old| old.value().into());
+                same(old, model.words.remove(&key))?;
+            }
+        }
+        for _ in 0..steps {
+            let key = word(self.rng, self.setup.page);
+            if self.rng.chance(80) {
+                let old = table.remove(&*key).map_err(text)?.map(|old| old.value().into());
+                same(old, model.words.remove(&key))?;
+            } else {
+                let value: Arc<[u8]> = value(self.rng, self.setup.page).into();
+                let old = table.insert(&*key, &*value).map_err(text)?.map(|old| old.value().into());
+                same(old, model.words.insert(key, value))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens and ends read transactions; those that end must still see what they saw.
+    fn read(&mut self, db: &Database) -> Result<(), String> {
+        if self.rng.chance(40) {
+            self.readers.push((db.begin_read().map_err(text)?, self.model.clone()));
+        }
+        if self.rng.chance(40) && !self.readers.is_empty() {
+            let at = self.rng.below(self.readers.len() as u64) as usize;
+            let (txn, model) = self.readers.swap_remove(at);
+            if Model::read(&txn)? != model {
+                return Err("a reader's snapshot has changed".into());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn put(
+    table: &mut Table<'_, u64, &'static [u8]>,
+    key: u64,
+    value: &[u8],
+    before: Option<&Arc<[u8]>>,
+    rng: &mut Rng,
+) -> Result<(), String> {
+    if rng.chance(32) {
+        table.insert_reserve(key, value.len()).map_err(text)?.as_mut().copy_from_slice(value);
+        return Ok(());
+    }
+    let old = table.insert(key, value).map_err(text)?.map(|old| old.value().into());
+    same(old, before.cloned())
+}
+
+/// Nearly all of the keys, or all of them.
+fn doomed<'k, K: Clone + 'k>(keys: impl Iterator<Item = &'k K>, rng: &mut Rng) -> Vec<K> {
+    let share = *rng.pick(&[240, 256]);
+    keys.filter(|_| rng.chance(share)).cloned().collect()
+}
+
+fn same(found: Option<Arc<[u8]>>, expected: Option<Arc<[u8]>>) -> Result<(), String> {
+    if found == expected { Ok(()) } else { Err("a change returned another old value than was there".into()) }
+}
+
+/// Mostly small; sometimes around the sizes at which values leave the page, sometimes several pages long.
+fn value(rng: &mut Rng, page: usize) -> Vec<u8> {
+    let page = page as u64;
+    let len = match rng.below(20) {
+        0 => 0,
+        1 => rng.below(page),
+        2 => page / 4 + rng.below(9),
+        3 => page + rng.below(page * 4),
+        _ => rng.below(60),
+    };
+    rng.bytes(len as usize)
+}
+
+/// One of a few hundred keys; some are longer than a page takes.
+fn word(rng: &mut Rng, page: usize) -> Arc<str> {
+    let number = rng.below(200);
+    let length = match number % 20 {
+        0 => page / 4 + number as usize / 20,
+        1 => page * 3 / 2,
+        2 => page * 3,
+        _ => 4 + number as usize % 7,
+    };
+    let stem = if number % 3 == 0 { format!("{number:03}") } else { format!("a common beginning {number:03}") };
+    format!("{stem:-<length$}").into()
+}

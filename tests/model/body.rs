@@ -1,0 +1,200 @@
+//! A program: transactions on a database beside a model of it. Compiled once per crate, as a child of the module that
+//! says which crate `db` is.
+
+mod fields;
+mod store;
+
+use super::{db, tune};
+use crate::plan::{Limits, Plan, Sizes};
+use crate::rng::Rng;
+use crate::shared::shared_memory;
+use db::{Database, Durability, ReadTransaction, ReadableDatabase, WriteTransaction};
+use fields::Reversed;
+use std::collections::hash_map::DefaultHasher;
+use std::fmt::Debug;
+use std::hash::{Hash, Hasher};
+use store::{Slot, Store, reserve};
+
+shared_memory!(db::StorageBackend);
+
+/// Why a program failed. Takes any error, so that `?` needs no words.
+#[derive(Debug)]
+pub struct Failure(String);
+
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(err: E) -> Self {
+        Self(format!("an error: {err}"))
+    }
+}
+
+pub type Outcome = Result<(), Failure>;
+
+/// What operations draw from, and where their answers go.
+pub struct Run {
+    rng: Rng,
+    plan: Plan,
+    values: Sizes,
+    answers: DefaultHasher,
+    limits: Limits,
+}
+
+impl Run {
+    /// Notes an answer, which must be the expected one.
+    fn answer<T: Debug + Eq + Hash>(&mut self, question: &str, got: T, expected: T) -> Outcome {
+        if got != expected {
+            let (got, expected) = (brief(&got), brief(&expected));
+            return Err(Failure(format!("{question}: got {got}, expected {expected}")));
+        }
+        got.hash(&mut self.answers);
+        Ok(())
+    }
+
+    fn operations(&mut self) -> usize {
+        (1 + self.rng.below(self.plan.operations)).min(self.limits.operations)
+    }
+}
+
+/// The first few characters of what may be long.
+fn brief(thing: &impl Debug) -> String {
+    let text = format!("{thing:?}");
+    let end = text.char_indices().nth(200).map_or(text.len(), |(index, _)| index);
+    format!("{} ({} characters)", &text[..end], text.len())
+}
+
+/// The database, its model, and a reader that may be held over commits.
+struct World {
+    storage: SharedMemory,
+    db: Option<Database>,
+    slots: Vec<Box<dyn Slot>>,
+    held: Option<ReadTransaction>,
+    /// Whether a commit waits for a durable one.
+    pending: bool,
+    run: Run,
+}
+
+/// The hash of all answers of the program of this seed, or why it failed.
+pub fn run(seed: u64, limits: &Limits) -> Result<u64, String> {
+    let mut choices = all_slots();
+    let plan = Plan::new(seed, choices.len());
+    let slots = plan.tables.iter().filter_map(|index| choices[*index].take()).collect();
+    let (values, rng) = (plan.values.clone(), Rng::new(seed, 1));
+    let transactions = plan.transactions.min(limits.transactions);
+    let run = Run { rng, plan, values, answers: DefaultHasher::new(), limits: limits.clone() };
+    let mut world = World { storage: SharedMemory::default(), db: None, slots, held: None, pending: false, run };
+    for index in 0..transactions {
+        // A stream per transaction: leaving one out does not change what the others draw.
+        world.run.rng = Rng::new(seed, 2 + index as u64);
+        world.transaction().map_err(|failure| format!("transaction {index}: {}", failure.0))?;
+        if limits.spoil && index == 0 {
+            world.slots.iter_mut().for_each(|slot| slot.spoil());
+        }
+    }
+    world.reopen().and_then(|()| world.check()).map_err(|failure| format!("at the end: {}", failure.0))?;
+    Ok(world.run.answers.finish())
+}
+
+/// One table of every kind.
+fn all_slots() -> Vec<Option<Box<dyn Slot>>> {
+    vec![
+        Some(Box::new(Store::<u64, u64>::new("numbers"))),
+        Some(Box::new(Store::<&str, &[u8]>::new("text to bytes").reserving(reserve))),
+        Some(Box::new(Store::<&[u8], &str>::new("bytes to text"))),
+        Some(Box::new(Store::<(u32, &str), Option<u64>>::new("pairs"))),
+        Some(Box::new(Store::<i64, f64>::new("signed to float"))),
+        Some(Box::new(Store::<[u8; 3], ()>::new("a set"))),
+        Some(Box::new(Store::<String, Vec<u32>>::new("string to list"))),
+        Some(Box::new(Store::<u128, char>::new("wide to char"))),
+        Some(Box::new(Store::<(i8, u16, &[u8]), &[u8]>::new("triples").reserving(reserve))),
+        Some(Box::new(Store::<char, String>::new("char to string"))),
+        Some(Box::new(Store::<bool, &[u8]>::new("two rows at most").reserving(reserve))),
+        Some(Box::new(Store::<(), &str>::new("one row at most"))),
+        Some(Box::new(Store::<Reversed, u64>::new("descending"))),
+        Some(Box::new(Store::<u64, &[u8]>::new("number to bytes").reserving(reserve))),
+        Some(Box::new(Store::<&[u8], &[u8]>::new("bytes to bytes").reserving(reserve))),
+    ]
+}
+
+impl World {
+    fn transaction(&mut self) -> Outcome {
+        if self.db.is_none() || self.run.rng.chance(15) {
+            self.reopen()?;
+        }
+        let Some(db) = &self.db else { return Err(Failure("no database".into())) };
+        let mut txn = db.begin_write()?;
+        let durable = !self.run.rng.chance(30);
+        if !durable {
+            txn.set_durability(Durability::None)?;
+        }
+        txn.set_two_phase_commit(self.run.rng.chance(15));
+        txn.set_quick_repair(self.run.rng.chance(15));
+        for _ in 0..1 + self.run.rng.below(2) {
+            let turn = self.run.rng.below(self.slots.len());
+            self.slots.rotate_left(turn);
+            if let Some((first, rest)) = self.slots.split_first_mut() {
+                first.operate(rest, &txn, &mut self.run)?;
+            }
+        }
+        if self.run.rng.chance(10) {
+            // What is not committed must not be seen.
+            self.check()?;
+        }
+        self.finish(txn, durable)?;
+        self.hold_or_release()?;
+        if self.run.rng.chance(40) { self.check() } else { Ok(()) }
+    }
+
+    /// Commits, aborts or drops.
+    fn finish(&mut self, txn: WriteTransaction, durable: bool) -> Outcome {
+        let end = self.run.rng.below(100);
+        match end {
+            0..70 => {
+                txn.commit()?;
+                self.pending = !durable;
+            }
+            70..85 => txn.abort()?,
+            _ => drop(txn),
+        }
+        self.slots.iter_mut().for_each(|slot| slot.settle(end < 70));
+        Ok(())
+    }
+
+    fn hold_or_release(&mut self) -> Outcome {
+        if let Some(held) = &self.held {
+            for slot in &self.slots {
+                slot.check(held, true, &mut self.run)?;
+            }
+            if self.run.rng.chance(15) {
+                self.held = None;
+            }
+        } else if self.run.rng.chance(35)
+            && let Some(db) = &self.db
+        {
+            self.held = Some(db.begin_read()?);
+            self.slots.iter_mut().for_each(|slot| slot.hold());
+        }
+        Ok(())
+    }
+
+    /// A new reader must see what the model holds.
+    fn check(&mut self) -> Outcome {
+        let Some(db) = &self.db else { return Ok(()) };
+        let txn = db.begin_read()?;
+        self.slots.iter().try_for_each(|slot| slot.check(&txn, false, &mut self.run))
+    }
+
+    /// Closes the database and opens it from its bytes. Only durable commits must survive, so there is one before.
+    fn reopen(&mut self) -> Outcome {
+        self.held = None;
+        if let Some(db) = self.db.take()
+            && self.pending
+        {
+            db.begin_write()?.commit()?;
+        }
+        self.pending = false;
+        let mut builder = Database::builder();
+        builder.set_cache_size(self.run.plan.cache(&mut self.run.rng));
+        tune(&mut builder, self.run.plan.page);
+        self.db = Some(builder.create_with_backend(self.storage.clone())?);
+        self.check()
+    }
+}

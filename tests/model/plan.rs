@@ -1,0 +1,107 @@
+//! What a seed decides before the first transaction.
+
+use crate::rng::Rng;
+
+/// How far to run a program, for finding the smallest one that fails.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    pub transactions: usize,
+    /// Operations per transaction and table.
+    pub operations: usize,
+    /// Takes a row out of the model after the first commit: the run must then fail.
+    pub spoil: bool,
+}
+
+/// All of a program.
+pub const ALL: Limits = Limits { transactions: usize::MAX, operations: usize::MAX, spoil: false };
+
+/// How long keys or values are.
+#[derive(Clone, Copy, Debug)]
+pub enum Lengths {
+    Short,
+    /// Around the fractions of a page where pages split and values move out.
+    Edges,
+    /// Up to this many bytes.
+    UpTo(usize),
+    /// All of the above in turn, and rarely more than 64 KiB.
+    Mixed,
+}
+
+/// A source of lengths that gives only short ones when its budget is spent, which keeps programs small.
+#[derive(Clone, Debug)]
+pub struct Sizes {
+    pub lengths: Lengths,
+    pub page: usize,
+    pub longest: usize,
+    pub budget: usize,
+}
+
+impl Sizes {
+    pub fn length(&mut self, rng: &mut Rng) -> usize {
+        let lengths = if self.budget == 0 { Lengths::Short } else { self.lengths };
+        let length = self.of(lengths, rng).min(self.longest);
+        self.budget = self.budget.saturating_sub(length);
+        length
+    }
+
+    fn of(&self, lengths: Lengths, rng: &mut Rng) -> usize {
+        match lengths {
+            Lengths::Short => rng.below(40),
+            Lengths::Edges => (self.page / (1 + rng.below(5)) + 24).saturating_sub(rng.below(80)),
+            Lengths::UpTo(most) => rng.below(most + 1),
+            Lengths::Mixed => match rng.below(120) {
+                0 => 65_536 + rng.below(70_000),
+                1..=30 => self.of(Lengths::Edges, rng),
+                31..=50 => rng.below(4 * self.page),
+                _ => self.of(Lengths::Short, rng),
+            },
+        }
+    }
+}
+
+/// The shape of a program.
+#[derive(Debug)]
+pub struct Plan {
+    pub page: usize,
+    pub transactions: usize,
+    pub operations: usize,
+    /// How many different keys there are.
+    pub distinct: usize,
+    pub key_lengths: Lengths,
+    pub values: Sizes,
+    /// Which of the tables take part.
+    pub tables: Vec<usize>,
+}
+
+const LONGEST_KEY: usize = 5 << 10;
+pub const MOST_TRANSACTIONS: usize = 16;
+
+impl Plan {
+    pub fn new(seed: u64, tables: usize) -> Self {
+        let mut rng = Rng::new(seed, 0);
+        let page = rng.pick(&[512, 512, 1_024, 2_048, 4_096, 4_096, 4_096, 8_192, 16_384, 65_536]);
+        let lengths = [Lengths::Short, Lengths::Edges, Lengths::UpTo(page), Lengths::UpTo(4 * page), Lengths::Mixed];
+        let values = Sizes { lengths: rng.pick(&lengths), page, longest: usize::MAX, budget: 1_000_000 };
+        let key_lengths =
+            [Lengths::Short, Lengths::Short, Lengths::UpTo(300), Lengths::Edges, Lengths::UpTo(LONGEST_KEY)];
+        Self {
+            page,
+            transactions: 1 + rng.below(MOST_TRANSACTIONS),
+            operations: rng.pick(&[5, 15, 40, 120]),
+            distinct: rng.pick(&[3, 12, 60, 60, 400, 100_000]),
+            key_lengths: rng.pick(&key_lengths),
+            values,
+            tables: (0..1 + rng.below(3)).map(|_| rng.below(tables)).collect(),
+        }
+    }
+
+    /// Bytes of page cache for one opening of the database.
+    pub fn cache(&self, rng: &mut Rng) -> usize {
+        rng.pick(&[0, self.page, 5 * self.page, 1 << 20, 64 << 20])
+    }
+
+    /// Key lengths come from a budget of their own for each key, because the same number must give the same key.
+    pub fn key_sizes(&self) -> Sizes {
+        Sizes { lengths: self.key_lengths, page: self.page, longest: LONGEST_KEY, budget: LONGEST_KEY }
+    }
+}

@@ -1,0 +1,337 @@
+//! A table beside its model: the operations, and the answers that they must give.
+
+use super::db::{ReadTransaction, ReadableTable, ReadableTableMetadata, Result as DbResult};
+use super::db::{StorageError, Table, TableDefinition, TableError, WriteTransaction};
+use super::fields::{Field, KeyField};
+use super::{Outcome, Run};
+use crate::rng::Rng;
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
+use std::rc::Rc;
+
+type Rows<K, V> = BTreeMap<<K as Field>::Owned, <V as Field>::Owned>;
+/// `None` while the table does not exist.
+type State<K, V> = Option<Rc<Rows<K, V>>>;
+type Reserve<K, V> =
+    for<'t> fn(&mut Table<'t, K, V>, &<K as Field>::Owned, &<V as Field>::Owned) -> DbResult<(), StorageError>;
+
+/// A table of any kind.
+pub trait Slot {
+    /// Opens the table, operates on it, and lets the rest do the same half-way, so that several tables are open.
+    fn operate(&mut self, rest: &mut [Box<dyn Slot>], txn: &WriteTransaction, run: &mut Run) -> Outcome;
+    /// The transaction was committed, or was not.
+    fn settle(&mut self, committed: bool);
+    /// A reader began that will be held.
+    fn hold(&mut self);
+    /// Compares all rows that a reader sees: the held one, or a new one.
+    fn check(&self, txn: &ReadTransaction, held: bool, run: &mut Run) -> Outcome;
+    /// Makes the model wrong.
+    fn spoil(&mut self);
+}
+
+pub struct Store<K: KeyField, V: Field> {
+    name: &'static str,
+    reserve: Option<Reserve<K, V>>,
+    committed: State<K, V>,
+    working: State<K, V>,
+    held: State<K, V>,
+}
+
+/// Inserts through `insert_reserve`.
+#[expect(clippy::ptr_arg, reason = "the owned form of a value, as `Reserve` wants it")]
+pub fn reserve<K: KeyField>(
+    table: &mut Table<'_, K, &'static [u8]>,
+    key: &K::Owned,
+    value: &Vec<u8>,
+) -> DbResult<(), StorageError> {
+    table.insert_reserve(K::lend(key), value.len())?.as_mut().copy_from_slice(value);
+    Ok(())
+}
+
+impl<K: KeyField, V: Field> Slot for Store<K, V> {
+    fn operate(&mut self, rest: &mut [Box<dyn Slot>], txn: &WriteTransaction, run: &mut Run) -> Outcome {
+        let mut table = txn.open_table(TableDefinition::<K, V>::new(self.name))?;
+        let mut rows = self.working.take().unwrap_or_default();
+        let map = Rc::make_mut(&mut rows);
+        let operations = run.operations();
+        let half = run.rng.below(operations + 1);
+        for _ in 0..half {
+            self.step(&mut table, map, run)?;
+        }
+        if let Some((first, others)) = rest.split_first_mut() {
+            first.operate(others, txn, run)?;
+        }
+        for _ in half..operations {
+            self.step(&mut table, map, run)?;
+        }
+        self.working = Some(rows);
+        Ok(())
+    }
+
+    fn settle(&mut self, committed: bool) {
+        if committed {
+            self.committed = self.working.clone();
+        } else {
+            self.working = self.committed.clone();
+        }
+    }
+
+    fn hold(&mut self) {
+        self.held = self.committed.clone();
+    }
+
+    fn check(&self, txn: &ReadTransaction, held: bool, run: &mut Run) -> Outcome {
+        let state = if held { &self.held } else { &self.committed };
+        let table = match txn.open_table(TableDefinition::<K, V>::new(self.name)) {
+            Ok(table) => table,
+            Err(TableError::TableDoesNotExist(_)) => return run.answer("table exists", false, state.is_some()),
+            Err(err) => return Err(err.into()),
+        };
+        let Some(rows) = state else { return run.answer("table exists", true, false) };
+        run.answer("len", table.len()?, rows.len() as u64)?;
+        let mode = Walk::any(&mut run.rng);
+        Self::walk(&table, rows, (Bound::Unbounded, Bound::Unbounded), mode, run)
+    }
+
+    fn spoil(&mut self) {
+        for state in [&mut self.committed, &mut self.working].into_iter().flatten() {
+            Rc::make_mut(state).pop_last();
+        }
+    }
+}
+
+/// From which end rows are taken.
+#[derive(Clone, Copy)]
+enum Walk {
+    Forward,
+    Backward,
+    InTurns,
+    AtRandom,
+}
+
+impl Walk {
+    fn any(rng: &mut Rng) -> Self {
+        rng.pick(&[Self::Forward, Self::Forward, Self::Backward, Self::InTurns, Self::AtRandom])
+    }
+
+    fn takes_front(self, step: usize, rng: &mut Rng) -> bool {
+        match self {
+            Self::Forward => true,
+            Self::Backward => false,
+            Self::InTurns => step.is_multiple_of(2),
+            Self::AtRandom => rng.chance(50),
+        }
+    }
+}
+
+type Row<K, V> = (<K as Field>::Owned, <V as Field>::Owned);
+
+/// What two guards hold, owned. A macro, because the crates' guards share no trait.
+macro_rules! own {
+    ($entry:expr) => {
+        $entry.map(|(key, value)| (K::own(key.value()), V::own(value.value())))
+    };
+}
+
+impl<K: KeyField, V: Field> Store<K, V> {
+    pub fn new(name: &'static str) -> Self {
+        Self { name, reserve: None, committed: None, working: None, held: None }
+    }
+
+    pub fn reserving(self, reserve: Reserve<K, V>) -> Self {
+        Self { reserve: Some(reserve), ..self }
+    }
+
+    fn step(&self, table: &mut Table<K, V>, map: &mut Rows<K, V>, run: &mut Run) -> Outcome {
+        match run.rng.below(100) {
+            0..30 => Self::insert(table, map, run),
+            30..46 => Self::remove(table, map, run),
+            46..56 => Self::get(table, map, run),
+            56..66 => Self::range(table, map, run),
+            66..70 => Self::ends(table, map, run),
+            70..76 => Self::pop(table, map, run),
+            76..79 => Self::count(table, map, run),
+            79..85 => Self::change(table, map, run),
+            85..91 => self.fill(table, map, run),
+            91..96 => Self::insert_many(table, map, run),
+            _ => Self::remove_many(table, map, run),
+        }
+    }
+
+    /// The same number gives the same key, however often.
+    fn any_key(run: &mut Run) -> K::Owned {
+        let number = run.rng.below(run.plan.distinct) as u64;
+        K::make(&mut Rng::new(number, 0), &mut run.plan.key_sizes())
+    }
+
+    /// A key that is mostly in the table.
+    fn likely_key(map: &Rows<K, V>, run: &mut Run) -> K::Owned {
+        let key = Self::any_key(run);
+        if run.rng.chance(25) {
+            return key;
+        }
+        map.range(&key..).next().map_or(key, |(found, _)| found.clone())
+    }
+
+    fn any_value(run: &mut Run) -> V::Owned {
+        V::make(&mut run.rng, &mut run.values)
+    }
+
+    fn insert(table: &mut Table<K, V>, map: &mut Rows<K, V>, run: &mut Run) -> Outcome {
+        let key = if run.rng.chance(50) { Self::any_key(run) } else { Self::likely_key(map, run) };
+        let value = Self::any_value(run);
+        let old = table.insert(K::lend(&key), V::lend(&value))?.map(|old| V::own(old.value()));
+        run.answer("insert", old, map.insert(key, value))
+    }
+
+    fn remove(table: &mut Table<K, V>, map: &mut Rows<K, V>, run: &mut Run) -> Outcome {
+        let key = Self::likely_key(map, run);
+        let old = table.remove(K::lend(&key))?.map(|old| V::own(old.value()));
+        run.answer("remove", old, map.remove(&key))
+    }
+
+    fn get(table: &Table<K, V>, map: &Rows<K, V>, run: &mut Run) -> Outcome {
+        let key = Self::likely_key(map, run);
+        let got = table.get(K::lend(&key))?.map(|found| V::own(found.value()));
+        run.answer("get", got.as_ref(), map.get(&key))
+    }
+
+    fn ends(table: &Table<K, V>, map: &Rows<K, V>, run: &mut Run) -> Outcome {
+        let copy = |(key, value): (&K::Owned, &V::Owned)| (key.clone(), value.clone());
+        run.answer("first", own!(table.first()?), map.first_key_value().map(copy))?;
+        run.answer("last", own!(table.last()?), map.last_key_value().map(copy))
+    }
+
+    fn pop(table: &mut Table<K, V>, map: &mut Rows<K, V>, run: &mut Run) -> Outcome {
+        if run.rng.chance(50) {
+            run.answer("pop_first", own!(table.pop_first()?), map.pop_first())
+        } else {
+            run.answer("pop_last", own!(table.pop_last()?), map.pop_last())
+        }
+    }
+
+    fn count(table: &Table<K, V>, map: &Rows<K, V>, run: &mut Run) -> Outcome {
+        run.answer("len", table.len()?, map.len() as u64)?;
+        run.answer("is_empty", table.is_empty()?, map.is_empty())
+    }
+
+    /// Reads and replaces through `get_mut`, or only reads.
+    fn change(table: &mut Table<K, V>, map: &mut Rows<K, V>, run: &mut Run) -> Outcome {
+        let key = Self::likely_key(map, run);
+        let value = Self::any_value(run);
+        let replace = run.rng.chance(75);
+        let found = table.get_mut(K::lend(&key))?;
+        let (old, new) = match found {
+            None => (None, None),
+            Some(mut guard) => {
+                let old = V::own(guard.value());
+                if replace {
+                    guard.insert(V::lend(&value))?;
+                }
+                (Some(old), Some(V::own(guard.value())))
+            }
+        };
+        run.answer("get_mut", old.as_ref(), map.get(&key))?;
+        let slot = map.get_mut(&key);
+        if replace && let Some(slot) = slot {
+            *slot = value;
+        }
+        run.answer("get_mut, changed", new.as_ref(), map.get(&key))
+    }
+
+    /// `insert_reserve`, or `insert` where the value type has it not.
+    fn fill(&self, table: &mut Table<K, V>, map: &mut Rows<K, V>, run: &mut Run) -> Outcome {
+        let Some(reserve) = self.reserve else { return Self::insert(table, map, run) };
+        let (key, value) = (Self::any_key(run), Self::any_value(run));
+        reserve(table, &key, &value)?;
+        map.insert(key, value);
+        Ok(())
+    }
+
+    /// Many rows, ascending, descending or as they come: the pages fill and split.
+    fn insert_many(table: &mut Table<K, V>, map: &mut Rows<K, V>, run: &mut Run) -> Outcome {
+        let mut keys: Vec<_> = (0..run.rng.below(80)).map(|_| Self::any_key(run)).collect();
+        match run.rng.below(3) {
+            0 => keys.sort(),
+            1 => keys.sort_by(|a, b| b.cmp(a)),
+            _ => {}
+        }
+        for key in keys {
+            let value = Self::any_value(run);
+            let old = table.insert(K::lend(&key), V::lend(&value))?.map(|old| V::own(old.value()));
+            run.answer("insert of many", old, map.insert(key, value))?;
+        }
+        Ok(())
+    }
+
+    /// Neighbours, or all from one end: the pages empty and merge.
+    fn remove_many(table: &mut Table<K, V>, map: &mut Rows<K, V>, run: &mut Run) -> Outcome {
+        let start = Self::any_key(run);
+        let most = run.rng.pick(&[10, 50, 1_000]);
+        let keys: Vec<_> = map.range(start..).take(most).map(|(key, _)| key.clone()).collect();
+        for key in keys {
+            let old = table.remove(K::lend(&key))?.map(|old| V::own(old.value()));
+            run.answer("remove of many", old, map.remove(&key))?;
+        }
+        Ok(())
+    }
+
+    fn range(table: &Table<K, V>, map: &Rows<K, V>, run: &mut Run) -> Outcome {
+        let bounds = (Self::any_bound(map, run), Self::any_bound(map, run));
+        let walk = Walk::any(&mut run.rng);
+        Self::walk(table, map, bounds, walk, run)
+    }
+
+    fn any_bound(map: &Rows<K, V>, run: &mut Run) -> Bound<K::Owned> {
+        match run.rng.below(5) {
+            0 => Bound::Unbounded,
+            1 | 2 => Bound::Included(Self::likely_key(map, run)),
+            _ => Bound::Excluded(Self::likely_key(map, run)),
+        }
+    }
+
+    /// Takes the rows between the bounds, mostly all of them.
+    fn walk(
+        table: &impl ReadableTable<K, V>,
+        map: &Rows<K, V>,
+        bounds: (Bound<K::Owned>, Bound<K::Owned>),
+        walk: Walk,
+        run: &mut Run,
+    ) -> Outcome {
+        let mut expected = Self::between(map, &bounds);
+        let lend = (bounds.0.as_ref().map(K::lend), bounds.1.as_ref().map(K::lend));
+        let mut range = table.range::<K::SelfType<'_>>(lend)?;
+        let most = if run.rng.chance(20) { run.rng.below(10) } else { usize::MAX };
+        for step in 0..most {
+            let front = walk.takes_front(step, &mut run.rng);
+            let (entry, row) =
+                if front { (range.next(), expected.pop_front()) } else { (range.next_back(), expected.pop_back()) };
+            let got: Option<Row<K, V>> = own!(entry.transpose()?);
+            let got = got.as_ref().map(|(key, value)| (key, value));
+            let over = row.is_none();
+            run.answer(if front { "next of a range" } else { "next_back of a range" }, got, row)?;
+            if over {
+                // Past the end it stays at the end, from both sides.
+                let more = range.next().is_some() || range.next_back().is_some();
+                return run.answer("a range past its end", more, false);
+            }
+        }
+        Ok(())
+    }
+
+    /// Rows of the model between the bounds: none if they are the wrong way round, where the standard map panics.
+    fn between<'m>(
+        map: &'m Rows<K, V>,
+        (low, high): &(Bound<K::Owned>, Bound<K::Owned>),
+    ) -> VecDeque<(&'m K::Owned, &'m V::Owned)> {
+        let empty = match (low, high) {
+            (Bound::Excluded(low), Bound::Excluded(high)) => low >= high,
+            (Bound::Included(low) | Bound::Excluded(low), Bound::Included(high) | Bound::Excluded(high)) => low > high,
+            _ => false,
+        };
+        if empty {
+            return VecDeque::new();
+        }
+        map.range::<K::Owned, _>((low.as_ref(), high.as_ref())).collect()
+    }
+}
