@@ -111,7 +111,8 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
         if exists {
             self.replace(path, key, &key_part, part)?;
         } else {
-            self.tree.rows += 1;
+            // A damaged file may claim any number of rows.
+            self.tree.rows = self.tree.rows.saturating_add(1);
             self.place(path, key, &key_part, part)?;
         }
         Ok(old)

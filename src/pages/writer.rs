@@ -126,6 +126,9 @@ impl PageWriter {
             return self.edit(pointer);
         }
         let original = self.store.load(pointer)?;
+        if original.len() != self.store.page_size() {
+            return Err(damaged(pointer, "is a run"));
+        }
         let (copy, mut page) = self.allocate_page(pointer.level)?;
         page.bytes_mut().copy_from_slice(&original);
         self.unlink(pointer, class);
