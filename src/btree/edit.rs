@@ -105,7 +105,9 @@ impl<'t, S: ChangeSink> TreeEditor<'t, S> {
         if let Some(root) = self.tree.root {
             self.tree.root = Some(self.writer.seal(&root)?);
         }
-        self.writer.write_sealed()
+        self.writer.write_sealed()?;
+        self.writer.set_pressed(self.writer.under_pressure());
+        Ok(())
     }
 
     /// The way to `target`, every page on it made ready for changes, and whether the leaf's entry is the target.

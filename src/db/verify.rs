@@ -1,6 +1,7 @@
 //! The whole-file checker.
 
 use crate::error::StorageError;
+use crate::format::Pointer;
 use crate::format::node::Node;
 use crate::pages::page_set::PageSet;
 use crate::pages::{Accounting, Commit, Store, damaged, rows};
@@ -47,7 +48,9 @@ fn check_trees(store: &Store, commit: &Commit) -> Result<PageSet, StorageError> 
 fn check_books(store: &Store, books: &Accounting, linked: &PageSet) -> Result<VerifyReport, StorageError> {
     let mut all = PageSet::new();
     let mirror = books.mirror.map(|page| (page, 1));
-    for (start, pages) in linked.iter_ranges().chain(books.kept.iter_ranges()).chain(mirror) {
+    let run = |run: Pointer| (run.page, u32::try_from(run.pages(store.page_size())).unwrap_or(u32::MAX));
+    let saved = books.saved.map(run);
+    for (start, pages) in linked.iter_ranges().chain(books.kept.iter_ranges()).chain(mirror).chain(saved) {
         if all.insert_range(start, pages) != pages {
             return Err(StorageError::corrupted(format!("pages {start}+{pages} are linked, kept or mirror at once")));
         }

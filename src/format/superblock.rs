@@ -92,7 +92,7 @@ pub(crate) fn decode_header(bytes: &[u8; HEADER_SIZE]) -> Result<Geometry, Heade
 /// | offset | bytes | field |
 /// |---|---|---|
 /// | 0 | 4 | `slot` |
-/// | 4 | 4 | flags: 1 two-phase, 2 closed, 4 saved state present |
+/// | 4 | 4 | flags: 1 two-phase, 2 closed |
 /// | 8 | 8 | transaction id |
 /// | 16 | 8 | commit time, 0 if no clock was set |
 /// | 24 | 4 | file length in pages |
@@ -101,8 +101,9 @@ pub(crate) fn decode_header(bytes: &[u8; HEADER_SIZE]) -> Result<Geometry, Heade
 /// | 40 | 40 | data root, zero if empty |
 /// | 80 | 40 | system root, zero if empty |
 /// | 120 | 8 | largest id handed out |
-/// | 128 | 48 | zero: counters and a log descriptor |
-/// | 176 | 16 | XXH3-128 of the 176 bytes before |
+/// | 128 | 40 | run of the saved free map, zero if there is none |
+/// | 168 | 24 | zero: room for a log descriptor |
+/// | 192 | 16 | XXH3-128 of the 192 bytes before |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CommitSlot {
     pub(crate) flags: u32,
@@ -113,13 +114,13 @@ pub(crate) struct CommitSlot {
     pub(crate) data: Option<Pointer>,
     pub(crate) system: Option<Pointer>,
     pub(crate) last_id: TxnId,
+    pub(crate) saved: Option<Pointer>,
 }
 
 impl CommitSlot {
-    pub(crate) const SIZE: usize = 192;
+    pub(crate) const SIZE: usize = 208;
     pub(crate) const TWO_PHASE: u32 = 1;
     pub(crate) const CLOSED: u32 = 2;
-    pub(crate) const SAVED_STATE: u32 = 4;
     const MAGIC: [u8; 4] = *b"slot";
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -128,10 +129,6 @@ impl CommitSlot {
 
     pub(crate) fn is_two_phase(&self) -> bool {
         self.flags & Self::TWO_PHASE != 0
-    }
-
-    pub(crate) fn has_saved_state(&self) -> bool {
-        self.flags & Self::SAVED_STATE != 0
     }
 
     pub(crate) fn encode(&self) -> [u8; Self::SIZE] {
@@ -145,6 +142,7 @@ impl CommitSlot {
         out[40..80].copy_from_slice(&encode_root(self.data.as_ref()));
         out[80..120].copy_from_slice(&encode_root(self.system.as_ref()));
         out[120..128].copy_from_slice(&self.last_id.to_le_bytes());
+        out[128..168].copy_from_slice(&encode_root(self.saved.as_ref()));
         seal(&mut out);
         out
     }
@@ -162,6 +160,7 @@ impl CommitSlot {
             data: root_at(bytes, 40),
             system: root_at(bytes, 80),
             last_id: u64_at(bytes, 120),
+            saved: root_at(bytes, 128),
         })
     }
 }
@@ -174,9 +173,8 @@ impl CommitSlot {
 /// | 8 | 64 | header |
 /// | 72 | 4 | page that this copy is in |
 /// | 76 | 4 | file length in pages that it ends |
-/// | 80 | 192 | slot A |
-/// | 272 | 192 | slot B |
-/// | 464 | 32 | zero |
+/// | 80 | 208 | slot A |
+/// | 288 | 208 | slot B |
 /// | 496 | 16 | XXH3-128 of the 496 bytes before |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mirror {
@@ -194,7 +192,7 @@ impl Mirror {
         out[8..72].copy_from_slice(&encode_header(&self.geometry));
         out[72..76].copy_from_slice(&self.page.to_le_bytes());
         out[76..80].copy_from_slice(&(self.page + 1).to_le_bytes());
-        for (slot, at) in self.slots.iter().zip([80, 272]) {
+        for (slot, at) in self.slots.iter().zip([80, 288]) {
             if let Some(slot) = slot {
                 out[at..at + CommitSlot::SIZE].copy_from_slice(&slot.encode());
             }
@@ -212,7 +210,7 @@ impl Mirror {
         let page = u32_at(bytes, 72);
         let slot = |at: usize| CommitSlot::decode(bytes[at..at + CommitSlot::SIZE].try_into().ok()?);
         let in_place = geometry.offset(page) == offset && u64::from(u32_at(bytes, 76)) == u64::from(page) + 1;
-        in_place.then(|| Self { geometry, page, slots: [slot(80), slot(272)] })
+        in_place.then(|| Self { geometry, page, slots: [slot(80), slot(288)] })
     }
 }
 
@@ -246,7 +244,7 @@ fn u64_at<const N: usize>(bytes: &[u8; N], at: usize) -> u64 {
     u64::from_le_bytes(word)
 }
 
-const _: () = assert!(464 + 32 + 16 == Mirror::SIZE && 128 + 48 + 16 == CommitSlot::SIZE);
+const _: () = assert!(80 + 2 * CommitSlot::SIZE + 16 == Mirror::SIZE && 168 + 24 + 16 == CommitSlot::SIZE);
 const _: () = assert!(Mirror::SIZE <= Geometry::MIN_BLOCK_SIZE && Mirror::SIZE <= MIN_PAGE_SIZE);
 
 #[cfg(test)]
@@ -264,6 +262,7 @@ mod tests {
             data: Some(root),
             system: None,
             last_id: 8,
+            saved: None,
         }
     }
 

@@ -84,6 +84,8 @@ pub(crate) struct Accounting {
     pub(crate) kept: PageSet,
     pub(crate) allocated: PageSet,
     pub(crate) mirror: Option<PageNumber>,
+    /// Run of the free map that the newest durable commit saved.
+    pub(crate) saved: Option<Pointer>,
     pub(crate) file_pages: u32,
 }
 
@@ -127,6 +129,13 @@ impl Space {
 
     pub(super) fn newest_slot(&self) -> Option<&CommitSlot> {
         self.slots.get(self.newest).and_then(Option::as_ref)
+    }
+
+    /// The newest slot's saved free map is not used, so that its pages count as free.
+    pub(super) fn forget_saved_state(&mut self) {
+        if let Some(slot) = self.slots.get_mut(self.newest).and_then(Option::as_mut) {
+            slot.saved = None;
+        }
     }
 
     pub(super) fn acquire_head(&mut self) -> Commit {
@@ -194,7 +203,9 @@ impl Space {
         }
         if let Some(buddy) = &mut self.buddy {
             let freed = buddy.free(start, pages);
-            debug_assert!(freed.is_ok(), "pages {start}+{pages}: {freed:?}");
+            if cfg!(feature = "paranoid") {
+                assert!(freed.is_ok(), "pages {start}+{pages}: {freed:?}");
+            }
         }
     }
 
@@ -216,6 +227,7 @@ impl Space {
             kept: self.kept_ranges(),
             allocated: buddy.allocated_set(),
             mirror: self.mirror,
+            saved: self.newest_slot().and_then(|slot| slot.saved),
             file_pages: buddy.len(),
         })
     }

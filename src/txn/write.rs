@@ -46,6 +46,16 @@ impl TableCell {
         change(&mut self.tree.lock())
     }
 
+    /// Seals the tree's pages, unless it is being changed, or looked at: then they must stay as they are.
+    fn seal_if_idle(&self, pages: &PageWriter) -> Result<(), StorageError> {
+        let Some(mut tree) = self.tree.try_lock() else { return Ok(()) };
+        if self.lent.load(Ordering::Acquire) == 0 {
+            tree.root = tree.root.map(|root| pages.seal(&root)).transpose()?;
+        }
+        Ok(())
+    }
+
+    /// Keeps the tree's pages as they are while the loan lives; ask for the [`tree`](Self::tree) after it.
     pub(crate) fn lend(self: &Arc<Self>) -> Loan {
         self.lent.fetch_add(1, Ordering::AcqRel);
         Loan(self.clone())
@@ -123,8 +133,7 @@ impl Tables {
             None => self.define(&mut state.catalog, name, definition)?,
         }
         let stored = entry.and_then(|entry| entry.root);
-        let fresh =
-            || TableState { cell: TableCell::new(Tree::new(kind, stored, Class::Data)), stored, open: None };
+        let fresh = || TableState { cell: TableCell::new(Tree::new(kind, stored, Class::Data)), stored, open: None };
         let table = state.tables.entry(name.to_string()).or_insert_with(fresh);
         table.open = Some(place);
         Ok(table.cell.clone())
@@ -141,6 +150,23 @@ impl Tables {
         if let Some(table) = self.state.lock().tables.get_mut(name) {
             table.open = None;
         }
+    }
+
+    /// Seals and writes the pages of all tables that nobody is working on, if sealing the caller's own was not enough.
+    pub(crate) fn relieve(&self) -> Result<(), StorageError> {
+        if !self.pages.is_pressed() {
+            return Ok(());
+        }
+        let Some(state) = self.state.try_lock() else { return Ok(()) };
+        self.pages.set_pressed(false);
+        let mut cells = state.tables.values().map(|table| &table.cell);
+        let sealed = cells.try_for_each(|cell| cell.seal_if_idle(&self.pages));
+        drop(state);
+        let written = sealed.and_then(|()| self.pages.write_sealed());
+        if written.is_err() {
+            self.pages.mark_broken();
+        }
+        written
     }
 
     /// Seals every changed table and the catalog, and gives the data root.
@@ -268,6 +294,7 @@ impl WriteTransaction {
         let mode = CommitMode {
             durable: self.durability == Durability::Immediate,
             two_phase: self.two_phase || self.quick_repair,
+            saves_state: self.quick_repair,
             ..CommitMode::default()
         };
         pages.commit(roots, mode)?;

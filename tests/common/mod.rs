@@ -3,3 +3,9 @@
 
 pub mod crash;
 pub mod rng;
+pub mod shared;
+
+/// How much work the tests with many rounds do, as a multiple of the least that still says something.
+pub fn scale() -> u64 {
+    std::env::var("SAPWOOD_TEST_SCALE").ok().and_then(|scale| scale.parse().ok()).unwrap_or(1).max(1)
+}

@@ -165,13 +165,13 @@ impl Cache {
         frame
     }
 
-    /// The file has the bytes now. False if there is no such frame.
-    pub(crate) fn mark_clean(&self, page: PageNumber, birth: TxnId) -> bool {
+    /// The file has the frame's bytes now. False if the page has another frame meanwhile, or none.
+    pub(crate) fn mark_clean(&self, frame: &FrameRef) -> bool {
         self.change(|state| {
-            let found = state.find(&self.table.0, page).filter(|found| found.frame().birth() == birth);
-            let Some(frame) = found else { return false };
-            if frame.frame().is_dirty() {
-                state.cleanse(frame);
+            let found = state.find(&self.table.0, frame.frame().page());
+            let Some(found) = found.filter(|found| found.is(frame)) else { return false };
+            if found.frame().is_dirty() {
+                state.cleanse(found);
                 self.make_room(state, 0);
             }
             true

@@ -14,7 +14,7 @@ pub(super) struct Extent {
     pub(super) file_pages: u32,
     /// The last page of the file, which the mirror is in.
     pub(super) mirror: PageNumber,
-    old_mirror: Option<PageNumber>,
+    pub(super) old_mirror: Option<PageNumber>,
 }
 
 impl Space {

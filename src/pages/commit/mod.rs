@@ -7,6 +7,7 @@
 
 mod growth;
 mod open;
+mod saved;
 
 pub use open::OpenOutcome;
 pub(crate) use open::Opened;
@@ -15,7 +16,7 @@ use super::cache::FrameRef;
 use super::space::{Commit, Unlinked};
 use super::{PageWriter, Store};
 use crate::error::StorageError;
-use crate::format::{CommitSlot, Mirror, PageNumber, TxnId};
+use crate::format::{CommitSlot, Mirror, PageNumber, Pointer};
 use crate::sync::Ordering;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -31,7 +32,8 @@ pub(crate) struct CommitMode {
     pub(crate) two_phase: bool,
     /// The last commit before the file is let go.
     pub(crate) closing: bool,
-    pub(crate) saved_state: bool,
+    /// Whether the free map is saved, so that the next opening need not walk the trees for it.
+    pub(crate) saves_state: bool,
     /// The first commit after an unclean end.
     pub(crate) recovering: bool,
 }
@@ -50,8 +52,12 @@ impl PageWriter {
             space.publish(commit, &work.unlinked, &store.cache);
             return Ok(());
         }
+        self.unlink_saved_state();
+        let state = if mode.saves_state { Some(self.reserve_state()?) } else { None };
+        let extent = store.plan_extent(mode.closing)?;
+        let saved = state.and_then(|(pointer, run)| self.fill_state(pointer, run, &extent));
         let mut work = self.take_work();
-        let written = store.persist(&commit, core::mem::take(&mut work.sealed), mode);
+        let written = store.persist(&commit, core::mem::take(&mut work.sealed), extent, saved, mode);
         let written = match written {
             Ok(written) => written,
             Err(err) => {
@@ -76,10 +82,11 @@ impl Store {
         &self,
         commit: &Commit,
         mut frames: BTreeMap<PageNumber, FrameRef>,
+        extent: Extent,
+        saved: Option<Pointer>,
         mode: CommitMode,
     ) -> Result<Written, StorageError> {
         self.check_usable()?;
-        let extent = self.plan_extent(mode.closing)?;
         let (slots, newest, last_id) = {
             let mut space = self.space.lock();
             frames.append(&mut space.unwritten);
@@ -89,33 +96,21 @@ impl Store {
         if mode.two_phase {
             self.sync()?;
         }
-        let slot = self.slot_for(commit, &extent, mode, slots.get(newest).and_then(Option::as_ref), last_id);
-        let index = 1 - newest;
-        self.write_slots(index, slot, slots, &extent, mode)?;
-        Ok(Written { index, slot, extent })
-    }
-
-    fn slot_for(
-        &self,
-        commit: &Commit,
-        extent: &Extent,
-        mode: CommitMode,
-        newest: Option<&CommitSlot>,
-        last_id: TxnId,
-    ) -> CommitSlot {
         let flag = |set: bool, bit: u32| if set { bit } else { 0 };
-        CommitSlot {
-            flags: flag(mode.two_phase, CommitSlot::TWO_PHASE)
-                | flag(mode.closing, CommitSlot::CLOSED)
-                | flag(mode.saved_state, CommitSlot::SAVED_STATE),
+        let slot = CommitSlot {
+            flags: flag(mode.two_phase, CommitSlot::TWO_PHASE) | flag(mode.closing, CommitSlot::CLOSED),
             id: commit.id,
             time: 0,
             file_pages: extent.file_pages,
-            verify_above: newest.map_or(0, |slot| slot.id),
+            verify_above: slots.get(newest).and_then(Option::as_ref).map_or(0, |slot| slot.id),
             data: commit.data,
             system: commit.system,
             last_id,
-        }
+            saved,
+        };
+        let index = 1 - newest;
+        self.write_slots(index, slot, slots, &extent, mode)?;
+        Ok(Written { index, slot, extent })
     }
 
     /// Writes `slot` at `index` with the mirror and syncs; a closing commit is then written to the other slot too.
@@ -176,8 +171,8 @@ impl Store {
             gathered.extend_from_slice(frame);
         }
         self.write_at(start, &gathered)?;
-        for (&page, frame) in frames {
-            self.cache.mark_clean(page, frame.frame().birth());
+        for frame in frames.values() {
+            self.cache.mark_clean(frame);
         }
         Ok(())
     }

@@ -67,6 +67,7 @@ impl Store {
             data: None,
             system: None,
             last_id: 1,
+            saved: None,
         };
         let slots = [Some(slot), None];
         let mirror = Mirror { geometry, page: file_pages - 1, slots };
@@ -146,6 +147,10 @@ impl Store {
 
     /// An error unless every page that `slot`'s commit may have torn is whole.
     fn prove(&self, slot: &CommitSlot) -> Result<(), StorageError> {
+        // No file is shorter than the empty one. Opening for writing cuts the file to the slot's length.
+        if slot.file_pages.min(self.file_pages()) <= self.geometry.first_page() {
+            return Err(StorageError::corrupted("the file ends before its first page"));
+        }
         if slot.is_two_phase() {
             return Ok(());
         }
@@ -191,7 +196,14 @@ impl Store {
         if file_pages < self.file_pages() {
             self.latch(self.set_length(file_pages))?;
         }
-        let (buddy, mirror) = self.rebuild_free_map(&head, file_pages)?;
+        let saved = slot.and_then(|slot| self.load_state(&slot));
+        let (buddy, mirror) = match saved {
+            Some(map) => (map, file_pages.checked_sub(1)),
+            None => {
+                self.space.lock().forget_saved_state();
+                self.rebuild_free_map(&head, file_pages)?
+            }
+        };
         {
             let mut space = self.space.lock();
             space.buddy = Some(buddy);

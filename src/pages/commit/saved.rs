@@ -1,0 +1,79 @@
+//! The saved free map: what an opener would otherwise find out by walking the trees.
+//!
+//! It is a run that the slot names, and is right for that slot's commit alone: everything that the commit needs is
+//! allocated first, then the map is filled in as the next opener will see it, whose one snapshot is this commit.
+//!
+//! | offset | bytes | field |
+//! |---|---|---|
+//! | 0 | 8 | id of the commit |
+//! | 8 | 4 | file length in pages |
+//! | 12 | 4 | zero |
+//! | 16 | | a bit per page, lowest bit first, set for allocated pages; the rest zero |
+
+use super::growth::Extent;
+use crate::error::StorageError;
+use crate::format::{Checksum, CommitSlot, Pointer};
+use crate::pages::allocator::Buddy;
+use crate::pages::{Class, PageMut, PageWriter, Store};
+use alloc::vec::Vec;
+
+const HEADER: usize = 16;
+/// Pages by which the file may grow, beside an eighth, between the reservation of the map and the plan of the file's end.
+const GROWTH: usize = 1 << 10;
+
+impl PageWriter {
+    /// The map that the newest slot names is not right for this commit.
+    pub(super) fn unlink_saved_state(&self) {
+        let saved = self.store().space.lock().newest_slot().and_then(|slot| slot.saved);
+        if let Some(saved) = saved {
+            self.unlink(&saved, Class::System);
+        }
+    }
+
+    /// Room for the map of a file that may still grow a little.
+    pub(super) fn reserve_state(&self) -> Result<(Pointer, PageMut), StorageError> {
+        let pages = self.store().file_pages() as usize;
+        self.allocate_run(HEADER + (pages + pages / 8 + GROWTH).div_ceil(8))
+    }
+
+    /// Fills the map in and seals it. `None` if it has no room: then the next opener walks.
+    pub(super) fn fill_state(&self, pointer: Pointer, mut run: PageMut, extent: &Extent) -> Option<Pointer> {
+        let bits = self.map_for_next_opener(extent)?.to_bitmap();
+        let bytes = run.bytes_mut();
+        bytes.get_mut(..8)?.copy_from_slice(&self.id().to_le_bytes());
+        bytes.get_mut(8..12)?.copy_from_slice(&extent.file_pages.to_le_bytes());
+        bytes.get_mut(HEADER..HEADER + bits.len())?.copy_from_slice(&bits);
+        let pointer = Pointer { checksum: Checksum::of(run.bytes()), ..pointer };
+        self.sealed(&pointer, run.into_frame());
+        Some(pointer)
+    }
+
+    fn map_for_next_opener(&self, extent: &Extent) -> Option<Buddy> {
+        let unlinked = self.unlinked_ranges();
+        let space = self.store().space.lock();
+        let mut map = space.buddy.clone()?;
+        let old_mirror = extent.old_mirror.filter(|old| *old != extent.mirror).map(|page| (page, 1));
+        let kept: Vec<_> = space.kept_ranges().iter_ranges().collect();
+        for (start, pages) in kept.into_iter().chain(unlinked).chain(old_mirror) {
+            map.free(start, pages).ok()?;
+        }
+        map.shrink(extent.file_pages).ok()?;
+        Some(map)
+    }
+}
+
+impl Store {
+    /// The free map that `slot` names, if it is there and right.
+    pub(super) fn load_state(&self, slot: &CommitSlot) -> Option<Buddy> {
+        let run = slot.saved.filter(Pointer::is_run)?;
+        let bytes = self.load(&run).ok()?;
+        let (id, rest) = bytes.split_first_chunk::<8>()?;
+        let (pages, rest) = rest.split_first_chunk::<4>()?;
+        if u64::from_le_bytes(*id) != slot.id || u32::from_le_bytes(*pages) != slot.file_pages {
+            return None;
+        }
+        let bits = rest.get(HEADER - 12..)?.get(..(slot.file_pages as usize).div_ceil(8))?;
+        let map = Buddy::from_bitmap(self.geometry().first_page(), slot.file_pages, bits)?;
+        map.is_allocated(slot.file_pages.checked_sub(1)?).then_some(map)
+    }
+}
