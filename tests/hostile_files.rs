@@ -20,7 +20,7 @@ const NUMBERS: TableDefinition<u64, &[u8]> = TableDefinition::new("numbers");
 const TEXTS: TableDefinition<&str, &str> = TableDefinition::new("texts");
 const PAGE: usize = 512;
 const SLOTS: [usize; 2] = [PAGE, 2 * PAGE];
-const SLOT_SIZE: usize = 192;
+const SLOT_SIZE: usize = 208;
 const POINTER: usize = 40;
 /// Where a tree page's arrays start.
 const ARRAYS: usize = 24;
@@ -183,7 +183,7 @@ impl Forge {
         let slots = self.bytes[SLOTS[0]..SLOTS[0] + SLOT_SIZE].to_vec();
         self.bytes[mirror + 80..mirror + 80 + SLOT_SIZE].copy_from_slice(&slots);
         let slots = self.bytes[SLOTS[1]..SLOTS[1] + SLOT_SIZE].to_vec();
-        self.bytes[mirror + 272..mirror + 272 + SLOT_SIZE].copy_from_slice(&slots);
+        self.bytes[mirror + 288..mirror + 288 + SLOT_SIZE].copy_from_slice(&slots);
         seal(&mut self.bytes[mirror..mirror + PAGE]);
     }
 

@@ -453,7 +453,7 @@ fn a_commit_that_only_the_mirror_has_survives_power_loss_during_recovery() {
     }
     let mut image = backend.contents();
     let newest = newest_slot(&image);
-    image[4096 * (1 + newest)..][..192].fill(0xA5);
+    image[4096 * (1 + newest)..][..208].fill(0xA5);
     let backend = RecordingBackend::from_image(image);
     let db = chain.builder().create_with_backend(backend.clone()).unwrap();
     assert_eq!(*db.open_outcome(), OpenOutcome::Recovered);
@@ -519,7 +519,7 @@ fn a_damaged_byte_in_a_slot_of_a_closed_file_is_reported() {
     for start in [0, 4096, 8192, mirror_at(&image)] {
         let length = match start {
             0 => 64,
-            4096 | 8192 => 192,
+            4096 | 8192 => 208,
             _ => 512,
         };
         for at in start..start + length {

@@ -43,6 +43,8 @@ struct Copies {
     geometry: Geometry,
     slots: [Option<CommitSlot>; 2],
     mirror: Option<Mirror>,
+    /// The mirror ends the file.
+    mirror_is_last: bool,
     /// The header could not be read in its place.
     headless: bool,
     /// Some copy could not be read.
@@ -319,11 +321,13 @@ impl Copies {
     /// Whether a slot that cannot be read may have named a newer commit than any that can.
     ///
     /// Slot and mirror are written in one sync, so that a commit which was acknowledged is in the mirror: one that
-    /// knows the newest readable commit has seen all there were.
+    /// knows the newest readable commit has seen all there were. Only the one that ends the file can know: an older one,
+    /// from before the file grew, has not seen what came after.
     fn lost_a_slot(&self) -> bool {
         let newest = self.candidates().first().map_or(0, |(_, slot)| slot.id);
         let closed = self.candidates().first().is_some_and(|(_, slot)| slot.is_closed());
-        let mirrored = self.mirror.iter().flat_map(|mirror| mirror.slots.into_iter().flatten());
+        let last = self.mirror.iter().filter(|_| self.mirror_is_last);
+        let mirrored = last.flat_map(|mirror| mirror.slots.into_iter().flatten());
         let seen = mirrored.map(|slot| slot.id).max();
         !closed && self.slots.contains(&None) && seen.is_none_or(|seen| seen < newest)
     }
@@ -376,8 +380,9 @@ fn read_copies(backend: &dyn StorageBackend, length: u64) -> Result<Copies, Data
     // One commit writes one slot, so that no crash takes both. Without them only the last mirror is known to name the
     // last commits; one from before the file grew may be of any age, and the pages of its commits used again.
     let is_last = |mirror: &Mirror| (u64::from(mirror.page) + 1) * geometry.page_size as u64 == length;
-    let mirror = mirror.filter(|mirror| slots != [None, None] || is_last(mirror));
-    Ok(Copies { geometry, slots, mirror, headless, damaged })
+    let mirror_is_last = mirror.as_ref().is_some_and(is_last);
+    let mirror = mirror.filter(|_| slots != [None, None] || mirror_is_last);
+    Ok(Copies { geometry, slots, mirror, mirror_is_last, headless, damaged })
 }
 
 /// Whether a header with the wrong magic may still be a damaged or wiped one of ours.
