@@ -1,6 +1,6 @@
 use db::{
-    AccessGuard, Database, Durability, Error, Key, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageError,
-    Table, TableDefinition, TableError, TypeName, Value,
+    AccessGuard, Database, Durability, Error, Key, ReadableDatabase, ReadableTable, ReadableTableMetadata,
+    StorageError, Table, TableDefinition, TableError, TypeName, Value,
 };
 use std::cmp::Ordering;
 use std::path::Path;
@@ -35,7 +35,8 @@ pub fn int_keys(path: &Path) -> Found {
         let (key, value) = row?;
         out.push(format!("{} {}", key.value(), value.value()));
     }
-    let keys: Result<Vec<u64>, StorageError> = table.range(5..=12)?.map(|row| row.map(|(key, _)| key.value())).collect();
+    let keys: Result<Vec<u64>, StorageError> =
+        table.range(5..=12)?.map(|row| row.map(|(key, _)| key.value())).collect();
     out.push(format!("{:?}", keys?));
     let mut both = table.range::<u64>(10..14)?;
     out.push(format!("{:?}", both.next().transpose()?.map(|(key, _)| key.value())));
@@ -90,7 +91,11 @@ fn fill_text(table: &mut Table<&str, &str>) -> Result<(), StorageError> {
     Ok(())
 }
 
-fn words<'a>(table: &impl ReadableTable<&'static str, &'static str>, from: &'a str, to: &'a str) -> Result<String, StorageError> {
+fn words<'a>(
+    table: &impl ReadableTable<&'static str, &'static str>,
+    from: &'a str,
+    to: &'a str,
+) -> Result<String, StorageError> {
     let mut all = String::new();
     for row in table.range(from..to)? {
         let (key, value) = row?;
@@ -194,7 +199,10 @@ pub fn options_and_arrays(path: &Path) -> Found {
     }
     let ids = txn.open_table(IDS)?;
     out.push(format!("{:?}", ids.get(&[3; 16])?.map(|guard| guard.value())));
-    out.push(format!("{:?}", ids.range::<&[u8; 16]>(&[3; 16]..&[6; 16])?.map(|row| row.unwrap().1.value()).collect::<Vec<_>>()));
+    out.push(format!(
+        "{:?}",
+        ids.range::<&[u8; 16]>(&[3; 16]..&[6; 16])?.map(|row| row.unwrap().1.value()).collect::<Vec<_>>()
+    ));
     for row in txn.open_table(NESTED)?.iter()? {
         out.push(format!("{:?}", row?.1.value()));
     }
@@ -263,7 +271,11 @@ pub fn snapshots(path: &Path) -> Found {
                 table.insert(key, value)?;
             }
         }
-        if commit { txn.commit()? } else { txn.abort()? }
+        if commit {
+            txn.commit()?
+        } else {
+            txn.abort()?
+        }
         Ok(())
     };
     write(1, Durability::Immediate, true)?;
@@ -306,7 +318,9 @@ pub fn errors(path: &Path) -> Found {
     const WRONG: TableDefinition<u64, &str> = TableDefinition::new("ints");
     let wrong = txn.open_table(WRONG).map(drop);
     match wrong.map_err(Error::from) {
-        Err(Error::TableTypeMismatch { table, key, value }) => out.push(format!("{table} {} {}", key.name(), value.name())),
+        Err(Error::TableTypeMismatch { table, key, value }) => {
+            out.push(format!("{table} {} {}", key.name(), value.name()))
+        }
         other => out.push(format!("{other:?}")),
     }
     txn.commit()?;
