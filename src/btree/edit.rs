@@ -106,7 +106,7 @@ impl<'t, S: ChangeSink> TreeEditor<'t, S> {
             self.tree.root = Some(self.writer.seal(&root)?);
         }
         self.writer.write_sealed()?;
-        self.writer.set_pressed(self.writer.under_pressure());
+        self.writer.note_pressure();
         Ok(())
     }
 

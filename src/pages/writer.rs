@@ -206,9 +206,14 @@ impl PageWriter {
         *self.work.lock() = work;
     }
 
-    /// Notes that sealing one tree did not relieve the pressure.
-    pub(crate) fn set_pressed(&self, pressed: bool) {
-        self.pressed.store(pressed, Ordering::Relaxed);
+    /// Notes, after one tree was sealed and written, whether others hold so much that it would soon be so again.
+    pub(crate) fn note_pressure(&self) {
+        self.pressed.store(self.store.cache.dirty_bytes() > self.dirty_limit() / 2, Ordering::Relaxed);
+    }
+
+    /// Takes the note that [`note_pressure`](Self::note_pressure) made.
+    pub(crate) fn take_pressure(&self) -> bool {
+        self.is_pressed() && self.pressed.swap(false, Ordering::Relaxed)
     }
 
     pub(crate) fn is_pressed(&self) -> bool {
@@ -217,8 +222,11 @@ impl PageWriter {
 
     /// Whether so much memory is dirty that pages should be sealed and written before the transaction goes on.
     pub(crate) fn under_pressure(&self) -> bool {
-        let floor = 32 * self.store.page_size();
-        self.store.cache.dirty_bytes() > (self.store.cache.budget() / 2).max(floor)
+        self.store.cache.dirty_bytes() > self.dirty_limit()
+    }
+
+    fn dirty_limit(&self) -> usize {
+        (self.store.cache.budget() / 2).max(32 * self.store.page_size())
     }
 
     /// Writes every sealed frame to its own place, without a sync, so that it can be evicted.

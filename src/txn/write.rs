@@ -158,7 +158,9 @@ impl Tables {
             return Ok(());
         }
         let Some(state) = self.state.try_lock() else { return Ok(()) };
-        self.pages.set_pressed(false);
+        if !self.pages.take_pressure() {
+            return Ok(());
+        }
         let mut cells = state.tables.values().map(|table| &table.cell);
         let sealed = cells.try_for_each(|cell| cell.seal_if_idle(&self.pages));
         drop(state);
