@@ -1,6 +1,7 @@
 //! Sapwood: an embeddable database in one file.
 #![cfg_attr(not(feature = "std"), no_std)]
 #![deny(unsafe_code)]
+#![warn(missing_docs)]
 
 extern crate alloc;
 
@@ -50,3 +51,7 @@ pub use types::{Key, MutInPlaceValue, TypeName, Value};
 
 /// The result of most operations on an open database.
 pub type Result<T = (), E = StorageError> = core::result::Result<T, E>;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -28,7 +28,6 @@ use std::ops::Bound;
 #[derive(Debug)]
 pub struct FileBackend {
     file: positional::Handle,
-    writable: bool,
     /// Length of the file as far as writes may go: a write past the end of a file would extend it.
     end: AtomicU64,
     held: Mutex<Held>,
@@ -52,30 +51,13 @@ impl FileBackend {
     /// [`DatabaseError::Storage`] where the file system has no locks. Anything but a regular file
     /// is refused.
     pub fn new(file: File) -> Result<Self, DatabaseError> {
-        Self::locked(file, Held::Exclusive)
-    }
-
-    /// Takes a shared lock of `file`, which other readers may hold too, and refuses to write.
-    pub(crate) fn read_only(file: File) -> Result<Self, DatabaseError> {
-        Self::locked(file, Held::Shared)
-    }
-
-    fn locked(file: File, wanted: Held) -> Result<Self, DatabaseError> {
-        check_regular(&file)?;
-        if !try_lock(&file, wanted)? {
+                check_regular(&file)?;
+        if !try_lock(&file, Held::Exclusive)? {
             return Err(DatabaseError::DatabaseAlreadyOpen);
         }
         // Only under the lock is nobody else changing the length.
         let end = AtomicU64::new(file.metadata()?.len());
-        let writable = wanted == Held::Exclusive;
-        Ok(Self { file: positional::Handle::new(file), writable, end, held: Mutex::new(wanted) })
-    }
-
-    fn check_writable(&self) -> Result<(), Error> {
-        if self.writable {
-            return Ok(());
-        }
-        Err(Error::new(ErrorKind::PermissionDenied, "the file was opened for reading only"))
+        Ok(Self { file: positional::Handle::new(file), end, held: Mutex::new(Held::Exclusive) })
     }
 
     fn check_within(&self, offset: u64, len: usize) -> Result<(), Error> {
@@ -169,7 +151,6 @@ impl StorageBackend for FileBackend {
     }
 
     fn set_len(&self, len: u64) -> Result<(), Error> {
-        self.check_writable()?;
         self.file.file().set_len(len)?;
         self.end.store(len, Ordering::Release);
         Ok(())
@@ -185,7 +166,6 @@ impl StorageBackend for FileBackend {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> Result<(), Error> {
-        self.check_writable()?;
         self.check_within(offset, data.len())?;
         self.file.write(offset, data)
     }
@@ -384,7 +364,6 @@ mod tests {
         in_directory(|path| {
             let first = FileBackend::new(open(path)).unwrap();
             assert_taken(FileBackend::new(open(path)));
-            assert_taken(FileBackend::read_only(open(path)));
             first.close().unwrap();
             let second = FileBackend::new(open(path)).unwrap();
             assert_taken(FileBackend::new(open(path)));
@@ -404,35 +383,6 @@ mod tests {
             drop(FileBackend::new(file).unwrap());
             FileBackend::new(open(path)).unwrap();
             drop(duplicate);
-        });
-    }
-
-    #[test]
-    fn readers_share_and_keep_writers_out() {
-        in_directory(|path| {
-            std::fs::write(path, b"rings").unwrap();
-            let readers: Vec<_> = (0..3).map(|_| FileBackend::read_only(File::open(path).unwrap()).unwrap()).collect();
-            assert_taken(FileBackend::new(open(path)));
-            for reader in &readers {
-                let mut out = [0; 5];
-                reader.read(0, &mut out).unwrap();
-                assert_eq!(&out, b"rings");
-                reader.sync_data().unwrap();
-            }
-            drop(readers);
-            FileBackend::new(open(path)).unwrap();
-        });
-    }
-
-    #[test]
-    fn a_read_only_backend_refuses_to_write() {
-        in_directory(|path| {
-            std::fs::write(path, b"rings").unwrap();
-            let reader = FileBackend::read_only(open(path)).unwrap();
-            assert_eq!(reader.write(0, b"x").unwrap_err().kind(), ErrorKind::PermissionDenied);
-            assert_eq!(reader.set_len(0).unwrap_err().kind(), ErrorKind::PermissionDenied);
-            drop(reader);
-            assert_eq!(std::fs::read(path).unwrap(), b"rings");
         });
     }
 

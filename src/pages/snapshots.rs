@@ -10,7 +10,7 @@
 //!    far, or at an id that is live already.
 //! 3. So only dropping the last snapshot of an id changes a pair, and only where the id is its oldest (the next larger
 //!    live id takes its place) or its newest (the next smaller one does). A set that no live id is left for is free.
-//! 4. A page is in at most one set. It leaves when it becomes free, or linked again with the birth that it had.
+//! 4. A page is in at most one set. It leaves when it becomes free.
 //! 5. No set is empty, and `by_newest` has the same pairs as `sets`.
 
 use super::page_set::PageSet;
@@ -29,10 +29,6 @@ pub(crate) struct Snapshots {
 }
 
 impl Snapshots {
-    pub(crate) fn new() -> Self {
-        Self::default()
-    }
-
     /// One more holder of the snapshot.
     pub(crate) fn add(&mut self, id: TxnId) {
         *self.holders.entry(id).or_default() += 1;
@@ -47,32 +43,6 @@ impl Snapshots {
             self.holders.remove(&id);
         }
         last
-    }
-
-    pub(crate) fn contains(&self, id: TxnId) -> bool {
-        self.holders.contains_key(&id)
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.holders.is_empty()
-    }
-
-    /// The oldest live snapshot of all.
-    pub(crate) fn oldest(&self) -> Option<TxnId> {
-        self.iter().next()
-    }
-
-    pub(crate) fn oldest_in(&self, ids: Range<TxnId>) -> Option<TxnId> {
-        self.iter_in(ids).next()
-    }
-
-    pub(crate) fn newest_in(&self, ids: Range<TxnId>) -> Option<TxnId> {
-        self.iter_in(ids).next_back()
-    }
-
-    /// The live ids, ascending, each once.
-    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = TxnId> {
-        self.holders.keys().copied()
     }
 
     fn iter_in(&self, ids: Range<TxnId>) -> impl DoubleEndedIterator<Item = TxnId> {
@@ -94,15 +64,9 @@ pub(crate) struct KeptSets {
     sets: BTreeMap<Pair, PageSet>,
     /// The pairs, newest first in each, to be found by it.
     by_newest: BTreeSet<(TxnId, TxnId)>,
-    /// Pages in all sets.
-    pages: u64,
 }
 
 impl KeptSets {
-    pub(crate) fn new() -> Self {
-        Self::default()
-    }
-
     /// Keeps pages that were just unlinked for the snapshots that need them, or gives them to `free`.
     pub(crate) fn keep_or_free(
         &mut self,
@@ -115,7 +79,9 @@ impl KeptSets {
     ) {
         match snapshots.pair_in(birth..unlinked_at) {
             _ if pages == 0 => {}
-            Some(pair) => self.pages += u64::from(self.set_of(pair).insert_range(start, pages)),
+            Some(pair) => {
+                self.set_of(pair).insert_range(start, pages);
+            }
             None => free(start, pages),
         }
     }
@@ -129,7 +95,6 @@ impl KeptSets {
                 self.set_of(smaller).union_with(set);
                 continue;
             }
-            self.pages -= u64::from(set.len());
             set.drain_ranges().for_each(|(start, pages)| free(start, pages));
         }
     }
@@ -138,41 +103,6 @@ impl KeptSets {
         let oldest = self.sets.range((id, TxnId::MIN)..=(id, TxnId::MAX)).map(|(pair, _)| *pair);
         let newest = self.by_newest.range((id, TxnId::MIN)..(id, id)).map(|(newest, oldest)| (*oldest, *newest));
         oldest.chain(newest).collect()
-    }
-
-    /// Takes pages out that belong to the newest state again; `false`, and nothing changes, unless all are in one set.
-    ///
-    /// Looks through the sets one by one. Where all of a snapshot's pages come back at once there is
-    /// [`take_needed_by`](Self::take_needed_by).
-    pub(crate) fn relink(&mut self, start: PageNumber, pages: u32) -> bool {
-        let found = self.sets.iter_mut().find(|(_, set)| set.contains_range(start, pages));
-        let Some((&pair, set)) = found else { return false };
-        self.pages -= u64::from(set.remove_range(start, pages));
-        if set.is_empty() {
-            self.take(pair);
-        }
-        true
-    }
-
-    /// Takes out all that is kept for a live snapshot: what its state has and the newest state has not.
-    pub(crate) fn take_needed_by(&mut self, snapshot: TxnId) -> PageSet {
-        let older = self.sets.range(..=(snapshot, TxnId::MAX)).map(|(pair, _)| *pair);
-        let pairs: Vec<Pair> = older.filter(|pair| snapshot <= pair.1).collect();
-        let mut out = PageSet::new();
-        for pair in pairs {
-            out.union_with(self.take(pair));
-        }
-        self.pages -= u64::from(out.len());
-        out
-    }
-
-    /// Takes out everything.
-    pub(crate) fn take_all(&mut self) -> PageSet {
-        let mut out = PageSet::new();
-        for set in core::mem::take(self).sets.into_values() {
-            out.union_with(set);
-        }
-        out
     }
 
     /// The set of a pair, which must not stay empty.
@@ -188,25 +118,9 @@ impl KeptSets {
         self.sets.remove(&pair).unwrap_or_default()
     }
 
-    pub(crate) fn contains(&self, page: PageNumber) -> bool {
-        self.sets.values().any(|set| set.contains(page))
-    }
-
-    /// Pages in all sets.
-    pub(crate) fn pages(&self) -> u64 {
-        self.pages
-    }
-
     /// All kept pages as `(start, length)` ranges, ascending within each set only.
     pub(crate) fn iter_ranges(&self) -> impl Iterator<Item = (PageNumber, u32)> {
         self.sets.values().flat_map(PageSet::iter_ranges)
-    }
-
-    /// Memory held, estimated: see [`PageSet::heap_bytes`].
-    pub(crate) fn heap_bytes(&self) -> usize {
-        const ENTRY: usize = size_of::<(Pair, PageSet)>() + size_of::<Pair>();
-        let sets: usize = self.sets.values().map(PageSet::heap_bytes).sum();
-        sets + self.sets.len() * ENTRY * 3 / 2
     }
 }
 

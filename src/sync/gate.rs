@@ -35,6 +35,7 @@ impl Gate {
     }
 
     /// Takes the gate if it is free.
+    #[cfg(not(feature = "std"))]
     pub(crate) fn try_pass(self: &Arc<Self>) -> Option<GatePass> {
         let mut taken = self.taken.lock();
         if *taken {

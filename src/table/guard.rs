@@ -10,10 +10,13 @@ use core::fmt::{Debug, Formatter};
 use core::marker::PhantomData;
 use core::ops::Range;
 
+/// Stands for what a guard or range borrows and for the types that it decodes, without owning either.
+pub(super) type Lends<Borrow, Decoded> = PhantomData<(Borrow, fn() -> Decoded)>;
+
 /// A key or value that was read. It keeps its bytes in memory, not its transaction.
 pub struct AccessGuard<'a, V: Value + 'static> {
     bytes: Slice,
-    types: PhantomData<(&'a (), fn() -> V)>,
+    types: Lends<&'a (), V>,
 }
 
 impl<V: Value + 'static> AccessGuard<'_, V> {
@@ -78,7 +81,7 @@ pub struct AccessGuardMutInPlace<'a, V: MutInPlaceValue + 'static> {
     page: PageMut,
     range: Range<usize>,
     _loan: Loan,
-    types: PhantomData<(&'a mut (), fn() -> V)>,
+    types: Lends<&'a mut (), V>,
 }
 
 impl<V: MutInPlaceValue + 'static> AccessGuardMutInPlace<'_, V> {

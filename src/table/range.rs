@@ -1,4 +1,4 @@
-use super::guard::AccessGuard;
+use super::guard::{AccessGuard, Lends};
 use crate::btree::{RangeCursor, Row};
 use crate::error::StorageError;
 use crate::pages::Store;
@@ -28,7 +28,7 @@ impl Source {
 pub struct Range<'a, K: Key + 'static, V: Value + 'static> {
     cursor: RangeCursor,
     source: Source,
-    types: PhantomData<(&'a (), fn() -> (K, V))>,
+    types: Lends<&'a (), (K, V)>,
 }
 
 type RowGuards<'a, K, V> = (AccessGuard<'a, K>, AccessGuard<'a, V>);

@@ -5,7 +5,6 @@ mod definition;
 mod read;
 mod write;
 
-pub(crate) use catalog::{Definition, TableEntry};
 pub use definition::{TableDefinition, TableHandle};
 pub use read::ReadTransaction;
 pub(crate) use read::Snapshot;

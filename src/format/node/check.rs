@@ -1,7 +1,7 @@
 //! Whether bytes are a page.
 
 use super::layout::{
-    BYTE_ORDERED, FIXED_KEYS, FIXED_VALUES, HEADER, HOLDS_POINTERS, Header, KeyPart, MAX_PREFIX, NO_KEY_HEAD, Slot,
+    BYTE_ORDERED, FIXED_KEYS, FIXED_VALUES, HOLDS_POINTERS, Header, KeyPart, MAX_PREFIX, NO_KEY_HEAD, Slot,
     ValuePart, usable,
 };
 use super::search::{head_after, prefix_lead};

@@ -23,8 +23,6 @@ pub(crate) enum PageOp<'a> {
     SetValue { at: usize, value: ValuePart<'a> },
     /// Branch: another child.
     SetChild { at: usize, child: Pointer },
-    /// Branch: another upper separator of child `at`, which is not the last.
-    SetKey { at: usize, head: u64, key: KeyPart<'a> },
     /// Leaf or branch: only the first `count` entries stay. A branch's new last child loses its key.
     Truncate { count: usize },
 }
@@ -74,8 +72,7 @@ impl<'a> NodeMut<'a> {
         Node::new(self.bytes)
     }
 
-    /// Makes a change. All changes of a page that others may know go through here, but those of
-    /// [`value_mut`](Self::value_mut).
+    /// Makes a change. All changes of a page that others may know go through here.
     #[inline]
     pub(crate) fn apply(&mut self, op: &PageOp<'_>) -> Result<(), EditError> {
         let mut header = Header::read(self.bytes);
@@ -85,22 +82,10 @@ impl<'a> NodeMut<'a> {
             PageOp::Remove { at } => self.remove(&mut header, *at)?,
             PageOp::SetValue { at, value } => self.set_value(&mut header, *at, value)?,
             PageOp::SetChild { at, child } => self.set_child(&header, *at, child)?,
-            PageOp::SetKey { at, head, key } => self.set_key(&mut header, *at, *head, key)?,
             PageOp::Truncate { count } => self.truncate(&mut header, *count)?,
         }
         header.write(self.bytes);
         Ok(())
-    }
-
-    /// The bytes of an inline value. Empty if it is not inline.
-    pub(crate) fn value_mut(&mut self, at: usize) -> &mut [u8] {
-        let node = self.view();
-        let slot = node.slot(at);
-        if slot.is_pointer_value() || at >= node.count() {
-            return &mut [];
-        }
-        let from = slot.offset + slot.key_len();
-        self.bytes.get_mut(from..from + slot.value_len()).unwrap_or_default()
     }
 
     /// Puts `range` of `src`, which has the same level and shape, behind the last entry. If both this page and
@@ -236,17 +221,6 @@ impl NodeMut<'_> {
     fn set_child(&mut self, header: &Header, at: usize, child: &Pointer) -> Result<(), EditError> {
         ensure(header.branch && at < header.count)?;
         put(self.bytes, HEADER + at * Pointer::SIZE, &child.encode());
-        Ok(())
-    }
-
-    fn set_key(&mut self, header: &mut Header, at: usize, head: u64, key: &KeyPart<'_>) -> Result<(), EditError> {
-        ensure(header.branch && at < header.keyed() && key.fits(header.key_width()))?;
-        ensure_room(header.free_space() + self.slot(header, at).len() >= key.stored_len())?;
-        // Before the old key goes: the prefix may lie in it.
-        self.fit_prefix(header, key);
-        let offset = self.resize(header, at, key.stored_len(), 0);
-        self.put_head(header, at, head, key);
-        self.put_record(header, at, offset, key, &ValuePart::Inline(&[]));
         Ok(())
     }
 

@@ -44,8 +44,6 @@ mod view;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use check::NodeFault;
 pub(crate) use edit::{EditError, NodeMut, PageOp};
-pub(crate) use layout::{KeyPart, STUB, Shape, ValuePart, capacity, usable};
-pub(crate) use search::head_after;
+pub(crate) use layout::{KeyPart, STUB, Shape, ValuePart, capacity};
 pub(crate) use view::{Node, PointerRole};

@@ -1,5 +1,7 @@
 //! Pages against a model, damage, and the golden bytes.
 
+use super::check::NodeFault;
+use super::search::head_after;
 use super::*;
 use crate::format::{Checksum, Pointer};
 use core::cmp::Ordering;
@@ -202,12 +204,7 @@ fn branch_step(random: &mut Random, shape: Shape, model: &mut Model, fill: usize
             model.children[at] = child;
             Some(Step::SetChild(at, child))
         }
-        2 | 3 if place.is_err_and(|at| at < model.keys.len()) => {
-            let at = place.unwrap_err();
-            model.keys[at] = key.clone();
-            Some(Step::SetKey(at, key))
-        }
-        4 if at > 0 && random.below(40) == 0 => {
+        2 if at > 0 && random.below(40) == 0 => {
             model.children.truncate(at);
             model.keys.truncate(at - 1);
             Some(Step::Truncate(at))
@@ -235,7 +232,6 @@ enum Step {
     Remove(usize),
     SetValue(usize, ModelValue),
     SetChild(usize, Pointer),
-    SetKey(usize, ModelKey),
     Truncate(usize),
 }
 
@@ -251,7 +247,6 @@ impl Step {
             Self::Remove(at) => PageOp::Remove { at: *at },
             Self::SetValue(at, value) => PageOp::SetValue { at: *at, value: value.part() },
             Self::SetChild(at, child) => PageOp::SetChild { at: *at, child: *child },
-            Self::SetKey(at, key) => PageOp::SetKey { at: *at, head: head(shape, &key.0), key: key.part() },
             Self::Truncate(count) => PageOp::Truncate { count: *count },
         }
     }
@@ -344,7 +339,7 @@ fn visit(page: &[u8]) {
     for at in (0..node.count().min(300)).chain([node.count(), usize::from(u16::MAX)]) {
         let _ = (node.head(at), node.key(at), node.value(at), node.child(at), node.entry_size(at), node.key_lead(at));
     }
-    let _ = (node.level(), node.free_space(), node.contiguous_free(), node.holds_pointers(), node.prefix());
+    let _ = (node.level(), node.free_space(), node.holds_pointers(), node.prefix());
     node.pointers().take(300).for_each(drop);
     search(&node, shape, b"pppppppppppp");
 }
@@ -389,8 +384,7 @@ fn change_all(page: &mut [u8], shape: Shape, level: u8, random: &mut Random) {
         let steps = [
             Step::Insert(at, key.clone(), value.clone()),
             Step::SetValue(at, value),
-            Step::InsertChild(at, key.clone(), child),
-            Step::SetKey(at, key),
+            Step::InsertChild(at, key, child),
             Step::SetChild(at, child),
             Step::Remove(at),
             Step::Truncate(at),
@@ -474,7 +468,6 @@ fn changes_that_do_not_fit_are_refused() {
         PageOp::Insert { at: 0, head: 0, key: wide, value },
         PageOp::InsertChild { at: 0, head: 0, key, child },
         PageOp::Remove { at: 1 },
-        PageOp::SetKey { at: 0, head: 0, key },
         PageOp::Truncate { count: 2 },
     ] {
         assert_eq!(leaf.apply(&op), Err(EditError::Misfit));
@@ -482,15 +475,11 @@ fn changes_that_do_not_fit_are_refused() {
     for op in [
         PageOp::Insert { at: 0, head: 0, key, value },
         PageOp::SetValue { at: 0, value },
-        PageOp::SetKey { at: 0, head: 0, key },
         PageOp::SetChild { at: 1, child },
     ] {
         assert_eq!(branch.apply(&op), Err(EditError::Misfit));
     }
     assert_eq!(branch.append_from(&leaf.view(), 0..1, None), Err(EditError::Misfit));
-    leaf.value_mut(0).copy_from_slice(b"w");
-    assert_eq!(leaf.view().value(0), ValuePart::Inline(b"w"));
-    assert!(leaf.value_mut(1).is_empty());
 }
 
 #[test]

@@ -114,12 +114,6 @@ impl<'a> Node<'a> {
         self.header.free_space()
     }
 
-    /// Bytes that new entries can take as things lie.
-    #[inline]
-    pub(crate) fn contiguous_free(&self) -> usize {
-        self.header.contiguous_free()
-    }
-
     /// Bytes that an entry takes, in the arrays and of records.
     #[inline]
     pub(crate) fn entry_size(&self, at: usize) -> usize {

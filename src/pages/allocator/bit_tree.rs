@@ -45,10 +45,6 @@ impl BitTree {
         self.words.get((bit / 64) as usize).is_some_and(|word| word >> (bit % 64) & 1 != 0)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.lowest.is_none()
-    }
-
     /// The lowest set bit.
     pub(super) fn first(&self) -> Option<u32> {
         self.lowest
@@ -137,10 +133,5 @@ impl BitTree {
             next = bit.checked_add(1).and_then(|from| self.first_from(from));
             Some(bit)
         })
-    }
-
-    pub(super) fn heap_bytes(&self) -> usize {
-        let words: usize = self.summaries.iter().map(Vec::capacity).sum();
-        (self.words.capacity() + words) * size_of::<u64>() + self.summaries.capacity() * size_of::<Vec<u64>>()
     }
 }

@@ -29,7 +29,6 @@ pub(crate) enum SpaceError {
 pub(crate) struct Buddy {
     reserved: u32,
     len: u32,
-    free: u32,
     orders: Vec<BitTree>,
 }
 
@@ -63,21 +62,9 @@ impl Buddy {
 
     /// All pages are allocated.
     fn full(reserved: u32, len: u32) -> Self {
-        let mut buddy = Self { reserved, len: 0, free: 0, orders: Vec::new() };
+        let mut buddy = Self { reserved, len: 0, orders: Vec::new() };
         buddy.resize(len);
         buddy
-    }
-
-    /// The pages of `allocated` and the reserved ones are allocated; `None` if one of them is beyond the end.
-    pub(crate) fn from_allocated(reserved: u32, len: u32, allocated: &PageSet) -> Option<Self> {
-        let mut buddy = Self::full(reserved, len);
-        let mut at = reserved;
-        for (start, pages) in allocated.iter_ranges() {
-            buddy.place(at, start);
-            at = at.max(start + pages);
-        }
-        buddy.place(at, len);
-        (at <= len).then_some(buddy)
     }
 
     /// Reads what [`to_bitmap`](Self::to_bitmap) wrote; `None` if it can't have written this.
@@ -121,7 +108,7 @@ impl Buddy {
     }
 
     /// `start..end` of each free block.
-    fn free_blocks(&self) -> impl Iterator<Item = (PageNumber, PageNumber)> {
+    pub(super) fn free_blocks(&self) -> impl Iterator<Item = (PageNumber, PageNumber)> {
         let orders = self.orders.iter().enumerate();
         let blocks = orders.flat_map(|(order, bits)| bits.iter().map(move |index| Block { order, index }));
         blocks.map(|block| (block.start(), block.end()))
@@ -133,13 +120,6 @@ impl Buddy {
     pub(crate) fn alloc(&mut self, pages: u32) -> Option<PageNumber> {
         let block = self.lowest_block(pages)?;
         Some(self.carve(block, pages))
-    }
-
-    /// The same if the run ends at `limit` or before.
-    pub(crate) fn alloc_below(&mut self, pages: u32, limit: PageNumber) -> Option<PageNumber> {
-        let block = self.lowest_block(pages)?;
-        let fits = limit.checked_sub(block.start()).is_some_and(|room| room >= pages);
-        fits.then(|| self.carve(block, pages))
     }
 
     /// The lowest of the free blocks that hold so many pages.
@@ -161,11 +141,6 @@ impl Buddy {
         // No block of the tail has a free buddy: it lies in the tail, in another block of it, or holds the first page.
         self.place(block.start() + pages, block.end());
         block.start()
-    }
-
-    /// Takes exactly this page, if it is free.
-    pub(crate) fn allocate_exactly(&mut self, page: PageNumber) -> bool {
-        self.allocate_range(page, 1)
     }
 
     /// Takes exactly these pages, if all of them are free.
@@ -257,24 +232,6 @@ impl Buddy {
         self.len
     }
 
-    pub(crate) fn free_pages(&self) -> u32 {
-        self.free
-    }
-
-    /// Pages in use, the reserved ones among them.
-    pub(crate) fn allocated_pages(&self) -> u32 {
-        self.len - self.free
-    }
-
-    /// Longest run that can be allocated.
-    pub(crate) fn largest_free(&self) -> u32 {
-        self.orders.iter().rposition(|bits| !bits.is_empty()).map_or(0, |order| 1 << order)
-    }
-
-    pub(crate) fn heap_bytes(&self) -> usize {
-        self.orders.iter().map(|bits| bits.heap_bytes() + size_of::<BitTree>()).sum()
-    }
-
     fn end_of(&self, start: PageNumber, pages: u32) -> Option<PageNumber> {
         start.checked_add(pages).filter(|end| *end <= self.len)
     }
@@ -308,7 +265,6 @@ impl Buddy {
         for block in blocks(start, end) {
             if let Some(bits) = self.orders.get_mut(block.order) {
                 bits.set(block.index);
-                self.free += block.pages();
             }
         }
     }
@@ -316,7 +272,6 @@ impl Buddy {
     /// Makes allocated pages free.
     fn merge_in(&mut self, start: PageNumber, end: PageNumber) {
         for mut block in blocks(start, end) {
-            self.free += block.pages();
             while let Some(bits) = self.orders.get_mut(block.order) {
                 if !bits.take(block.index ^ 1) {
                     bits.set(block.index);
@@ -329,8 +284,8 @@ impl Buddy {
 
     /// Makes the pages of a free block allocated.
     fn withdraw(&mut self, block: Block) {
-        if self.orders.get_mut(block.order).is_some_and(|bits| bits.take(block.index)) {
-            self.free -= block.pages();
+        if let Some(bits) = self.orders.get_mut(block.order) {
+            bits.take(block.index);
         }
     }
 }

@@ -5,4 +5,4 @@ mod buddy;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use buddy::{Buddy, SpaceError};
+pub(crate) use buddy::Buddy;

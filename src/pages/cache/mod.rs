@@ -66,8 +66,7 @@ struct State {
 
 enum Retired {
     Frame(FrameRef),
-    // Kept for its drop.
-    Chunk(#[allow(dead_code)] OwnedChunk),
+    Chunk(#[expect(dead_code, reason = "kept for its drop")] OwnedChunk),
 }
 
 /// Counts since the cache was made. Where more threads run than there are stripes some hits go uncounted.
@@ -197,7 +196,8 @@ impl Cache {
     }
 
     /// Evicts all that is clean.
-    pub(crate) fn clear_clean(&self) {
+    #[cfg(test)]
+    fn clear_clean(&self) {
         self.change(|state| {
             while let Some(frame) = state.clock.victim() {
                 state.unlink(&self.table.0, frame.frame().page());
