@@ -67,10 +67,13 @@ impl Step {
 
 /// The error of a change that the tree's rules say must fit: the page is not what the rules say.
 pub(super) fn misfit(pointer: &Pointer, err: EditError) -> StorageError {
-    damaged(pointer, match err {
-        EditError::PageFull => "has no room for a change that must fit",
-        EditError::Misfit => "cannot take a change of its tree",
-    })
+    damaged(
+        pointer,
+        match err {
+            EditError::PageFull => "has no room for a change that must fit",
+            EditError::Misfit => "cannot take a change of its tree",
+        },
+    )
 }
 
 /// The way down: branches from the root on, then the leaf.

@@ -84,7 +84,9 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
             if let ValuePart::Run(run) = node.value(leaf.at) {
                 return Ok((editor.writer.edit_run(&run)?, 0..length));
             }
-            let ValuePart::Inline(value) = node.value(leaf.at) else { return Err(damaged(&leaf.pointer, "lost a row")) };
+            let ValuePart::Inline(value) = node.value(leaf.at) else {
+                return Err(damaged(&leaf.pointer, "lost a row"));
+            };
             let range = place_in(leaf.page.bytes(), value);
             Ok((leaf.page, range))
         })
@@ -204,12 +206,7 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
     }
 
     /// Splits the leaf that `path` leads to. False if the new entry is still to be placed.
-    fn split_leaf(
-        &mut self,
-        mut path: Path,
-        key: &NewKey<'_>,
-        value: ValuePart<'_>,
-    ) -> Result<bool, StorageError> {
+    fn split_leaf(&mut self, mut path: Path, key: &NewKey<'_>, value: ValuePart<'_>) -> Result<bool, StorageError> {
         let Some(mut leaf) = path.pop() else { return Ok(false) };
         let room = self.tree.kind.shape.leaf_entry_room(key.part().stored_len(), value.stored_len());
         let edge = Edge { first: path.iter().all(is_first), last: path.iter().all(is_last) };

@@ -13,4 +13,3 @@ mod mutex;
 
 pub(crate) use gate::{Gate, GatePass};
 pub(crate) use mutex::Mutex;
-
