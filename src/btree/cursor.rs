@@ -105,7 +105,7 @@ impl RangeCursor {
         if self.back.as_ref() == Some(front) {
             return Ok(None);
         }
-        if front.at >= front.count && (!front.to_next_leaf(store)? || self.back.as_ref() == Some(front)) {
+        if front.at >= front.count && (!front.advance_leaf(store)? || self.back.as_ref() == Some(front)) {
             return Ok(None);
         }
         let row = front.row(store, front.at, front.at + AHEAD)?;
@@ -120,7 +120,7 @@ impl RangeCursor {
             unplaced => unplaced.insert(Gap::find(store, root, &Aim::Last)?),
         };
         let front = self.front.as_ref();
-        if front == Some(back) || (back.at == 0 && (!back.to_previous_leaf(store)? || front == Some(back))) {
+        if front == Some(back) || (back.at == 0 && (!back.retreat_leaf(store)? || front == Some(back))) {
             return Ok(None);
         }
         back.at -= 1;
@@ -187,17 +187,17 @@ impl Gap {
     }
 
     /// Moves to the start of the next leaf; false at the end of the tree.
-    fn to_next_leaf(&mut self, store: &Store) -> Result<bool, StorageError> {
+    fn advance_leaf(&mut self, store: &Store) -> Result<bool, StorageError> {
         let next = |at: usize, count: usize| at.checked_add(1).filter(|next| *next < count);
-        self.to_neighbour(store, next, &Aim::First)
+        self.turn_to(store, next, &Aim::First)
     }
 
     /// Moves to the end of the previous leaf; false at the start of the tree.
-    fn to_previous_leaf(&mut self, store: &Store) -> Result<bool, StorageError> {
-        self.to_neighbour(store, |at, _| at.checked_sub(1), &Aim::Last)
+    fn retreat_leaf(&mut self, store: &Store) -> Result<bool, StorageError> {
+        self.turn_to(store, |at, _| at.checked_sub(1), &Aim::Last)
     }
 
-    fn to_neighbour(
+    fn turn_to(
         &mut self,
         store: &Store,
         beside: impl Fn(usize, usize) -> Option<usize>,

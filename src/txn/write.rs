@@ -39,7 +39,7 @@ impl TableCell {
 
     /// The tree as it stands.
     pub(crate) fn tree(&self) -> Tree {
-        *self.tree.lock()
+        self.tree.lock().view()
     }
 
     pub(crate) fn edit<T>(&self, change: impl FnOnce(&mut Tree) -> T) -> T {
@@ -50,7 +50,7 @@ impl TableCell {
     fn seal_if_idle(&self, pages: &PageWriter) -> Result<(), StorageError> {
         let Some(mut tree) = self.tree.try_lock() else { return Ok(()) };
         if self.lent.load(Ordering::Acquire) == 0 {
-            tree.root = tree.root.map(|root| pages.seal(&root)).transpose()?;
+            tree.seal(pages)?;
         }
         Ok(())
     }
@@ -176,16 +176,13 @@ impl Tables {
         let mut state = self.state.lock();
         let State { catalog, tables } = &mut *state;
         for (name, table) in tables {
-            let root = table.cell.tree().root.map(|root| self.pages.seal(&root)).transpose()?;
-            table.cell.edit(|tree| tree.root = root);
+            let root = table.cell.edit(|tree| tree.seal(&self.pages))?;
             if root != table.stored {
                 self.store_root(catalog, name, root)?;
                 table.stored = root;
             }
         }
-        let root = catalog.root.map(|root| self.pages.seal(&root)).transpose()?;
-        catalog.root = root;
-        Ok(root)
+        catalog.seal(&self.pages)
     }
 
     fn store_root(&self, catalog: &mut Tree, name: &str, root: Option<Pointer>) -> Result<(), StorageError> {
