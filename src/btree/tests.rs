@@ -66,6 +66,7 @@ fn sorted_inserts_fill_pages() {
     }
     // Eight bytes of head, two of slot, sixteen of row: 18 rows fit a page of 512 bytes.
     let leaves = 10_000_usize.div_ceil(18);
+    // Branches take an eighth more, and the file grows by an eighth; leaves split in halves would take twice as many.
     let pages = writer.store().file_pages() as usize;
-    assert!(pages < leaves * 5 / 4, "{leaves} full leaves, a file of {pages} pages");
+    assert!(pages < leaves * 3 / 2, "{leaves} full leaves, a file of {pages} pages");
 }
