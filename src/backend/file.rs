@@ -51,7 +51,7 @@ impl FileBackend {
     /// [`DatabaseError::Storage`] where the file system has no locks. Anything but a regular file
     /// is refused.
     pub fn new(file: File) -> Result<Self, DatabaseError> {
-                check_regular(&file)?;
+        check_regular(&file)?;
         if !try_lock(&file, Held::Exclusive)? {
             return Err(DatabaseError::DatabaseAlreadyOpen);
         }
@@ -157,9 +157,6 @@ impl StorageBackend for FileBackend {
     }
 
     fn sync_data(&self) -> Result<(), Error> {
-        if !self.writable {
-            return Ok(());
-        }
         // A file length that the data needs is synced with it; on Apple's systems the standard
         // library asks the drive to empty its cache too, which `fsync` alone does not there.
         self.file.file().sync_data()

@@ -13,5 +13,8 @@ pub(super) fn close(store: &Arc<Store>) -> Result<(), StorageError> {
 fn commit_closing(store: &Arc<Store>) -> Result<(), StorageError> {
     let writer = PageWriter::begin(store.clone())?;
     let roots = *writer.base();
-    writer.commit(roots, CommitMode { durable: true, two_phase: true, closing: true, saves_state: true, ..CommitMode::default() })
+    writer.commit(
+        roots,
+        CommitMode { durable: true, two_phase: true, closing: true, saves_state: true, ..CommitMode::default() },
+    )
 }

@@ -38,10 +38,7 @@ impl<'a, K: Key + 'static, V: Value + 'static> Range<'a, K, V> {
         Self { cursor, source, types: PhantomData }
     }
 
-    fn guards(
-        &mut self,
-        row: Result<Option<Row>, StorageError>,
-    ) -> Option<Result<RowGuards<'a, K, V>, StorageError>> {
+    fn guards(&mut self, row: Result<Option<Row>, StorageError>) -> Option<Result<RowGuards<'a, K, V>, StorageError>> {
         let row = row.and_then(|row| row.map(guards).transpose());
         if row.is_err() {
             self.cursor = RangeCursor::default();

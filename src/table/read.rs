@@ -114,10 +114,7 @@ impl<K: Key + 'static, V: Value + 'static> ReadOnlyTable<K, V> {
     }
 
     /// The value of a key, in a guard that may outlive the table.
-    pub fn get<'a>(
-        &self,
-        key: impl Borrow<K::SelfType<'a>>,
-    ) -> Result<Option<AccessGuard<'static, V>>, StorageError> {
+    pub fn get<'a>(&self, key: impl Borrow<K::SelfType<'a>>) -> Result<Option<AccessGuard<'static, V>>, StorageError> {
         self.view().get(K::as_bytes(key.borrow()).as_ref())
     }
 

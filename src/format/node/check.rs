@@ -1,8 +1,8 @@
 //! Whether bytes are a page.
 
 use super::layout::{
-    BYTE_ORDERED, FIXED_KEYS, FIXED_VALUES, HOLDS_POINTERS, Header, KeyPart, MAX_PREFIX, NO_KEY_HEAD, Slot,
-    ValuePart, usable,
+    BYTE_ORDERED, FIXED_KEYS, FIXED_VALUES, HOLDS_POINTERS, Header, KeyPart, MAX_PREFIX, NO_KEY_HEAD, Slot, ValuePart,
+    usable,
 };
 use super::search::{head_after, prefix_lead};
 use super::view::Node;

@@ -194,23 +194,6 @@ fn bitmaps_that_cannot_be_are_refused() {
 }
 
 #[test]
-#[ignore = "takes a gigabyte"]
-fn pages_up_to_the_highest_number() {
-    let mut buddy = Buddy::new(1, 1 << 20);
-    assert_eq!(buddy.alloc(u32::MAX), None);
-    buddy.grow(u32::MAX);
-    assert_eq!(buddy.free_pages(), u32::MAX - 1);
-    assert_eq!(buddy.alloc((1 << 30) + 1), None);
-    assert_eq!(buddy.alloc(1 << 30), Some(1 << 30));
-    assert!(buddy.allocate_exactly(u32::MAX - 1) && !buddy.allocate_exactly(u32::MAX));
-    assert_eq!(buddy.last_allocated(Some(u32::MAX - 1)), Some((1 << 31) - 1));
-    assert_eq!(buddy.free(u32::MAX - 1, 1), Ok(()));
-    assert_eq!(buddy.free(1 << 30, 1 << 30), Ok(()));
-    assert_eq!(buddy.shrink(1), Ok(()));
-    assert_eq!((buddy.len(), buddy.free_pages()), (1, 0));
-}
-
-#[test]
 fn bit_tree_agrees_with_a_set() {
     let mut rng = Rng(5);
     let (mut tree, mut model, mut bits) = (BitTree::default(), BTreeSet::new(), 0);
