@@ -34,9 +34,11 @@ impl PartialEq for Gap {
 /// The rows of a range that neither end has come to yet.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RangeCursor {
+    /// `None` while it is the start of the tree and nobody has asked for the first row.
     front: Option<Gap>,
     /// `None` while it is the end of the tree and nobody has asked for the last row.
     back: Option<Gap>,
+    /// `None` if no rows are left.
     root: Option<Pointer>,
 }
 
@@ -62,17 +64,17 @@ impl RangeCursor {
     ) -> Result<Self, StorageError> {
         let Some(root) = root.filter(|_| !is_empty(kind, start, end)) else { return Ok(Self::default()) };
         let front = match start {
-            Bound::Unbounded => Aim::First,
-            Bound::Included(key) => Aim::Key { kind, key, after: false },
-            Bound::Excluded(key) => Aim::Key { kind, key, after: true },
+            Bound::Unbounded => None,
+            Bound::Included(key) => Some(Aim::Key { kind, key, after: false }),
+            Bound::Excluded(key) => Some(Aim::Key { kind, key, after: true }),
         };
         let back = match end {
             Bound::Unbounded => None,
             Bound::Included(key) => Some(Aim::Key { kind, key, after: true }),
             Bound::Excluded(key) => Some(Aim::Key { kind, key, after: false }),
         };
-        let back = back.map(|aim| Gap::find(store, root, &aim)).transpose()?;
-        Ok(Self { front: Some(Gap::find(store, root, &front)?), back, root: Some(root) })
+        let find = |aim: Option<Aim<'_>>| aim.map(|aim| Gap::find(store, root, &aim)).transpose();
+        Ok(Self { front: find(front)?, back: find(back)?, root: Some(root) })
     }
 
     /// The next row from the front. After an error there is none.
@@ -95,11 +97,15 @@ impl RangeCursor {
     }
 
     fn step_front(&mut self, store: &Store) -> Result<Option<Row>, StorageError> {
-        let Some(front) = &mut self.front else { return Ok(None) };
+        let Some(root) = self.root else { return Ok(None) };
+        let front = match &mut self.front {
+            Some(front) => front,
+            unplaced => unplaced.insert(Gap::find(store, root, &Aim::First)?),
+        };
         if self.back.as_ref() == Some(front) {
             return Ok(None);
         }
-        if front.at >= front.count && (!front.to_next_leaf(store)? || self.back.as_ref() == Some(front)) {
+        if front.at >= front.count && (!front.advance_leaf(store)? || self.back.as_ref() == Some(front)) {
             return Ok(None);
         }
         let row = front.row(store, front.at, front.at + AHEAD)?;
@@ -108,12 +114,13 @@ impl RangeCursor {
     }
 
     fn step_back(&mut self, store: &Store) -> Result<Option<Row>, StorageError> {
-        let (Some(front), Some(root)) = (&self.front, self.root) else { return Ok(None) };
+        let Some(root) = self.root else { return Ok(None) };
         let back = match &mut self.back {
             Some(back) => back,
             unplaced => unplaced.insert(Gap::find(store, root, &Aim::Last)?),
         };
-        if back == front || (back.at == 0 && (!back.to_previous_leaf(store)? || back == front)) {
+        let front = self.front.as_ref();
+        if front == Some(back) || (back.at == 0 && (!back.retreat_leaf(store)? || front == Some(back))) {
             return Ok(None);
         }
         back.at -= 1;
@@ -180,17 +187,17 @@ impl Gap {
     }
 
     /// Moves to the start of the next leaf; false at the end of the tree.
-    fn to_next_leaf(&mut self, store: &Store) -> Result<bool, StorageError> {
+    fn advance_leaf(&mut self, store: &Store) -> Result<bool, StorageError> {
         let next = |at: usize, count: usize| at.checked_add(1).filter(|next| *next < count);
-        self.to_neighbour(store, next, &Aim::First)
+        self.turn_to(store, next, &Aim::First)
     }
 
     /// Moves to the end of the previous leaf; false at the start of the tree.
-    fn to_previous_leaf(&mut self, store: &Store) -> Result<bool, StorageError> {
-        self.to_neighbour(store, |at, _| at.checked_sub(1), &Aim::Last)
+    fn retreat_leaf(&mut self, store: &Store) -> Result<bool, StorageError> {
+        self.turn_to(store, |at, _| at.checked_sub(1), &Aim::Last)
     }
 
-    fn to_neighbour(
+    fn turn_to(
         &mut self,
         store: &Store,
         beside: impl Fn(usize, usize) -> Option<usize>,

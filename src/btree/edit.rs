@@ -11,17 +11,32 @@ use crate::pages::{Class, PageMut, PageWriter, damaged};
 use alloc::vec::Vec;
 
 /// The root of a tree and what it holds.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Tree {
     pub(crate) kind: TreeKind,
     pub(crate) root: Option<Pointer>,
     pub(crate) rows: u64,
     pub(crate) class: Class,
+    /// The last leaf, if the last change was at its end: sorted inserts need no way down. Every other change, and
+    /// sealing, forgets it.
+    pub(super) tail: Option<Step>,
 }
 
 impl Tree {
     pub(crate) fn new(kind: TreeKind, root: Option<Pointer>, class: Class) -> Self {
-        Self { kind, root, rows: root.map_or(0, |root| root.size), class }
+        Self { kind, root, rows: root.map_or(0, |root| root.size), class, tail: None }
+    }
+
+    /// The tree as it stands, to be read.
+    pub(crate) fn view(&self) -> Self {
+        Self { tail: None, ..*self }
+    }
+
+    /// Seals the tree's pages. Gives the root.
+    pub(crate) fn seal(&mut self, writer: &PageWriter) -> Result<Option<Pointer>, StorageError> {
+        self.tail = None;
+        self.root = self.root.map(|root| writer.seal(&root)).transpose()?;
+        Ok(self.root)
     }
 }
 
@@ -67,10 +82,13 @@ impl Step {
 
 /// The error of a change that the tree's rules say must fit: the page is not what the rules say.
 pub(super) fn misfit(pointer: &Pointer, err: EditError) -> StorageError {
-    damaged(pointer, match err {
-        EditError::PageFull => "has no room for a change that must fit",
-        EditError::Misfit => "cannot take a change of its tree",
-    })
+    damaged(
+        pointer,
+        match err {
+            EditError::PageFull => "has no room for a change that must fit",
+            EditError::Misfit => "cannot take a change of its tree",
+        },
+    )
 }
 
 /// The way down: branches from the root on, then the leaf.
@@ -102,15 +120,16 @@ impl<'t, S: ChangeSink> TreeEditor<'t, S> {
         if !self.writer.under_pressure() {
             return Ok(());
         }
-        if let Some(root) = self.tree.root {
-            self.tree.root = Some(self.writer.seal(&root)?);
-        }
-        self.writer.write_sealed()
+        self.tree.seal(self.writer)?;
+        self.writer.write_sealed()?;
+        self.writer.note_pressure();
+        Ok(())
     }
 
     /// The way to `target`, every page on it made ready for changes, and whether the leaf's entry is the target.
     pub(super) fn descend(&mut self, target: &Target<'_>) -> Result<(Path, bool), StorageError> {
         let class = self.tree.class;
+        self.tree.tail = None;
         let root = match self.tree.root {
             Some(root) => self.writer.make_mut(&root, class)?,
             None => self.new_page(0)?,

@@ -84,13 +84,18 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
             if let ValuePart::Run(run) = node.value(leaf.at) {
                 return Ok((editor.writer.edit_run(&run)?, 0..length));
             }
-            let ValuePart::Inline(value) = node.value(leaf.at) else { return Err(damaged(&leaf.pointer, "lost a row")) };
+            let ValuePart::Inline(value) = node.value(leaf.at) else {
+                return Err(damaged(&leaf.pointer, "lost a row"));
+            };
             let range = place_in(leaf.page.bytes(), value);
             Ok((leaf.page, range))
         })
     }
 
     fn insert_row(&mut self, key: &[u8], value: NewValue<'_>) -> Result<Option<Slice>, StorageError> {
+        if self.add_to_tail(key, value)? {
+            return Ok(None);
+        }
         let (mut path, exists) = self.descend(&Target::Key(key))?;
         let Some(leaf) = path.last_mut() else { return Ok(None) };
         let (key_part, old) = if exists {
@@ -111,10 +116,35 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
         if exists {
             self.replace(path, key, &key_part, part)?;
         } else {
-            self.tree.rows += 1;
+            // A damaged file may claim any number of rows.
+            self.tree.rows = self.tree.rows.saturating_add(1);
             self.place(path, key, &key_part, part)?;
         }
         Ok(old)
+    }
+
+    /// Puts a row behind the last one if the last leaf is at hand. False if it is not, or the row does not belong there
+    /// or does not fit.
+    fn add_to_tail(&mut self, key: &[u8], value: NewValue<'_>) -> Result<bool, StorageError> {
+        let (Some(mut tail), NewValue::Bytes(bytes)) = (self.tree.tail.take(), value) else { return Ok(false) };
+        let kind = self.tree.kind;
+        let last = tail.node().count().saturating_sub(1);
+        let KeyPart::Inline(before) = tail.node().key(last) else { return Ok(false) };
+        let inline = kind.key_is_inline(key.len()) && kind.value_is_inline(key.len(), bytes.len());
+        if !inline || tail.page.is_shared() || (kind.key.compare)(before, key).is_ge() {
+            return Ok(false);
+        }
+        let new = self.new_key(key)?;
+        let op = PageOp::Insert { at: last + 1, head: new.head, key: new.part(), value: ValuePart::Inline(bytes) };
+        match tail.apply(&op) {
+            Ok(()) => {}
+            Err(EditError::PageFull) => return Ok(false),
+            Err(err) => return Err(misfit(&tail.pointer, err)),
+        }
+        self.tree.rows = self.tree.rows.saturating_add(1);
+        self.tree.tail = Some(tail);
+        self.report(key, None, value);
+        Ok(true)
     }
 
     fn report(&mut self, key: &[u8], old: Option<&[u8]>, value: NewValue<'_>) {
@@ -191,7 +221,10 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
             let Some(leaf) = path.last_mut() else { return Ok(()) };
             let op = PageOp::Insert { at: leaf.at, head: key_part.head, key: key_part.part(), value };
             match leaf.apply(&op) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    self.keep_tail(path);
+                    return Ok(());
+                }
                 Err(EditError::PageFull) => {}
                 Err(err) => return Err(misfit(&leaf.pointer, err)),
             }
@@ -202,13 +235,15 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
         }
     }
 
+    /// Keeps the leaf that `path` leads to at hand if the entry is the tree's last.
+    fn keep_tail(&mut self, mut path: Path) {
+        if path.iter().all(is_last) {
+            self.tree.tail = path.pop();
+        }
+    }
+
     /// Splits the leaf that `path` leads to. False if the new entry is still to be placed.
-    fn split_leaf(
-        &mut self,
-        mut path: Path,
-        key: &NewKey<'_>,
-        value: ValuePart<'_>,
-    ) -> Result<bool, StorageError> {
+    fn split_leaf(&mut self, mut path: Path, key: &NewKey<'_>, value: ValuePart<'_>) -> Result<bool, StorageError> {
         let Some(mut leaf) = path.pop() else { return Ok(false) };
         let room = self.tree.kind.shape.leaf_entry_room(key.part().stored_len(), value.stored_len());
         let edge = Edge { first: path.iter().all(is_first), last: path.iter().all(is_last) };

@@ -44,12 +44,7 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
         Ok(used(&page.node()) + used(&Node::new(&frame)) + joint <= capacity)
     }
 
-    fn append(
-        &self,
-        left: Step,
-        right: &Pointer,
-        joint: &NewKey<'_>,
-    ) -> Result<(Pointer, Pointer), StorageError> {
+    fn append(&self, left: Step, right: &Pointer, joint: &NewKey<'_>) -> Result<(Pointer, Pointer), StorageError> {
         let frame = self.writer.store().load(right)?;
         self.append_page(left, &Node::new(&frame), *right, joint)
     }

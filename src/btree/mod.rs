@@ -13,6 +13,8 @@ mod kind;
 mod merge;
 mod remove;
 mod sink;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use cursor::RangeCursor;
 pub(crate) use edit::{Tree, TreeEditor};
@@ -20,4 +22,3 @@ pub(crate) use get::{Row, Slice, find, first_or_last};
 pub(crate) use insert::NewValue;
 pub(crate) use kind::TreeKind;
 pub(crate) use remove::Target;
-pub(crate) use sink::{Change, ChangeSink};

@@ -4,7 +4,7 @@ use crate::error::{DatabaseError, StorageError};
 use crate::format::Geometry;
 use crate::limits::{DEFAULT_CACHE_SIZE, DEFAULT_PAGE_SIZE};
 use crate::pages::Store;
-use alloc::boxed::Box;
+use crate::sync::Arc;
 #[cfg(feature = "std")]
 use {crate::backend::FileBackend, std::fs::File, std::path::Path};
 
@@ -74,21 +74,30 @@ impl Builder {
     pub fn open(&self, path: impl AsRef<Path>) -> Result<Database, DatabaseError> {
         refuse_directory(path.as_ref())?;
         let file = File::options().read(true).write(true).open(path)?;
-        self.start(Box::new(FileBackend::new(file)?), false)
+        self.start(Arc::new(FileBackend::new(file)?), false)
     }
 
     /// Opens the database in `file`, creating it if the file is empty.
     #[cfg(feature = "std")]
     pub fn create_file(&self, file: File) -> Result<Database, DatabaseError> {
-        self.start(Box::new(FileBackend::new(file)?), true)
+        self.start(Arc::new(FileBackend::new(file)?), true)
     }
 
     /// Opens the database on a storage, creating it if the storage is empty.
     pub fn create_with_backend(&self, backend: impl StorageBackend) -> Result<Database, DatabaseError> {
-        self.start(Box::new(backend), true)
+        self.start(Arc::new(backend), true)
     }
 
-    fn start(&self, backend: Box<dyn StorageBackend>, create: bool) -> Result<Database, DatabaseError> {
+    fn start(&self, backend: Arc<dyn StorageBackend>, create: bool) -> Result<Database, DatabaseError> {
+        let started = self.start_on(backend.clone(), create);
+        if started.is_err() {
+            // What went wrong first is what the caller should hear of.
+            let _ = backend.close();
+        }
+        started
+    }
+
+    fn start_on(&self, backend: Arc<dyn StorageBackend>, create: bool) -> Result<Database, DatabaseError> {
         let unfinished = backend.len()? == 0 || Store::is_half_created(&*backend)?;
         let opened = match (unfinished, create) {
             (true, true) => Store::create(backend, self.checked_geometry()?, self.cache_size)?,

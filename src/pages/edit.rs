@@ -27,6 +27,11 @@ impl PageMut {
         unsafe { self.0.bytes_mut() }
     }
 
+    /// Whether somebody else holds on to the frame meanwhile.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.0.is_shared()
+    }
+
     pub(crate) fn into_frame(self) -> FrameRef {
         self.0
     }

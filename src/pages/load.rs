@@ -5,8 +5,12 @@ use super::cache::{Frame, FrameRef, Pin};
 use crate::error::StorageError;
 use crate::format::node::Node;
 use crate::format::{Checksum, Pointer};
+use crate::limits::{MAX_KEY_LENGTH, MAX_VALUE_LENGTH};
 use alloc::format;
 use core::ops::Deref;
+
+/// Longest run in bytes. In a file of terabytes a damaged length must not ask for all memory.
+const MAX_RUN: u64 = if MAX_KEY_LENGTH > MAX_VALUE_LENGTH { MAX_KEY_LENGTH } else { MAX_VALUE_LENGTH } as u64;
 
 /// A page's bytes: borrowed from the cache for one descent, or held.
 pub(crate) enum PageRef<'p> {
@@ -86,6 +90,9 @@ impl Store {
         if pointer.page < self.geometry.first_page() || pages == 0 || end > u64::from(self.file_pages()) {
             return Err(damaged(pointer, "lies outside the file"));
         }
+        if pointer.is_run() && pointer.size > MAX_RUN {
+            return Err(damaged(pointer, "is longer than a value can be"));
+        }
         let bytes = if pointer.is_run() { pointer.size } else { self.page_size() as u64 };
         usize::try_from(bytes).map_err(|_| damaged(pointer, "is larger than this machine's memory"))
     }
@@ -93,7 +100,15 @@ impl Store {
 
 fn check_page(bytes: &[u8], pointer: &Pointer) -> Result<(), StorageError> {
     Node::validate(bytes).map_err(|fault| damaged(pointer, &format!("is malformed: {fault}")))?;
-    if Node::new(bytes).level() == pointer.level { Ok(()) } else { Err(damaged(pointer, "is of another level")) }
+    let node = Node::new(bytes);
+    if node.level() != pointer.level {
+        return Err(damaged(pointer, "is of another level"));
+    }
+    // Who looks for pages in use reads only what the flag tells of: others would be given to somebody else.
+    if node.holds_pointers() && !pointer.holds_pointers() {
+        return Err(damaged(pointer, "holds pointers that it should not"));
+    }
+    Ok(())
 }
 
 /// The error that says what is wrong with what `pointer` names.

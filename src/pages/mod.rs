@@ -19,7 +19,7 @@ mod writer;
 pub use commit::OpenOutcome;
 pub(crate) use commit::{CommitMode, Opened};
 pub(crate) use edit::PageMut;
-pub(crate) use load::{PageRef, damaged};
+pub(crate) use load::damaged;
 pub(crate) use seal::rows;
 pub(crate) use space::{Accounting, Class, Commit};
 pub(crate) use writer::PageWriter;
@@ -27,15 +27,14 @@ pub(crate) use writer::PageWriter;
 use crate::backend::StorageBackend;
 use crate::error::StorageError;
 use crate::format::Geometry;
-use crate::sync::{AtomicBool, AtomicU32, Mutex, Ordering};
-use alloc::boxed::Box;
+use crate::sync::{Arc, AtomicBool, AtomicU32, Mutex, Ordering};
 use cache::Cache;
 use space::Space;
 
 /// One open file: its storage, its cache, and who needs which page.
 #[derive(Debug)]
 pub(crate) struct Store {
-    backend: Box<dyn StorageBackend>,
+    backend: Arc<dyn StorageBackend>,
     geometry: Geometry,
     cache: Cache,
     space: Mutex<Space>,

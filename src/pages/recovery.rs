@@ -3,6 +3,7 @@
 use super::Store;
 use super::allocator::Buddy;
 use super::load::damaged;
+use super::page_set::PageSet;
 use super::space::Commit;
 use crate::error::StorageError;
 use crate::format::node::{Node, PointerRole};
@@ -13,10 +14,15 @@ impl Store {
     /// An error unless every page and run of `commit` that was born after `above` is whole. What is older was synced
     /// before, and a parent is never older than its child.
     pub(super) fn verify_above(&self, commit: &Commit, above: TxnId) -> Result<(), StorageError> {
+        let mut seen = PageSet::new();
         let mut waiting: Vec<Pointer> = commit.roots().collect();
         while let Some(pointer) = waiting.pop() {
-            self.check_bounds(&pointer)?;
+            let pages = self.extent_of(&pointer)?;
             if pointer.birth > above {
+                // A page named twice in each of forty levels has more paths to it than there is time.
+                if seen.insert_range(pointer.page, pages) != pages {
+                    return Err(damaged(&pointer, "is linked twice"));
+                }
                 self.visit(&pointer, &mut |child| {
                     waiting.push(child);
                     Ok(())
@@ -53,8 +59,7 @@ impl Store {
     ) -> Result<(), StorageError> {
         let mut waiting: Vec<Pointer> = commit.roots().collect();
         while let Some(pointer) = waiting.pop() {
-            self.check_bounds(&pointer)?;
-            let pages = u32::try_from(pointer.pages(self.page_size())).unwrap_or(u32::MAX);
+            let pages = self.extent_of(&pointer)?;
             seen(&pointer, pages)?;
             if pointer.is_run() || (pointer.level == 0 && !pointer.holds_pointers()) {
                 continue;
@@ -65,6 +70,12 @@ impl Store {
             })?;
         }
         Ok(())
+    }
+
+    /// Length in pages of what `pointer` names, if it lies within the file.
+    fn extent_of(&self, pointer: &Pointer) -> Result<u32, StorageError> {
+        self.check_bounds(pointer)?;
+        Ok(u32::try_from(pointer.pages(self.page_size())).unwrap_or(u32::MAX))
     }
 
     /// Reads what `pointer` names, verified, and shows every pointer in it.

@@ -18,8 +18,13 @@ pub(crate) struct PageWriter {
     id: TxnId,
     base: Commit,
     work: Mutex<Work>,
+    /// Held from taking sealed frames to having written them: else a frame that one thread took could be written after
+    /// its successor, which another thread changed, sealed and wrote.
+    writing: Mutex<()>,
     /// An operation stopped half-way: the trees of this transaction may be inconsistent.
     broken: AtomicBool,
+    /// Too much memory is dirty, and not in the tree that was changed last.
+    pressed: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -40,7 +45,15 @@ impl PageWriter {
             space.last_id = id;
             (id, space.head)
         };
-        Ok(Self { store, id, base, work: Mutex::default(), broken: AtomicBool::new(false) })
+        Ok(Self {
+            store,
+            id,
+            base,
+            work: Mutex::default(),
+            writing: Mutex::default(),
+            broken: AtomicBool::new(false),
+            pressed: AtomicBool::new(false),
+        })
     }
 
     pub(crate) fn store(&self) -> &Arc<Store> {
@@ -113,6 +126,9 @@ impl PageWriter {
             return self.edit(pointer);
         }
         let original = self.store.load(pointer)?;
+        if original.len() != self.store.page_size() {
+            return Err(damaged(pointer, "is a run"));
+        }
         let (copy, mut page) = self.allocate_page(pointer.level)?;
         page.bytes_mut().copy_from_slice(&original);
         self.unlink(pointer, class);
@@ -125,15 +141,17 @@ impl PageWriter {
         if frame.len() != self.store.page_size() {
             return Err(damaged(pointer, "is a run"));
         }
-        let frame = if pointer.is_sealed() { self.reopen(pointer, frame) } else { frame };
-        Ok((Pointer { checksum: Checksum::UNSEALED, ..*pointer }, self.exclusive(pointer, frame)))
-    }
-
-    /// Makes a frame that was sealed in this transaction dirty again.
-    fn reopen(&self, pointer: &Pointer, frame: FrameRef) -> FrameRef {
-        self.work.lock().sealed.remove(&pointer.page);
-        self.store.cache.mark_dirty(&frame);
-        frame
+        let sealed = pointer.is_sealed();
+        if sealed {
+            self.work.lock().sealed.remove(&pointer.page);
+        }
+        // A thread that is writing the sealed bytes holds on to the frame until it has marked it clean. Only when it is
+        // nobody else's can it be marked dirty for good.
+        let page = self.exclusive(pointer, frame);
+        if sealed {
+            self.store.cache.mark_dirty(&page.frame());
+        }
+        Ok((Pointer { checksum: Checksum::UNSEALED, ..*pointer }, page))
     }
 
     /// The frame, or a copy in its place if somebody holds on to its bytes.
@@ -188,15 +206,33 @@ impl PageWriter {
         *self.work.lock() = work;
     }
 
+    /// Notes, after one tree was sealed and written, whether others hold so much that it would soon be so again.
+    pub(crate) fn note_pressure(&self) {
+        self.pressed.store(self.store.cache.dirty_bytes() > self.dirty_limit() / 2, Ordering::Relaxed);
+    }
+
+    /// Takes the note that [`note_pressure`](Self::note_pressure) made.
+    pub(crate) fn take_pressure(&self) -> bool {
+        self.is_pressed() && self.pressed.swap(false, Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_pressed(&self) -> bool {
+        self.pressed.load(Ordering::Relaxed)
+    }
+
     /// Whether so much memory is dirty that pages should be sealed and written before the transaction goes on.
     pub(crate) fn under_pressure(&self) -> bool {
-        let floor = 32 * self.store.page_size();
-        self.store.cache.dirty_bytes() > (self.store.cache.budget() / 2).max(floor)
+        self.store.cache.dirty_bytes() > self.dirty_limit()
+    }
+
+    fn dirty_limit(&self) -> usize {
+        (self.store.cache.budget() / 2).max(32 * self.store.page_size())
     }
 
     /// Writes every sealed frame to its own place, without a sync, so that it can be evicted.
     pub(crate) fn write_sealed(&self) -> Result<(), StorageError> {
         self.store.check_usable()?;
+        let _writing = self.writing.lock();
         let sealed = core::mem::take(&mut self.work.lock().sealed);
         let unwritten = core::mem::take(&mut self.store.space.lock().unwritten);
         self.store.write_frames(&sealed)?;

@@ -59,6 +59,7 @@ impl<'txn, K: Key + 'static, V: Value + 'static> Table<'txn, K, V> {
         key: impl Borrow<K::SelfType<'k>>,
     ) -> Result<Option<AccessGuardMut<'_, V>>, StorageError> {
         let key = K::as_bytes(key.borrow());
+        let _loan = self.cell.lend();
         let tree = self.cell.tree();
         let current = self.view(&tree).get(key.as_ref())?;
         Ok(current.map(|current| AccessGuardMut::new(self.tables, &self.cell, key.as_ref(), current)))
@@ -84,7 +85,11 @@ impl<'txn, K: Key + 'static, V: Value + 'static> Table<'txn, K, V> {
         }
     }
 
-    fn edit<T>(&self, change: impl FnOnce(&mut TreeEditor<'_, ()>) -> T) -> T {
+    fn edit<T>(
+        &self,
+        change: impl FnOnce(&mut TreeEditor<'_, ()>) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        self.tables.relieve()?;
         self.cell.edit(|tree| change(&mut TreeEditor::new(self.tables.pages(), tree, &mut ())))
     }
 
@@ -101,14 +106,17 @@ impl<K: Key + 'static, V: MutInPlaceValue + 'static> Table<'_, K, V> {
         value_length: usize,
     ) -> Result<AccessGuardMutInPlace<'_, V>, StorageError> {
         let key = K::as_bytes(key.borrow());
+        // Before the page is given out, so that no other thread seals it in between.
+        let loan = self.cell.lend();
         let (mut page, range) = self.edit(|editor| editor.reserve(key.as_ref(), value_length))?;
         V::initialize(page.bytes_mut().get_mut(range.clone()).unwrap_or_default());
-        Ok(AccessGuardMutInPlace::new(page, range, self.cell.lend()))
+        Ok(AccessGuardMutInPlace::new(page, range, loan))
     }
 }
 
 impl<K: Key + 'static, V: Value + 'static> ReadableTable<K, V> for Table<'_, K, V> {
     fn get<'a>(&self, key: impl Borrow<K::SelfType<'a>>) -> Result<Option<AccessGuard<'_, V>>, StorageError> {
+        let _loan = self.cell.lend();
         self.view(&self.cell.tree()).get(K::as_bytes(key.borrow()).as_ref())
     }
 
@@ -122,10 +130,12 @@ impl<K: Key + 'static, V: Value + 'static> ReadableTable<K, V> for Table<'_, K, 
     }
 
     fn first(&self) -> Result<Option<(AccessGuard<'_, K>, AccessGuard<'_, V>)>, StorageError> {
+        let _loan = self.cell.lend();
         self.view(&self.cell.tree()).edge(false)
     }
 
     fn last(&self) -> Result<Option<(AccessGuard<'_, K>, AccessGuard<'_, V>)>, StorageError> {
+        let _loan = self.cell.lend();
         self.view(&self.cell.tree()).edge(true)
     }
 }

@@ -39,13 +39,23 @@ impl TableCell {
 
     /// The tree as it stands.
     pub(crate) fn tree(&self) -> Tree {
-        *self.tree.lock()
+        self.tree.lock().view()
     }
 
     pub(crate) fn edit<T>(&self, change: impl FnOnce(&mut Tree) -> T) -> T {
         change(&mut self.tree.lock())
     }
 
+    /// Seals the tree's pages, unless it is being changed, or looked at: then they must stay as they are.
+    fn seal_if_idle(&self, pages: &PageWriter) -> Result<(), StorageError> {
+        let Some(mut tree) = self.tree.try_lock() else { return Ok(()) };
+        if self.lent.load(Ordering::Acquire) == 0 {
+            tree.seal(pages)?;
+        }
+        Ok(())
+    }
+
+    /// Keeps the tree's pages as they are while the loan lives; ask for the [`tree`](Self::tree) after it.
     pub(crate) fn lend(self: &Arc<Self>) -> Loan {
         self.lent.fetch_add(1, Ordering::AcqRel);
         Loan(self.clone())
@@ -123,8 +133,7 @@ impl Tables {
             None => self.define(&mut state.catalog, name, definition)?,
         }
         let stored = entry.and_then(|entry| entry.root);
-        let fresh =
-            || TableState { cell: TableCell::new(Tree::new(kind, stored, Class::Data)), stored, open: None };
+        let fresh = || TableState { cell: TableCell::new(Tree::new(kind, stored, Class::Data)), stored, open: None };
         let table = state.tables.entry(name.to_string()).or_insert_with(fresh);
         table.open = Some(place);
         Ok(table.cell.clone())
@@ -143,21 +152,37 @@ impl Tables {
         }
     }
 
+    /// Seals and writes the pages of all tables that nobody is working on, if sealing the caller's own was not enough.
+    pub(crate) fn relieve(&self) -> Result<(), StorageError> {
+        if !self.pages.is_pressed() {
+            return Ok(());
+        }
+        let Some(state) = self.state.try_lock() else { return Ok(()) };
+        if !self.pages.take_pressure() {
+            return Ok(());
+        }
+        let mut cells = state.tables.values().map(|table| &table.cell);
+        let sealed = cells.try_for_each(|cell| cell.seal_if_idle(&self.pages));
+        drop(state);
+        let written = sealed.and_then(|()| self.pages.write_sealed());
+        if written.is_err() {
+            self.pages.mark_broken();
+        }
+        written
+    }
+
     /// Seals every changed table and the catalog, and gives the data root.
     fn seal(&self) -> Result<Option<Pointer>, StorageError> {
         let mut state = self.state.lock();
         let State { catalog, tables } = &mut *state;
         for (name, table) in tables {
-            let root = table.cell.tree().root.map(|root| self.pages.seal(&root)).transpose()?;
-            table.cell.edit(|tree| tree.root = root);
+            let root = table.cell.edit(|tree| tree.seal(&self.pages))?;
             if root != table.stored {
                 self.store_root(catalog, name, root)?;
                 table.stored = root;
             }
         }
-        let root = catalog.root.map(|root| self.pages.seal(&root)).transpose()?;
-        catalog.root = root;
-        Ok(root)
+        catalog.seal(&self.pages)
     }
 
     fn store_root(&self, catalog: &mut Tree, name: &str, root: Option<Pointer>) -> Result<(), StorageError> {

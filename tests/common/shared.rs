@@ -50,4 +50,5 @@ macro_rules! shared_memory {
     };
 }
 
+#[allow(unused_imports)]
 pub(crate) use shared_memory;

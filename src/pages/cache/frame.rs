@@ -38,6 +38,10 @@ const HEADER: usize = size_of::<Frame>();
 const ALIGNMENT: usize = 128;
 const _: () = assert!(HEADER == 64 && ALIGNMENT >= align_of::<Frame>());
 
+/// Extra chances that each step of priority gives: a scan of so many times the cache leaves the branches in it, though
+/// it looks at each of them but once.
+const CHANCES: u32 = 24;
+
 /// What [`Frame::slot`] says of a frame that is not on the clock.
 pub(super) const NO_SLOT: usize = usize::MAX;
 
@@ -180,9 +184,9 @@ impl FrameBuf {
         let mut base = ManuallyDrop::new(self).0;
         // SAFETY: the buffer's only owner is here, so nobody else looks at the header.
         let frame = unsafe { base.as_mut() };
-        let priority = u32::from(priority);
-        (frame.page, frame.birth, frame.warmest) = (page, birth, 1 + 2 * priority);
-        frame.warmth = AtomicU32::new(2 * priority);
+        let extra = CHANCES * u32::from(priority);
+        (frame.page, frame.birth, frame.warmest) = (page, birth, 1 + extra);
+        frame.warmth = AtomicU32::new(extra);
         frame.dirty = AtomicBool::new(false);
         (frame.references, frame.slot) = (AtomicUsize::new(1), AtomicUsize::new(NO_SLOT));
         FrameRef(base)

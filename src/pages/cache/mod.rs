@@ -15,7 +15,7 @@ pub(crate) use frame::{Frame, FrameBuf, FrameRef, FrameStock, prefetch};
 
 use crate::{
     format::{PageNumber, TxnId},
-    sync::Mutex,
+    sync::{AtomicUsize, Mutex, Ordering},
 };
 use alloc::vec::Vec;
 use clock::Clock;
@@ -46,6 +46,8 @@ pub(crate) struct Cache {
     page_size: usize,
     budget: usize,
     slack: usize,
+    /// The state's count of dirty bytes, to be asked without the lock.
+    dirty: AtomicUsize,
     state: Padded<Mutex<State>>,
     /// Buffers of the page size, ready for use.
     spares: Padded<Mutex<Vec<FrameBuf>>>,
@@ -114,6 +116,7 @@ impl Cache {
             page_size,
             budget,
             slack: (budget / SLACK_PART).min(MOST_SLACK),
+            dirty: AtomicUsize::new(0),
             state: Padded(Mutex::new(State::new(books))),
             spares: Padded(Mutex::new(Vec::new())),
         }
@@ -164,13 +167,13 @@ impl Cache {
         frame
     }
 
-    /// The file has the bytes now. False if there is no such frame.
-    pub(crate) fn mark_clean(&self, page: PageNumber, birth: TxnId) -> bool {
+    /// The file has the frame's bytes now. False if the page has another frame meanwhile, or none.
+    pub(crate) fn mark_clean(&self, frame: &FrameRef) -> bool {
         self.change(|state| {
-            let found = state.find(&self.table.0, page).filter(|found| found.frame().birth() == birth);
-            let Some(frame) = found else { return false };
-            if frame.frame().is_dirty() {
-                state.cleanse(frame);
+            let found = state.find(&self.table.0, frame.frame().page());
+            let Some(found) = found.filter(|found| found.is(frame)) else { return false };
+            if found.frame().is_dirty() {
+                state.cleanse(found);
                 self.make_room(state, 0);
             }
             true
@@ -217,7 +220,7 @@ impl Cache {
     }
 
     pub(crate) fn dirty_bytes(&self) -> usize {
-        self.state.0.lock().dirty
+        self.dirty.load(Ordering::Relaxed)
     }
 
     pub(crate) fn stats(&self) -> CacheStats {
@@ -230,6 +233,9 @@ impl Cache {
         let (result, free) = {
             let mut state = self.state.0.lock();
             let result = work(&mut state);
+            if self.dirty.load(Ordering::Relaxed) != state.dirty {
+                self.dirty.store(state.dirty, Ordering::Relaxed);
+            }
             (result, state.limbo.advance(&self.epoch, self.slack))
         };
         if !free.is_empty() {

@@ -27,7 +27,8 @@ impl Space {
         let length = buddy.len();
         let step = (length / 8).clamp(4, (GROWTH_CAP / store.page_size()) as u32);
         let block = pages.checked_next_power_of_two().unwrap_or(pages);
-        let grown = length.next_multiple_of(block).checked_add(block.max(step)).ok_or_else(file_full)?;
+        let aligned = length.checked_next_multiple_of(block);
+        let grown = aligned.and_then(|length| length.checked_add(block.max(step))).ok_or_else(file_full)?;
         store.set_length(grown)?;
         buddy.grow(grown);
         buddy.alloc(pages).ok_or_else(file_full)

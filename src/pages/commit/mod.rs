@@ -171,8 +171,8 @@ impl Store {
             gathered.extend_from_slice(frame);
         }
         self.write_at(start, &gathered)?;
-        for (&page, frame) in frames {
-            self.cache.mark_clean(page, frame.frame().birth());
+        for frame in frames.values() {
+            self.cache.mark_clean(frame);
         }
         Ok(())
     }

@@ -8,9 +8,8 @@ use crate::format::{CommitSlot, Geometry, Mirror, PageNumber, TxnId};
 use crate::limits::{MAX_PAGE_SIZE, MIN_PAGE_SIZE};
 use crate::pages::cache::Cache;
 use crate::pages::space::{Commit, Damage, Space};
-use crate::pages::{PageWriter, Store};
+use crate::pages::{PageWriter, Store, damaged};
 use crate::sync::{Arc, AtomicBool, AtomicU32, Mutex, Ordering};
-use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -44,6 +43,8 @@ struct Copies {
     geometry: Geometry,
     slots: [Option<CommitSlot>; 2],
     mirror: Option<Mirror>,
+    /// The mirror ends the file.
+    mirror_is_last: bool,
     /// The header could not be read in its place.
     headless: bool,
     /// Some copy could not be read.
@@ -53,7 +54,7 @@ struct Copies {
 impl Store {
     /// Lays out an empty database. The magic is written last, after a sync: a file without it is not finished.
     pub(crate) fn create(
-        backend: Box<dyn StorageBackend>,
+        backend: Arc<dyn StorageBackend>,
         geometry: Geometry,
         cache_size: usize,
     ) -> Result<Opened, DatabaseError> {
@@ -95,7 +96,7 @@ impl Store {
     }
 
     fn assemble(
-        backend: Box<dyn StorageBackend>,
+        backend: Arc<dyn StorageBackend>,
         geometry: Geometry,
         cache_size: usize,
         file_pages: u32,
@@ -114,7 +115,7 @@ impl Store {
 
     /// Opens what [`create`](Self::create) laid out. Nothing is written.
     pub(crate) fn open(
-        backend: Box<dyn StorageBackend>,
+        backend: Arc<dyn StorageBackend>,
         cache_size: usize,
         writable: bool,
     ) -> Result<Opened, DatabaseError> {
@@ -137,8 +138,11 @@ impl Store {
                     store.space.lock().damage = copies.damage(*index, slot);
                     return Ok(Opened { store: Arc::new(store), outcome });
                 }
-                Err(err) if slot.is_closed() => return Err(err.into()),
-                Err(err) => rejected = rejected.or_else(|| Some(format!("commit {}: {err}", slot.id))),
+                Err(err @ StorageError::Corrupted(_)) if !slot.is_closed() => {
+                    rejected = rejected.or_else(|| Some(format!("commit {}: {err}", slot.id)));
+                }
+                // A read that failed is no evidence against the commit, which the next attempt may find whole.
+                Err(err) => return Err(err.into()),
             }
         }
         let why = rejected.unwrap_or_else(|| String::from("no commit slot is readable"));
@@ -147,10 +151,29 @@ impl Store {
 
     /// An error unless every page that `slot`'s commit may have torn is whole.
     fn prove(&self, slot: &CommitSlot) -> Result<(), StorageError> {
+        self.check_slot(slot)?;
+        // No file is shorter than the empty one. Opening for writing cuts the file to the slot's length.
+        if slot.file_pages.min(self.file_pages()) <= self.geometry.first_page() {
+            return Err(StorageError::corrupted("the file ends before its first page"));
+        }
         if slot.is_two_phase() {
             return Ok(());
         }
         self.verify_above(&Commit::of(slot), slot.verify_above)
+    }
+
+    /// An error unless `slot` can be a commit of this file. Its checksum says only that somebody wrote it so.
+    fn check_slot(&self, slot: &CommitSlot) -> Result<(), StorageError> {
+        if slot.file_pages <= self.geometry.first_page() {
+            return Err(StorageError::corrupted(format!("commit {} ends before the first page", slot.id)));
+        }
+        for root in Commit::of(slot).roots() {
+            self.check_bounds(&root)?;
+            if root.is_run() || root.birth > slot.id {
+                return Err(damaged(&root, "cannot be the root of its commit"));
+            }
+        }
+        Ok(())
     }
 
     fn adopt(
@@ -188,11 +211,11 @@ impl Store {
             (space.head, space.newest_slot().copied())
         };
         self.repair()?;
-        let file_pages = slot.map_or(0, |slot| slot.file_pages);
-        if file_pages < self.file_pages() {
-            self.latch(self.set_length(file_pages))?;
-        }
-        let saved = slot.and_then(|slot| self.load_state(&slot));
+        let length = self.file_pages();
+        let file_pages = slot.map_or(length, |slot| slot.file_pages);
+        self.file_pages.store(length.min(file_pages), Ordering::Release);
+        // A map of a longer file would give out pages that are not there.
+        let saved = slot.filter(|_| file_pages <= length).and_then(|slot| self.load_state(&slot));
         let (buddy, mirror) = match saved {
             Some(map) => (map, file_pages.checked_sub(1)),
             None => {
@@ -200,6 +223,10 @@ impl Store {
                 self.rebuild_free_map(&head, file_pages)?
             }
         };
+        // Only now is it known that no page of the commit lies in what is cut.
+        if file_pages < length {
+            self.latch(self.set_length(file_pages))?;
+        }
         {
             let mut space = self.space.lock();
             space.buddy = Some(buddy);
@@ -292,15 +319,36 @@ impl Copies {
     }
 
     /// Whether a slot that cannot be read may have named a newer commit than any that can.
+    ///
+    /// Slot and mirror are written in one sync, so that a commit which was acknowledged is in the mirror: one that
+    /// knows the newest readable commit has seen all there were. Only the one that ends the file can know: an older one,
+    /// from before the file grew, has not seen what came after.
     fn lost_a_slot(&self) -> bool {
-        let copy = |index: usize| self.mirror.as_ref().and_then(|mirror| mirror.slots.get(index).copied().flatten());
         let newest = self.candidates().first().map_or(0, |(_, slot)| slot.id);
         let closed = self.candidates().first().is_some_and(|(_, slot)| slot.is_closed());
-        let gone = |(index, slot): (usize, &Option<CommitSlot>)| {
-            slot.is_none() && copy(index).is_none_or(|copy| copy.id < newest)
-        };
-        !closed && self.slots.iter().enumerate().any(gone)
+        let last = self.mirror.iter().filter(|_| self.mirror_is_last);
+        let mirrored = last.flat_map(|mirror| mirror.slots.into_iter().flatten());
+        let seen = mirrored.map(|slot| slot.id).max();
+        !closed && self.slots.contains(&None) && seen.is_none_or(|seen| seen < newest)
     }
+}
+
+/// Whether a file without a header has a slot or a mirror that creation did not write: the header was lost later, and
+/// the file must not be created anew.
+fn holds_commits(backend: &dyn StorageBackend, length: u64) -> Result<bool, crate::io::Error> {
+    let is_later = |slot: CommitSlot| slot.id > 1;
+    let mut block_size = Geometry::MIN_BLOCK_SIZE;
+    while block_size <= MAX_PAGE_SIZE {
+        let geometry = Geometry { page_size: MIN_PAGE_SIZE, block_size };
+        for index in 0..2 {
+            if read_slot(backend, &geometry, index, length)?.is_some_and(is_later) {
+                return Ok(true);
+            }
+        }
+        block_size *= 2;
+    }
+    let mirror = find_mirror(backend, length, MIN_PAGE_SIZE, MIRROR_SEARCH)?;
+    Ok(mirror.is_some_and(|mirror| mirror.slots.into_iter().flatten().any(is_later)))
 }
 
 fn read_copies(backend: &dyn StorageBackend, length: u64) -> Result<Copies, DatabaseError> {
@@ -329,18 +377,19 @@ fn read_copies(backend: &dyn StorageBackend, length: u64) -> Result<Copies, Data
         None if damaged => find_mirror(backend, length, geometry.page_size, MIRROR_SEARCH)?,
         found => found,
     };
-    Ok(Copies { geometry, slots, mirror, headless, damaged })
+    // One commit writes one slot, so that no crash takes both. Without them only the last mirror is known to name the
+    // last commits; one from before the file grew may be of any age, and the pages of its commits used again.
+    let is_last = |mirror: &Mirror| (u64::from(mirror.page) + 1) * geometry.page_size as u64 == length;
+    let mirror_is_last = mirror.as_ref().is_some_and(is_last);
+    let mirror = mirror.filter(|_| slots != [None, None] || mirror_is_last);
+    Ok(Copies { geometry, slots, mirror, mirror_is_last, headless, damaged })
 }
 
-/// Whether there is a mirror that names more than the empty database of creation: whatever became of the header, this
-/// file must not be created again.
-fn holds_commits(backend: &dyn StorageBackend, length: u64) -> Result<bool, crate::io::Error> {
-    let mirror = find_mirror(backend, length, MIN_PAGE_SIZE, length)?;
-    Ok(mirror.is_some_and(|mirror| mirror.slots.iter().flatten().any(|slot| slot.id > 1)))
-}
-
-/// Whether a header with the wrong magic may still be a damaged one of ours.
+/// Whether a header with the wrong magic may still be a damaged or wiped one of ours.
 fn resembles(header: &[u8; HEADER_SIZE]) -> bool {
+    if *header == [0; HEADER_SIZE] {
+        return true;
+    }
     let intact = encode_header(&Geometry { page_size: MIN_PAGE_SIZE, block_size: MIN_PAGE_SIZE });
     header.iter().zip(&intact).take(8).filter(|(a, b)| a == b).count() >= 5
 }

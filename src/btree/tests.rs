@@ -1,0 +1,71 @@
+use super::sink::{Change, ChangeSink};
+use super::{NewValue, Target, Tree, TreeEditor, TreeKind};
+use crate::backend::InMemoryBackend;
+use crate::format::Geometry;
+use crate::pages::{Class, PageWriter, Store};
+use crate::sync::Arc;
+use crate::types::KeyType;
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+fn writer() -> PageWriter {
+    let geometry = Geometry { page_size: 512, block_size: 512 };
+    let store = Store::create(Arc::new(InMemoryBackend::new()), geometry, 1 << 20).unwrap().store;
+    store.prepare_writes().unwrap();
+    PageWriter::begin(store).unwrap()
+}
+
+/// Replays what it is told.
+#[derive(Default)]
+struct Replica(BTreeMap<Vec<u8>, Vec<u8>>);
+
+impl ChangeSink for Replica {
+    const ACTIVE: bool = true;
+
+    fn changed(&mut self, change: Change<'_>) {
+        let old = match change.new {
+            Some(new) => self.0.insert(change.key.to_vec(), new.to_vec()),
+            None => self.0.remove(change.key),
+        };
+        assert_eq!(old.as_deref(), change.old);
+    }
+}
+
+#[test]
+fn a_sink_learns_of_every_change() {
+    let (writer, mut sink) = (writer(), Replica::default());
+    let kind = TreeKind::new(KeyType::of::<&[u8]>(), None, 512);
+    let mut tree = Tree::new(kind, None, Class::System);
+    let mut expected = BTreeMap::new();
+    for step in 0..5_000_u64 {
+        let mut editor = TreeEditor::new(&writer, &mut tree, &mut sink);
+        let key = (step.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56).to_be_bytes();
+        if step % 3 == 2 {
+            let removed = editor.remove(&Target::Key(&key)).unwrap();
+            assert_eq!(removed.is_some(), expected.remove(&key[..]).is_some());
+        } else {
+            let value = [step as u8; 40];
+            let old = editor.insert(&key, NewValue::Bytes(&value)).unwrap();
+            assert_eq!(old.as_deref(), expected.insert(key.to_vec(), value.to_vec()).as_deref());
+        }
+        assert_eq!(tree.rows, expected.len() as u64);
+    }
+    assert_eq!(sink.0, expected);
+}
+
+#[test]
+fn sorted_inserts_fill_pages() {
+    let writer = writer();
+    let kind = TreeKind::new(KeyType::of::<u64>(), Some(8), 512);
+    let mut tree = Tree::new(kind, None, Class::Data);
+    let mut sink = ();
+    for key in 0..10_000_u64 {
+        let mut editor = TreeEditor::new(&writer, &mut tree, &mut sink);
+        editor.insert(&key.to_le_bytes(), NewValue::Bytes(&[1; 8])).unwrap();
+    }
+    // Eight bytes of head, two of slot, sixteen of row: 18 rows fit a page of 512 bytes.
+    let leaves = 10_000_usize.div_ceil(18);
+    let pages = writer.store().file_pages() as usize;
+    assert!(pages < leaves * 5 / 4, "{leaves} full leaves, a file of {pages} pages");
+}

@@ -1,0 +1,433 @@
+//! Every byte of a file, damaged: the rows are right, or it is said that they are not.
+
+mod common;
+
+use common::batch;
+use common::image::Image;
+use sapwood::{
+    Builder, Database, Durability, Error, OpenOutcome, ReadableDatabase, ReadableTable, ReadableTableMetadata,
+    TableDefinition, TableError,
+};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+const NUMBERS: TableDefinition<u64, &[u8]> = TableDefinition::new("numbers");
+const TEXTS: TableDefinition<&str, &str> = TableDefinition::new("texts");
+const PAGE: usize = 512;
+const MASKS: [u8; 2] = [0x01, 0xFF];
+/// Cases in a child process.
+const BATCH: usize = 4000;
+const TIMEOUT: Duration = Duration::from_secs(240);
+/// A row that only the test of writing writes.
+const NEW_KEY: u64 = 1 << 40;
+
+/// What the tables of a commit hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Rows {
+    numbers: BTreeMap<u64, Vec<u8>>,
+    texts: BTreeMap<String, String>,
+}
+
+/// A file, and what the last commit and the one before it hold.
+struct Fixture {
+    bytes: Vec<u8>,
+    last: Rows,
+    before: Rows,
+    closed: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Closed,
+    /// The process died after a commit that wrote pages and slot in one sync.
+    Unclean,
+    /// The process died after a commit that synced its pages first.
+    TwoPhase,
+}
+
+const KINDS: [(&str, Kind); 3] = [("closed", Kind::Closed), ("unclean", Kind::Unclean), ("two-phase", Kind::TwoPhase)];
+
+fn builder() -> Builder {
+    let mut builder = Builder::new();
+    builder.set_page_size(PAGE).set_block_size(PAGE).set_cache_size(1 << 20);
+    builder
+}
+
+fn text_key(at: u64) -> String {
+    // Every third is longer than a page of 512 bytes holds, and has a run of its own.
+    format!("{:04}{}", at * 7, "k".repeat(if at % 3 == 0 { 300 } else { 20 }))
+}
+
+/// One commit: new rows, replaced rows, removed rows.
+fn change(db: &Database, rows: &mut Rows, step: u64, two_phase: bool, durability: Durability) {
+    let mut txn = db.begin_write().unwrap();
+    txn.set_durability(durability).unwrap();
+    txn.set_two_phase_commit(two_phase);
+    {
+        let mut numbers = txn.open_table(NUMBERS).unwrap();
+        for key in (0..260).filter(|key| key % 5 == step % 5 || step == 0) {
+            let value = vec![(key + step) as u8; 10 + (key % 13) as usize];
+            numbers.insert(key, &value[..]).unwrap();
+            rows.numbers.insert(key, value);
+        }
+        numbers.remove(step * 3).unwrap();
+        rows.numbers.remove(&(step * 3));
+        let mut texts = txn.open_table(TEXTS).unwrap();
+        for at in (0..16).filter(|at| at % 4 == step % 4 || step == 0) {
+            let value = format!("{step}").repeat(if at % 2 == 0 { 700 } else { 30 });
+            texts.insert(&*text_key(at), &*value).unwrap();
+            rows.texts.insert(text_key(at), value);
+        }
+        texts.remove(&*text_key(step)).unwrap();
+        rows.texts.remove(&text_key(step));
+    }
+    txn.commit().unwrap();
+}
+
+fn fixture(kind: Kind) -> Fixture {
+    let image = Image::default();
+    let db = builder().create_with_backend(image.clone()).unwrap();
+    let mut last = Rows::default();
+    let two_phase = kind == Kind::TwoPhase;
+    change(&db, &mut last, 0, two_phase, Durability::Immediate);
+    let reader = db.begin_read().unwrap();
+    for step in 1..5 {
+        change(&db, &mut last, step + 100, two_phase, Durability::None);
+        change(&db, &mut last, step, two_phase, Durability::Immediate);
+    }
+    let before = last.clone();
+    // The last durable commit takes non-durable work along.
+    change(&db, &mut last, 6, two_phase, Durability::None);
+    change(&db, &mut last, 7, two_phase, Durability::Immediate);
+    let unclean = image.bytes();
+    drop(reader);
+    drop(db);
+    let closed = kind == Kind::Closed;
+    Fixture { bytes: if closed { image.bytes() } else { unclean }, last, before, closed }
+}
+
+/// What reading came to: right rows of which state, if all could be read.
+#[derive(Debug, PartialEq, Eq)]
+enum Reading {
+    Whole,
+    /// Everything that could be read was right, and the rest was an error.
+    Error(String),
+}
+
+fn error(err: impl Into<Error>) -> String {
+    let err = err.into();
+    assert!(!err.to_string().is_empty());
+    format!("{err:?}")
+}
+
+/// Reads everything in every way. `Err` is a wrong row.
+fn read(db: &Database, rows: &Rows) -> Result<Reading, String> {
+    let mut seen = Reading::Whole;
+    let mut note = |err: String| seen = Reading::Error(err);
+    let txn = match db.begin_read() {
+        Ok(txn) => txn,
+        Err(err) => return Ok(Reading::Error(error(err))),
+    };
+    match txn.open_table(NUMBERS) {
+        Ok(table) => {
+            let mut expected = rows.numbers.iter();
+            for row in table.iter().map_err(&mut |err| note(error(err))).into_iter().flatten() {
+                match row {
+                    Ok((key, value)) if expected.next() == Some((&key.value(), &value.value().to_vec())) => {}
+                    Ok((key, _)) => return Err(format!("number {} is wrong", key.value())),
+                    Err(err) => note(error(err)),
+                }
+            }
+            let ended = expected.next().is_none();
+            for (key, value) in &rows.numbers {
+                match table.get(key) {
+                    Ok(Some(found)) if found.value() == value => {}
+                    Ok(found) => return Err(format!("number {key} is {found:?}")),
+                    Err(err) => note(error(err)),
+                }
+            }
+            if table.len().is_ok_and(|len| len != rows.numbers.len() as u64) {
+                return Err("the number of numbers is wrong".to_string());
+            }
+            if !ended && seen == Reading::Whole {
+                return Err("numbers end early".to_string());
+            }
+        }
+        Err(TableError::Storage(err)) => note(error(err)),
+        Err(err) => return Err(format!("numbers: {err}")),
+    }
+    let mut note = |err: String| seen = Reading::Error(err);
+    match txn.open_table(TEXTS) {
+        Ok(table) => {
+            let (mut expected, mut broken) = (rows.texts.iter(), false);
+            for row in table.iter().map_err(|err| error(err)).into_iter().flatten() {
+                match row {
+                    Ok((key, value))
+                        if expected.next().is_some_and(|(k, v)| k == key.value() && v == value.value()) => {}
+                    Ok((key, _)) => return Err(format!("text {} is wrong", key.value())),
+                    Err(err) => {
+                        broken = true;
+                        note(error(err));
+                    }
+                }
+            }
+            let ended = expected.next().is_none();
+            for (key, value) in &rows.texts {
+                match table.get(&**key) {
+                    Ok(Some(found)) if found.value() == value => {}
+                    Ok(found) => return Err(format!("text {key} is {found:?}")),
+                    Err(err) => {
+                        broken = true;
+                        note(error(err));
+                    }
+                }
+            }
+            if table.len().is_ok_and(|len| len != rows.texts.len() as u64) {
+                return Err("the number of texts is wrong".to_string());
+            }
+            if !ended && !broken {
+                return Err("texts end early".to_string());
+            }
+        }
+        Err(TableError::Storage(err)) => note(error(err)),
+        Err(err) => return Err(format!("texts: {err}")),
+    }
+    Ok(seen)
+}
+
+/// Which state an opened file shows, as far as it can be read.
+fn state_of<'f>(db: &Database, fixture: &'f Fixture) -> Result<(&'f Rows, Reading), String> {
+    let wrong = match read(db, &fixture.last) {
+        Ok(reading) => return Ok((&fixture.last, reading)),
+        Err(wrong) => wrong,
+    };
+    let rolled_back = matches!(db.open_outcome(), OpenOutcome::RolledBack(_));
+    match read(db, &fixture.before) {
+        Ok(reading) if !fixture.closed && rolled_back => Ok((&fixture.before, reading)),
+        Ok(_) => Err(format!("the commit before, but the outcome is {:?}", db.open_outcome())),
+        Err(other) => Err(format!("neither commit: {wrong}; {other}; {:?}", db.open_outcome())),
+    }
+}
+
+/// Opens a damaged file, reads, checks and writes it. `Err` is an answer that the database must not give.
+fn examine(bytes: Vec<u8>, fixture: &Fixture, reopen: bool) -> Result<(), String> {
+    let image = Image::new(bytes);
+    let db = match builder().create_with_backend(image.clone()) {
+        Ok(db) => db,
+        Err(err) => {
+            error(err);
+            return Ok(());
+        }
+    };
+    let (rows, reading) = state_of(&db, fixture)?;
+    if let Err(err) = db.verify() {
+        error(err);
+    } else if let Reading::Error(err) = &reading {
+        return Err(format!("verify passes a file that cannot be read: {err}"));
+    }
+    if !write(&db)? {
+        return Ok(());
+    }
+    let mut rows = rows.clone();
+    rows.numbers.insert(NEW_KEY, b"new".to_vec());
+    read(&db, &rows).map_err(|wrong| format!("after a commit: {wrong}"))?;
+    drop(db);
+    if reopen {
+        match builder().create_with_backend(image) {
+            Ok(db) => read(&db, &rows).map(drop).map_err(|wrong| format!("after reopening: {wrong}"))?,
+            Err(err) if reading == Reading::Whole => return Err(format!("does not open again: {}", error(err))),
+            Err(err) => drop(error(err)),
+        }
+    }
+    Ok(())
+}
+
+/// Whether a commit went through.
+fn write(db: &Database) -> Result<bool, String> {
+    let attempt = || -> Result<(), Error> {
+        let txn = db.begin_write()?;
+        txn.open_table(NUMBERS)?.insert(NEW_KEY, &b"new"[..])?;
+        Ok(txn.commit()?)
+    };
+    match attempt() {
+        Ok(()) => Ok(true),
+        Err(err) => {
+            error(err);
+            Ok(false)
+        }
+    }
+}
+
+/// The offsets to damage: at scale 10 all, else a tenth, but always header, slots and mirror.
+fn offsets(length: usize, mask: u8) -> Vec<usize> {
+    let all = batch::scale() >= 10;
+    let phase = if mask == MASKS[0] { 3 } else { 8 };
+    let is_fixed = |at: usize| at < 3 * PAGE || at >= length - PAGE;
+    (0..length).filter(|at| all || is_fixed(*at) || at % 10 == phase).collect()
+}
+
+#[test]
+fn the_files_are_what_they_should_be() {
+    for (name, kind) in KINDS {
+        let fixture = fixture(kind);
+        assert!((40_000..200_000).contains(&fixture.bytes.len()), "{name}: {}", fixture.bytes.len());
+        assert_ne!(fixture.last, fixture.before);
+        let db = builder().create_with_backend(Image::new(fixture.bytes.clone())).unwrap();
+        let outcome = if fixture.closed { OpenOutcome::Clean } else { OpenOutcome::Recovered };
+        assert_eq!(*db.open_outcome(), outcome, "{name}");
+        assert_eq!(read(&db, &fixture.last), Ok(Reading::Whole), "{name}");
+        assert!(read(&db, &fixture.before).is_err());
+        db.verify().unwrap();
+        drop(db);
+        examine(fixture.bytes.clone(), &fixture, true).unwrap();
+    }
+}
+
+#[test]
+fn every_damaged_byte_is_survived() {
+    if batch::batch().is_some() {
+        return;
+    }
+    let mut batches = Vec::new();
+    for (name, kind) in KINDS {
+        let length = fixture(kind).bytes.len();
+        for mask in MASKS {
+            let count = offsets(length, mask).len();
+            batches.extend((0..count).step_by(BATCH).map(|from| format!("{name} {mask} {from}")));
+        }
+    }
+    batch::run("worker", batches, TIMEOUT);
+}
+
+/// Not a test of its own: what the children of the test above run.
+#[test]
+fn worker() {
+    let Some(batch) = batch::batch() else { return };
+    let [name, mask, from] = batch.split(' ').collect::<Vec<_>>()[..] else { panic!("{batch}") };
+    let kind = KINDS.iter().find(|(other, _)| *other == name).unwrap().1;
+    let (mask, from): (u8, usize) = (mask.parse().unwrap(), from.parse().unwrap());
+    let fixture = fixture(kind);
+    let offsets = offsets(fixture.bytes.len(), mask);
+    let cases = offsets.iter().skip(from).take(BATCH).map(|at| format!("{name} {mask:#04x} {at}"));
+    batch::work(cases, |case| {
+        let at: usize = case.rsplit(' ').next().unwrap().parse().unwrap();
+        let mut bytes = fixture.bytes.clone();
+        bytes[at] ^= mask;
+        examine(bytes, &fixture, at % 8 == 0 || at < 3 * PAGE)
+    });
+}
+
+/// Damages the parts of a set together: header, slot A, slot B, mirror.
+fn damage_parts(bytes: &mut [u8], parts: usize) {
+    let mirror = bytes.len() - PAGE;
+    for (bit, at) in [(1, 20), (2, PAGE + 16), (4, 2 * PAGE + 16), (8, mirror + 100)] {
+        if parts & bit != 0 {
+            bytes[at] ^= 0x10;
+        }
+    }
+}
+
+#[test]
+fn damaged_copies_are_never_passed_over_in_silence() {
+    for (name, kind) in KINDS {
+        let fixture = fixture(kind);
+        for parts in 1..16 {
+            let mut bytes = fixture.bytes.clone();
+            damage_parts(&mut bytes, parts);
+            let place = format!("{name}, parts {parts:#b}");
+            examine(bytes.clone(), &fixture, true).unwrap_or_else(|wrong| panic!("{place}: {wrong}"));
+            let opened = builder().create_with_backend(Image::new(bytes));
+            if parts & 8 == 0 {
+                let db = opened.unwrap_or_else(|err| panic!("{place}: {err}, though the mirror is whole"));
+                assert_eq!(read(&db, &fixture.last), Ok(Reading::Whole), "{place}");
+                assert_eq!(*db.open_outcome(), OpenOutcome::Recovered, "{place}");
+            } else if parts == 8 {
+                assert_eq!(read(&opened.unwrap(), &fixture.last), Ok(Reading::Whole), "{place}");
+            } else if parts & 6 == 6 {
+                opened.map(drop).expect_err(&place);
+            } else if let Ok(db) = opened {
+                assert_ne!(*db.open_outcome(), OpenOutcome::Clean, "{place}");
+            }
+        }
+    }
+}
+
+/// Pages that the last commit wrote: those that differ from what the file held before it.
+fn pages_of_last_commit(kind: Kind) -> (Fixture, Vec<usize>) {
+    let fixture = fixture(kind);
+    let pages = fixture.bytes.len() / PAGE;
+    let fresh = |page: &usize| {
+        let mut bytes = fixture.bytes.clone();
+        bytes[page * PAGE + 100] ^= 4;
+        let db = builder().create_with_backend(Image::new(bytes)).unwrap();
+        matches!(db.open_outcome(), OpenOutcome::RolledBack(_)) || read(&db, &fixture.last) != Ok(Reading::Whole)
+    };
+    let damaging = (3..pages - 1).filter(fresh).collect();
+    (fixture, damaging)
+}
+
+#[test]
+fn a_torn_page_of_the_last_commit_is_rolled_back_or_an_error() {
+    let (_, pages) = pages_of_last_commit(Kind::Unclean);
+    assert!(pages.len() > 20);
+    let (fixture, pages) = pages_of_last_commit(Kind::Unclean);
+    let mut rolled_back = 0;
+    for page in pages {
+        let mut bytes = fixture.bytes.clone();
+        bytes[page * PAGE + 100] ^= 4;
+        let db = builder().create_with_backend(Image::new(bytes)).unwrap();
+        assert_ne!(*db.open_outcome(), OpenOutcome::Clean);
+        if matches!(db.open_outcome(), OpenOutcome::RolledBack(_)) {
+            rolled_back += 1;
+            assert_eq!(read(&db, &fixture.before), Ok(Reading::Whole), "page {page}");
+        }
+    }
+    assert!(rolled_back > 10, "{rolled_back}");
+    for kind in [Kind::TwoPhase, Kind::Closed] {
+        let (fixture, pages) = pages_of_last_commit(kind);
+        for page in pages {
+            let mut bytes = fixture.bytes.clone();
+            bytes[page * PAGE + 100] ^= 4;
+            let db = builder().create_with_backend(Image::new(bytes)).unwrap();
+            assert!(!matches!(db.open_outcome(), OpenOutcome::RolledBack(_)), "{kind:?} page {page}");
+            let reading = read(&db, &fixture.last);
+            assert!(matches!(reading, Ok(Reading::Error(_))), "{kind:?} page {page}: {reading:?}");
+        }
+    }
+}
+
+/// A header of zeros does not make a database a file whose creation stopped.
+#[test]
+fn a_wiped_header_is_not_a_half_created_file() {
+    for (name, kind) in KINDS {
+        let fixture = fixture(kind);
+        let mut bytes = fixture.bytes.clone();
+        bytes[..PAGE].fill(0);
+        let image = Image::new(bytes);
+        let db = builder().create_with_backend(image.clone()).unwrap();
+        assert_eq!(read(&db, &fixture.last), Ok(Reading::Whole), "{name}");
+        assert_eq!(*db.open_outcome(), OpenOutcome::Recovered, "{name}");
+        assert_eq!(write(&db), Ok(true));
+        drop(db);
+        // The first write heals what it can.
+        let db = builder().create_with_backend(image).unwrap();
+        assert_eq!(*db.open_outcome(), OpenOutcome::Clean, "{name}");
+    }
+}
+
+#[test]
+fn damaged_files_on_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("damaged.sapwood");
+    for (_, kind) in KINDS {
+        let fixture = fixture(kind);
+        for at in (0..fixture.bytes.len()).step_by(997) {
+            let mut bytes = fixture.bytes.clone();
+            bytes[at] ^= 0x40;
+            std::fs::write(&path, &bytes).unwrap();
+            if let Ok(db) = Database::open(&path) {
+                state_of(&db, &fixture).unwrap_or_else(|wrong| panic!("{kind:?} {at}: {wrong}"));
+            }
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! How often the storage is asked, and for what.
+
+mod common;
+
+use common::crash::{Counters, RecordingBackend};
+use sapwood::{Builder, Database, Durability, OpenOutcome, ReadableDatabase, ReadableTable, TableDefinition};
+use std::collections::{BTreeMap, BTreeSet};
+
+const PAGE: usize = 4096;
+/// First page after header and slots.
+const FIRST_PAGE: usize = 3;
+const LEAF: u8 = 1;
+const HOLDS_POINTERS: u8 = 8;
+const PLAIN: TableDefinition<u64, &[u8]> = TableDefinition::new("plain");
+const RUNS: TableDefinition<u64, &[u8]> = TableDefinition::new("runs");
+
+fn put(db: &Database, table: TableDefinition<u64, &[u8]>, keys: impl Iterator<Item = u64>, value: &[u8]) {
+    let txn = db.begin_write().unwrap();
+    {
+        let mut rows = txn.open_table(table).unwrap();
+        for key in keys {
+            rows.insert(key, value).unwrap();
+        }
+    }
+    txn.commit().unwrap();
+}
+
+fn read_all(db: &Database) -> usize {
+    let txn = db.begin_read().unwrap();
+    let plain = txn.open_table(PLAIN).unwrap();
+    let rows = plain.iter().unwrap().map(|row| row.unwrap().1.value().len()).count();
+    assert_eq!(rows, 20_000);
+    (0..20_000).step_by(7).for_each(|key| assert_eq!(plain.get(key).unwrap().unwrap().value().len(), 100));
+    rows
+}
+
+/// Pages that were read whole, and how often.
+fn pages_read(counters: &Counters) -> BTreeMap<usize, usize> {
+    let mut pages = BTreeMap::new();
+    for (offset, len) in &counters.reads {
+        let page = *offset as usize / PAGE;
+        if page >= FIRST_PAGE && *len == PAGE {
+            *pages.entry(page).or_default() += 1;
+        }
+    }
+    pages
+}
+
+fn page_of(image: &[u8], page: usize) -> &[u8] {
+    image.get(page * PAGE..(page + 1) * PAGE).unwrap_or_default()
+}
+
+fn is_leaf(image: &[u8], page: usize) -> bool {
+    page_of(image, page).first() == Some(&LEAF)
+}
+
+fn holds_pointers(image: &[u8], page: usize) -> bool {
+    page_of(image, page).get(1).is_some_and(|flags| flags & HOLDS_POINTERS != 0)
+}
+
+/// A big table of inline rows, and one with values out of line.
+fn build(db: &Database) {
+    put(db, PLAIN, 0..20_000, &[0xEE; 100]);
+    put(db, RUNS, 0..1000, &[0xEE; 20]);
+    put(db, RUNS, (0..100).map(|key| key * 3), &[0xEE; 9000]);
+}
+
+#[test]
+fn a_durable_commit_of_one_row_makes_few_writes() {
+    let backend = RecordingBackend::new();
+    let db = Builder::new().create_with_backend(backend.clone()).unwrap();
+    build(&db);
+    let mut most = 0;
+    for round in 0..50 {
+        backend.take_counters();
+        put(&db, PLAIN, round * 397..round * 397 + 1, &[1; 100]);
+        let counters = backend.take_counters();
+        assert_eq!(counters.syncs, 1);
+        most = most.max(counters.writes);
+    }
+    println!("at most {most} writes");
+    assert!(most <= 7, "{most}");
+}
+
+#[test]
+fn a_commit_without_durability_writes_nothing() {
+    let backend = RecordingBackend::new();
+    let db = Builder::new().create_with_backend(backend.clone()).unwrap();
+    build(&db);
+    backend.take_counters();
+    for round in 0..50 {
+        let mut txn = db.begin_write().unwrap();
+        txn.set_durability(Durability::None).unwrap();
+        txn.open_table(PLAIN).unwrap().insert(round, &[1; 100][..]).unwrap();
+        txn.commit().unwrap();
+    }
+    let counters = backend.take_counters();
+    assert_eq!((counters.writes, counters.syncs), (0, 0));
+}
+
+#[test]
+fn an_aborted_transaction_writes_nothing() {
+    let backend = RecordingBackend::new();
+    let db = Builder::new().create_with_backend(backend.clone()).unwrap();
+    build(&db);
+    backend.take_counters();
+    let txn = db.begin_write().unwrap();
+    txn.open_table(PLAIN).unwrap().insert(1, &[1; 100][..]).unwrap();
+    txn.abort().unwrap();
+    let counters = backend.take_counters();
+    assert_eq!((counters.writes, counters.syncs), (0, 0));
+}
+
+/// The storage as it was while a session was open, and the pages that its last commit wrote.
+fn crashed(last: impl FnOnce(&Database)) -> (Vec<u8>, BTreeSet<usize>) {
+    let backend = RecordingBackend::new();
+    let db = Builder::new().create_with_backend(backend.clone()).unwrap();
+    build(&db);
+    let before = backend.contents();
+    last(&db);
+    let after = backend.contents();
+    let pages = after.len() / PAGE;
+    let changed = (FIRST_PAGE..pages).filter(|page| page_of(&before, *page) != page_of(&after, *page)).collect();
+    (after, changed)
+}
+
+#[test]
+fn opening_after_a_crash_reads_no_leaf_that_it_need_not() {
+    let (image, last) = crashed(|db| put(db, PLAIN, 77..78, &[0xEE; 99]));
+    let leaves = (FIRST_PAGE..image.len() / PAGE).filter(|page| is_leaf(&image, *page)).count();
+    let backend = RecordingBackend::from_image(image.clone());
+    let db = Builder::new().create_with_backend(backend.clone()).unwrap();
+    assert_eq!(*db.open_outcome(), OpenOutcome::Recovered);
+    // The walk that finds the free pages is made before the first write.
+    drop(db.begin_write().unwrap());
+    let read = pages_read(&backend.take_counters());
+    let needless: Vec<_> = read
+        .keys()
+        .filter(|page| is_leaf(&image, **page) && !holds_pointers(&image, **page) && !last.contains(page))
+        .collect();
+    println!("{} of {} pages read, {leaves} leaves", read.len(), image.len() / PAGE);
+    assert!(needless.is_empty(), "leaves {needless:?}");
+    assert!(leaves > 500 && read.len() < 100, "{} of {leaves}", read.len());
+}
+
+#[test]
+fn opening_after_a_clean_close_reads_no_leaf_that_it_need_not() {
+    let backend = RecordingBackend::new();
+    let db = Builder::new().create_with_backend(backend.clone()).unwrap();
+    build(&db);
+    drop(db);
+    let image = backend.contents();
+    let backend = RecordingBackend::from_image(image.clone());
+    let db = Builder::new().create_with_backend(backend.clone()).unwrap();
+    assert_eq!(*db.open_outcome(), OpenOutcome::Clean);
+    let opening = backend.take_counters();
+    assert!(pages_read(&opening).is_empty(), "{opening:?}");
+    assert!(opening.reads.len() <= 4 && opening.writes == 0, "{opening:?}");
+    drop(db.begin_write().unwrap());
+    let read = pages_read(&backend.take_counters());
+    let needless: Vec<_> =
+        read.keys().filter(|page| is_leaf(&image, **page) && !holds_pointers(&image, **page)).collect();
+    assert!(needless.is_empty(), "leaves {needless:?}");
+}
+
+#[test]
+fn reading_what_is_cached_asks_the_storage_for_nothing() {
+    let backend = RecordingBackend::new();
+    let db = Builder::new().create_with_backend(backend.clone()).unwrap();
+    build(&db);
+    drop(db);
+    let backend = RecordingBackend::from_image(backend.contents());
+    let db = Builder::new().create_with_backend(backend.clone()).unwrap();
+    read_all(&db);
+    assert!(!backend.take_counters().reads.is_empty());
+    read_all(&db);
+    assert_eq!(backend.take_counters(), Counters::default());
+}
+
+#[test]
+fn what_was_just_written_is_read_from_the_cache() {
+    let backend = RecordingBackend::new();
+    let db = Builder::new().create_with_backend(backend.clone()).unwrap();
+    backend.take_counters();
+    build(&db);
+    read_all(&db);
+    assert_eq!(backend.take_counters().reads, []);
+}
+
+#[test]
+fn a_scan_through_a_tiny_cache_reads_each_leaf_once() {
+    let backend = RecordingBackend::new();
+    build(&Builder::new().create_with_backend(backend.clone()).unwrap());
+    let image = backend.contents();
+    let backend = RecordingBackend::from_image(image.clone());
+    let db = Builder::new().set_cache_size(8 * PAGE).create_with_backend(backend.clone()).unwrap();
+    let txn = db.begin_read().unwrap();
+    let plain = txn.open_table(PLAIN).unwrap();
+    for backwards in [false, true] {
+        backend.take_counters();
+        let mut rows = plain.iter().unwrap();
+        let mut count = 0;
+        while let Some(row) = if backwards { rows.next_back() } else { rows.next() } {
+            row.unwrap();
+            count += 1;
+        }
+        assert_eq!(count, 20_000);
+        let read = pages_read(&backend.take_counters());
+        let again: Vec<_> = read.iter().filter(|(page, times)| is_leaf(&image, **page) && **times > 1).collect();
+        println!("{} pages read", read.len());
+        assert!(again.is_empty(), "{again:?}");
+        assert!(read.len() > 500);
+    }
+}
+
+#[test]
+fn a_scan_does_not_push_the_branches_out() {
+    let backend = RecordingBackend::new();
+    build(&Builder::new().create_with_backend(backend.clone()).unwrap());
+    let image = backend.contents();
+    let backend = RecordingBackend::from_image(image.clone());
+    let db = Builder::new().set_cache_size(64 * PAGE).create_with_backend(backend.clone()).unwrap();
+    read_all(&db);
+    backend.take_counters();
+    read_all(&db);
+    let read = pages_read(&backend.take_counters());
+    let branches: Vec<_> = read.keys().filter(|page| !is_leaf(&image, **page)).collect();
+    assert!(branches.is_empty(), "branches {branches:?} were read again");
+}

@@ -1,0 +1,513 @@
+use db::{
+    AccessGuard, Database, Durability, Error, Key, ReadableDatabase, ReadableTable, ReadableTableMetadata,
+    StorageError, Table, TableDefinition, TableError, TypeName, Value,
+};
+use std::cmp::Ordering;
+use std::path::Path;
+
+type Found = Result<Vec<String>, Error>;
+
+const INTS: TableDefinition<u64, u64> = TableDefinition::new("ints");
+const TEXT: TableDefinition<&str, &str> = TableDefinition::new("text");
+const BLOBS: TableDefinition<u64, &[u8]> = TableDefinition::new("blobs");
+
+pub fn int_keys(path: &Path) -> Found {
+    let mut out = Vec::new();
+    let db = Database::create(path)?;
+    let write_txn = db.begin_write()?;
+    {
+        let mut table = write_txn.open_table(INTS)?;
+        for i in 0..500 {
+            table.insert(&i, &(i * i))?;
+        }
+        table.insert(7, 77)?;
+        let old = table.insert(&7, 78)?.map(|guard| guard.value());
+        out.push(format!("{old:?}"));
+        out.push(format!("{:?}", table.remove(&8)?.map(|guard| guard.value())));
+        out.push(format!("{:?}", table.remove(8)?.is_none()));
+    }
+    write_txn.commit()?;
+    let read_txn = db.begin_read()?;
+    let table = read_txn.open_table(INTS)?;
+    out.push(format!("{} {}", table.len()?, table.is_empty()?));
+    out.push(format!("{:?}", table.get(&7)?.unwrap().value()));
+    for row in table.range(5..)?.rev().take(3) {
+        let (key, value) = row?;
+        out.push(format!("{} {}", key.value(), value.value()));
+    }
+    let keys: Result<Vec<u64>, StorageError> =
+        table.range(5..=12)?.map(|row| row.map(|(key, _)| key.value())).collect();
+    out.push(format!("{:?}", keys?));
+    let mut both = table.range::<u64>(10..14)?;
+    out.push(format!("{:?}", both.next().transpose()?.map(|(key, _)| key.value())));
+    out.push(format!("{:?}", both.next_back().transpose()?.map(|(key, _)| key.value())));
+    out.push(format!("{}", both.count()));
+    let (first, last) = (table.first()?.unwrap(), table.last()?.unwrap());
+    out.push(format!("{} {}", first.0.value(), last.1.value()));
+    out.push(format!("{}", table.range(20..20)?.count()));
+    Ok(out)
+}
+
+pub fn special_values(path: &Path) -> Found {
+    const UNIT: TableDefinition<(), ()> = TableDefinition::new("unit");
+    const BYTES: TableDefinition<&[u8], Vec<&str>> = TableDefinition::new("bytes");
+    let mut out = Vec::new();
+    let db = Database::create(path)?;
+    let txn = db.begin_write()?;
+    {
+        let mut unit = txn.open_table(UNIT)?;
+        out.push(format!("{:?}", unit.insert((), ())?.is_none()));
+        out.push(format!("{:?}", unit.insert(&(), &())?.map(|guard| guard.value())));
+        let mut bytes = txn.open_table(BYTES)?;
+        bytes.insert(b"".as_slice(), vec!["", "a"])?;
+        bytes.insert([0_u8, 255].as_slice(), &vec![])?;
+        let key = vec![0_u8; 3000];
+        bytes.insert(key.as_slice(), vec!["long key"; 2000])?;
+        let mut text = txn.open_table(TEXT)?;
+        text.insert("", "")?;
+        text.insert("\u{0}", "nul")?;
+        text.insert("käse", "brot")?;
+        let owned = String::from("owned");
+        text.insert(owned.as_str(), "owned".repeat(900).as_str())?;
+        text.insert(&*owned, &*owned.clone())?;
+    }
+    txn.commit()?;
+    let txn = db.begin_read()?;
+    for row in txn.open_table(BYTES)?.iter()? {
+        let (key, value) = row?;
+        out.push(format!("{:?} {:?}", key.value().len(), value.value()));
+    }
+    for row in txn.open_table(TEXT)?.iter()? {
+        let (key, value) = row?;
+        out.push(format!("{:?} {:?}", key.value(), value.value()));
+    }
+    Ok(out)
+}
+
+fn fill_text(table: &mut Table<&str, &str>) -> Result<(), StorageError> {
+    for word in ["a", "aa", "ab", "b", "bc", "c", "ca", "d"] {
+        table.insert(word, word.to_uppercase().as_str())?;
+    }
+    Ok(())
+}
+
+fn words<'a>(
+    table: &impl ReadableTable<&'static str, &'static str>,
+    from: &'a str,
+    to: &'a str,
+) -> Result<String, StorageError> {
+    let mut all = String::new();
+    for row in table.range(from..to)? {
+        let (key, value) = row?;
+        all += &format!("{}={} ", key.value(), value.value());
+    }
+    Ok(all)
+}
+
+pub fn ranges_of_text(path: &Path) -> Found {
+    let mut out = Vec::new();
+    let db = Database::create(path)?;
+    let txn = db.begin_write()?;
+    {
+        let mut table = txn.open_table(TEXT)?;
+        fill_text(&mut table)?;
+        out.push(words(&table, "a", "c")?);
+        let start = String::from("ab");
+        let range = table.range(start.as_str()..)?;
+        out.push(format!("{}", range.count()));
+    }
+    txn.commit()?;
+    let txn = db.begin_read()?;
+    let table = txn.open_table(TEXT)?;
+    out.push(words(&table, "b", "ca")?);
+    out.push(format!("{}", table.range("a".."c")?.count()));
+    out.push(format!("{}", table.range::<&str>(..)?.count()));
+    out.push(format!("{}", table.range(.."b")?.count()));
+    out.push(format!("{}", table.range(..="b")?.rev().count()));
+    let (low, high) = (String::from("aa"), String::from("bz"));
+    for row in table.range(low.as_str()..=high.as_str())? {
+        out.push(row?.0.value().to_string());
+    }
+    let key = { table.last()?.map(|(key, _)| key.value().to_string()) };
+    out.push(format!("{key:?}"));
+    Ok(out)
+}
+
+pub fn composite_keys(path: &Path) -> Found {
+    const PAIRS: TableDefinition<(u32, &str), u64> = TableDefinition::new("pairs");
+    const TRIPLES: TableDefinition<(&str, i64, [u8; 4]), (&str, bool)> = TableDefinition::new("triples");
+    let mut out = Vec::new();
+    let db = Database::create(path)?;
+    let txn = db.begin_write()?;
+    {
+        let mut pairs = txn.open_table(PAIRS)?;
+        for i in 0..30_u32 {
+            pairs.insert((i % 3, format!("name {i}").as_str()), u64::from(i))?;
+        }
+        pairs.insert(&(1, "zz"), &99)?;
+        let mut triples = txn.open_table(TRIPLES)?;
+        for i in -3..3_i64 {
+            triples.insert(("x", i, i.to_le_bytes()[..4].try_into().unwrap()), ("value", i > 0))?;
+        }
+    }
+    txn.commit()?;
+    let txn = db.begin_read()?;
+    let pairs = txn.open_table(PAIRS)?;
+    for row in pairs.range((1, "")..(2, ""))? {
+        let (key, value) = row?;
+        let (number, name) = key.value();
+        out.push(format!("{number} {name} {}", value.value()));
+    }
+    out.push(format!("{:?}", pairs.get((1, "zz"))?.map(|guard| guard.value())));
+    out.push(format!("{:?}", pairs.get(&(4, "zz"))?.is_none()));
+    for row in txn.open_table(TRIPLES)?.iter()? {
+        let (key, value) = row?;
+        out.push(format!("{:?} {:?}", key.value(), value.value()));
+    }
+    Ok(out)
+}
+
+pub fn options_and_arrays(path: &Path) -> Found {
+    const OPTIONS: TableDefinition<Option<u32>, Option<&str>> = TableDefinition::new("options");
+    const IDS: TableDefinition<&[u8; 16], [u32; 3]> = TableDefinition::new("ids");
+    const NESTED: TableDefinition<u8, Option<(u64, &[u8])>> = TableDefinition::new("nested");
+    const CHARS: TableDefinition<char, Vec<Option<u8>>> = TableDefinition::new("chars");
+    let mut out = Vec::new();
+    let db = Database::create(path)?;
+    let txn = db.begin_write()?;
+    {
+        let mut options = txn.open_table(OPTIONS)?;
+        options.insert(Some(5), Some("five"))?;
+        options.insert(None, None)?;
+        options.insert(&Some(1), &None)?;
+        let mut ids = txn.open_table(IDS)?;
+        for i in 0..20 {
+            ids.insert(&[i; 16], [u32::from(i); 3])?;
+        }
+        let mut nested = txn.open_table(NESTED)?;
+        nested.insert(1, Some((7, [1_u8, 2].as_slice())))?;
+        nested.insert(2, None)?;
+        let mut chars = txn.open_table(CHARS)?;
+        chars.insert('ß', vec![Some(1), None])?;
+        chars.insert('a', vec![])?;
+    }
+    txn.commit()?;
+    let txn = db.begin_read()?;
+    for row in txn.open_table(OPTIONS)?.iter()? {
+        let (key, value) = row?;
+        out.push(format!("{:?} {:?}", key.value(), value.value()));
+    }
+    let ids = txn.open_table(IDS)?;
+    out.push(format!("{:?}", ids.get(&[3; 16])?.map(|guard| guard.value())));
+    out.push(format!(
+        "{:?}",
+        ids.range::<&[u8; 16]>(&[3; 16]..&[6; 16])?.map(|row| row.unwrap().1.value()).collect::<Vec<_>>()
+    ));
+    for row in txn.open_table(NESTED)?.iter()? {
+        out.push(format!("{:?}", row?.1.value()));
+    }
+    for row in txn.open_table(CHARS)?.iter()? {
+        let (key, value) = row?;
+        out.push(format!("{:?} {:?}", key.value(), value.value()));
+    }
+    Ok(out)
+}
+
+pub fn values_in_place(path: &Path) -> Found {
+    let mut out = Vec::new();
+    let db = Database::create(path)?;
+    let txn = db.begin_write()?;
+    {
+        let mut blobs = txn.open_table(BLOBS)?;
+        {
+            let mut guard = blobs.insert_reserve(1, 5)?;
+            guard.as_mut().copy_from_slice(b"hello");
+        }
+        blobs.insert_reserve(&2, 10_000)?.as_mut().fill(9);
+        let mut ints = txn.open_table(INTS)?;
+        ints.insert(1, 1)?;
+        if let Some(mut guard) = ints.get_mut(1)? {
+            let value = guard.value();
+            guard.insert(value + 41)?;
+            out.push(format!("{}", guard.value()));
+        }
+        out.push(format!("{}", ints.get_mut(&2)?.is_none()));
+        for i in 0..10 {
+            ints.insert(i, i)?;
+        }
+        while let Some((key, value)) = ints.pop_first()? {
+            out.push(format!("{} {}", key.value(), value.value()));
+            if key.value() == 4 {
+                break;
+            }
+        }
+        out.push(format!("{:?}", ints.pop_last()?.map(|(key, value)| (key.value(), value.value()))));
+        let counter = |ints: &mut Table<u64, u64>| -> Result<u64, StorageError> {
+            let next = ints.get(100)?.map_or(0, |guard| guard.value()) + 1;
+            ints.insert(100, next)?;
+            Ok(next)
+        };
+        out.push(format!("{} {}", counter(&mut ints)?, counter(&mut ints)?));
+    }
+    txn.commit()?;
+    let txn = db.begin_read()?;
+    for row in txn.open_table(BLOBS)?.iter()? {
+        let (key, value) = row?;
+        out.push(format!("{} {} {:?}", key.value(), value.value().len(), &value.value()[..5]));
+    }
+    out.push(format!("{}", txn.open_table(INTS)?.len()?));
+    Ok(out)
+}
+
+pub fn snapshots(path: &Path) -> Found {
+    let mut out = Vec::new();
+    let db = Database::builder().set_cache_size(1 << 20).create(path)?;
+    let write = |value: u64, durability: Durability, commit: bool| -> Result<(), Error> {
+        let mut txn = db.begin_write()?;
+        txn.set_durability(durability)?;
+        {
+            let mut table = txn.open_table(INTS)?;
+            for key in 0..200 {
+                table.insert(key, value)?;
+            }
+        }
+        if commit {
+            txn.commit()?
+        } else {
+            txn.abort()?
+        }
+        Ok(())
+    };
+    write(1, Durability::Immediate, true)?;
+    let first = db.begin_read()?.open_table(INTS)?;
+    write(2, Durability::None, true)?;
+    let guard: AccessGuard<'static, u64> = db.begin_read()?.open_table(INTS)?.get(5)?.unwrap();
+    let range = db.begin_read()?.open_table(INTS)?.range(10..12)?;
+    write(3, Durability::Immediate, false)?;
+    write(4, Durability::Immediate, true)?;
+    out.push(format!("{} {}", first.get(3)?.unwrap().value(), guard.value()));
+    out.push(format!("{:?}", range.map(|row| row.unwrap().1.value()).collect::<Vec<_>>()));
+    let txn = db.begin_read()?;
+    out.push(format!("{}", txn.open_table(INTS)?.get(0)?.unwrap().value()));
+    txn.close()?;
+    let txn = db.begin_read()?;
+    let table = txn.open_table(INTS)?;
+    out.push(format!("{}", txn.close().is_err()));
+    drop(table);
+    Ok(out)
+}
+
+pub fn errors(path: &Path) -> Found {
+    let mut out = Vec::new();
+    let db = Database::create(path)?;
+    match db.begin_read()?.open_table(INTS) {
+        Err(TableError::TableDoesNotExist(name)) => out.push(name),
+        Err(err) => return Err(err.into()),
+        Ok(_) => out.push("exists".into()),
+    }
+    let txn = db.begin_write()?;
+    {
+        let table = txn.open_table(INTS)?;
+        match txn.open_table(INTS) {
+            Err(TableError::TableAlreadyOpen(name, _)) => out.push(format!("{name} is open")),
+            _ => out.push("opened twice".into()),
+        }
+        drop(table);
+        txn.open_table(INTS)?;
+    }
+    const WRONG: TableDefinition<u64, &str> = TableDefinition::new("ints");
+    let wrong = txn.open_table(WRONG).map(drop);
+    match wrong.map_err(Error::from) {
+        Err(Error::TableTypeMismatch { table, key, value }) => {
+            out.push(format!("{table} {} {}", key.name(), value.name()))
+        }
+        other => out.push(format!("{other:?}")),
+    }
+    txn.commit()?;
+    fn fails(db: &Database) -> Result<(), Error> {
+        db.begin_read()?.open_table(TEXT)?;
+        Ok(())
+    }
+    match fails(&db) {
+        Err(Error::TableDoesNotExist(name)) => out.push(format!("no {name}")),
+        other => out.push(format!("{other:?}")),
+    }
+    let boxed: Result<(), Box<dyn std::error::Error>> = (|| Ok(fails(&db)?))();
+    out.push(format!("{}", boxed.is_err()));
+    match Database::open(path) {
+        Err(db::DatabaseError::DatabaseAlreadyOpen) => out.push("already open".into()),
+        Err(err) => out.push(format!("{err:?}")),
+        Ok(_) => out.push("opened twice".into()),
+    }
+    drop(db);
+    match Database::open(path.with_extension("missing")) {
+        Err(db::DatabaseError::Storage(StorageError::Io(err))) => out.push(format!("{:?}", err.kind())),
+        _ => out.push("?".into()),
+    }
+    std::fs::write(path, [7; 20_000]).unwrap();
+    match Database::create(path) {
+        Err(db::DatabaseError::Storage(StorageError::Io(err))) => out.push(format!("{:?}", err.kind())),
+        Err(err) => out.push(format!("{err:?}")),
+        Ok(_) => out.push("took a file of another program".into()),
+    }
+    Ok(out)
+}
+
+pub fn threads(path: &Path) -> Found {
+    let db = std::sync::Arc::new(Database::create(path)?);
+    let txn = db.begin_write()?;
+    txn.open_table(INTS)?;
+    txn.commit()?;
+    let mut workers = Vec::new();
+    for worker in 0..4 {
+        let db = db.clone();
+        workers.push(std::thread::spawn(move || -> Result<(), Error> {
+            for i in 0..10 {
+                let mut txn = db.begin_write()?;
+                txn.set_durability(Durability::None)?;
+                txn.open_table(INTS)?.insert(worker * 100 + i, i)?;
+                txn.commit()?;
+                let table = db.begin_read()?.open_table(INTS)?;
+                assert_eq!(table.get(worker * 100 + i)?.unwrap().value(), i);
+            }
+            Ok(())
+        }));
+    }
+    for worker in workers {
+        worker.join().unwrap()?;
+    }
+    let txn = db.begin_write()?;
+    std::thread::scope(|scope| {
+        scope.spawn(|| drop(txn.open_table(BLOBS).unwrap().insert(1, [1_u8].as_slice()).unwrap()));
+        scope.spawn(|| drop(txn.open_table(TEXT).unwrap().insert("a", "b").unwrap()));
+    });
+    txn.commit()?;
+    let txn = db.begin_read()?;
+    let sum: u64 = txn.open_table(INTS)?.iter()?.map(|row| row.unwrap().0.value()).sum();
+    Ok(vec![format!("{} {sum}", txn.open_table(BLOBS)?.len()?), format!("{}", txn.open_table(TEXT)?.len()?)])
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Person {
+    name: String,
+    age: u32,
+}
+
+impl Value for Person {
+    type SelfType<'a>
+        = Person
+    where
+        Self: 'a;
+    type AsBytes<'a>
+        = Vec<u8>
+    where
+        Self: 'a;
+
+    fn fixed_width() -> Option<usize> {
+        None
+    }
+
+    fn from_bytes<'a>(data: &'a [u8]) -> Person
+    where
+        Self: 'a,
+    {
+        let (age, name) = data.split_at(4);
+        Person { name: String::from_utf8(name.to_vec()).unwrap(), age: u32::from_le_bytes(age.try_into().unwrap()) }
+    }
+
+    fn as_bytes<'a, 'b: 'a>(value: &'a Person) -> Vec<u8>
+    where
+        Self: 'b,
+    {
+        [value.age.to_le_bytes().as_slice(), value.name.as_bytes()].concat()
+    }
+
+    fn type_name() -> TypeName {
+        TypeName::new("programs::Person")
+    }
+}
+
+impl Key for Person {
+    fn compare(data1: &[u8], data2: &[u8]) -> Ordering {
+        Person::from_bytes(data1).cmp(&Person::from_bytes(data2))
+    }
+}
+
+pub fn user_types(path: &Path) -> Found {
+    const PEOPLE: TableDefinition<Person, Person> = TableDefinition::new("people");
+    let mut out = Vec::new();
+    let db = Database::create(path)?;
+    let person = |i: u32| Person { name: format!("name {}", i * 7 % 500), age: i };
+    let txn = db.begin_write()?;
+    {
+        let mut people = txn.open_table(PEOPLE)?;
+        for i in 0..500 {
+            people.insert(person(i), &person(i + 1))?;
+        }
+        for i in (0..500).step_by(3) {
+            people.remove(&person(i))?;
+        }
+    }
+    txn.commit()?;
+    let people = db.begin_read()?.open_table(PEOPLE)?;
+    for row in people.iter()? {
+        let (key, value) = row?;
+        out.push(format!("{:?} {:?}", key.value(), value.value()));
+    }
+    out.push(format!("{}", people.range(person(10)..person(50))?.count()));
+    Ok(out)
+}
+
+pub fn numbers(path: &Path) -> Found {
+    const SIGNED: TableDefinition<i32, f64> = TableDefinition::new("signed");
+    const WIDE: TableDefinition<u128, i128> = TableDefinition::new("wide");
+    const SMALL: TableDefinition<(u8, i8, bool), f32> = TableDefinition::new("small");
+    let mut out = Vec::new();
+    let db = Database::create(path)?;
+    let txn = db.begin_write()?;
+    {
+        let mut signed = txn.open_table(SIGNED)?;
+        let mut wide = txn.open_table(WIDE)?;
+        let mut small = txn.open_table(SMALL)?;
+        for i in [0, 1, -1, i32::MIN, i32::MAX, 255, 256, -256] {
+            signed.insert(i, f64::from(i) / 3.0)?;
+            wide.insert(i as u128, &i128::from(i))?;
+            small.insert((i as u8, i as i8, i % 2 == 0), i as f32)?;
+        }
+    }
+    txn.commit()?;
+    let txn = db.begin_read()?;
+    for row in txn.open_table(SIGNED)?.range(-256..=i32::MAX)? {
+        let (key, value) = row?;
+        out.push(format!("{} {}", key.value(), value.value()));
+    }
+    for row in txn.open_table(WIDE)?.iter()?.rev() {
+        let (key, value) = row?;
+        out.push(format!("{} {}", key.value(), value.value()));
+    }
+    for row in txn.open_table(SMALL)?.iter()? {
+        let (key, value) = row?;
+        out.push(format!("{:?} {}", key.value(), value.value()));
+    }
+    Ok(out)
+}
+
+pub fn opened_again(path: &Path) -> Found {
+    let mut out = Vec::new();
+    for round in 0..4_u64 {
+        let db = Database::create(path)?;
+        let txn = db.begin_write()?;
+        {
+            let mut table = txn.open_table(INTS)?;
+            out.push(format!("{}", table.len()?));
+            for key in round * 100..round * 150 + 100 {
+                table.insert(key, round)?;
+            }
+        }
+        if round % 2 == 0 { txn.commit()? } else { drop(txn) }
+    }
+    let db = Database::open(path)?;
+    let sum: u64 = db.begin_read()?.open_table(INTS)?.iter()?.map(|row| row.unwrap().1.value()).sum();
+    out.push(format!("{sum}"));
+    Ok(out)
+}
