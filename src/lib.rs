@@ -1,5 +1,5 @@
 //! Sapwood: an embeddable database in one file.
-#![cfg_attr(not(feature = "std"), no_std)]
+#![cfg_attr(not(any(feature = "std", test)), no_std)]
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 

@@ -82,9 +82,23 @@ fn files_under(folder: &str) -> Vec<(String, PathBuf)> {
 /// The library's files as code: no comments, no test modules, strings emptied.
 fn sources() -> Vec<(String, String)> {
     let files = files_under("src").into_iter().filter(|(name, _)| name.ends_with(".rs"));
-    let sources: Vec<_> = files.map(|(name, path)| (name, code_of(&fs::read_to_string(path).unwrap()))).collect();
+    let texts: Vec<_> = files.map(|(name, path)| (name, blank(&fs::read_to_string(path).unwrap()))).collect();
+    let tests: Vec<String> = texts.iter().flat_map(|(name, code)| test_files(name, code)).collect();
+    let library = texts.into_iter().filter(|(name, _)| !tests.contains(name));
+    let sources: Vec<_> = library.map(|(name, code)| (name, without_tests(&code))).collect();
     assert!(!sources.is_empty(), "no source files found: the rules would check nothing");
     sources
+}
+
+/// The files of the test modules that a file declares: `#[cfg(test)] mod name;`.
+fn test_files(file: &str, code: &str) -> Vec<String> {
+    let stem = file.trim_end_matches(".rs");
+    let folder = stem.strip_suffix("/mod").or(stem.strip_suffix("/lib")).unwrap_or(stem);
+    let declared = code.split("#[cfg(test)]").skip(1).filter_map(|rest| {
+        let (name, _) = rest.trim_start().strip_prefix("mod ")?.split_once(';')?;
+        name.chars().all(is_word).then(|| format!("{folder}/{name}.rs"))
+    });
+    declared.collect()
 }
 
 /// Code without test modules.
@@ -340,6 +354,14 @@ fn comments_leave_nothing_to_do() {
 }
 
 #[test]
+fn no_test_is_left_out() {
+    let words: Vec<_> = BANNED.into_iter().filter(|(word, _)| word.starts_with("#[")).collect();
+    let files = files_under("src").into_iter().chain(files_under("tests"));
+    let texts = files.map(|(file, path)| (file, blank(&fs::read_to_string(path).unwrap())));
+    none(texts.flat_map(|(file, text)| banned_in(&file, &text, &words)).collect(), "left out of the tests");
+}
+
+#[test]
 fn unsafe_code_is_in_the_page_cache_only() {
     let all = sources().into_iter().filter(|(file, _)| !file.starts_with(UNSAFE_FOLDER));
     let broken = all.filter(|(_, code)| says_unsafe(code)).map(|(file, _)| file).collect();
@@ -411,6 +433,10 @@ fn the_parser_leaves_out_test_modules() {
     assert!(!code.contains("unwrap") && code.contains("fn a") && code.contains("fn c"));
     let outside = code_of("#[cfg(test)]\nmod tests;\nfn a() { x.unwrap() }\n");
     assert!(outside.contains("unwrap"), "a test module in another file ends at its semicolon");
+    let declares = "#[cfg(test)]\nmod tests;\nmod other;\n#[cfg(test)]\nmod here { fn a() { b(); } }\n";
+    assert_eq!(test_files("src/a/mod.rs", declares), ["src/a/tests.rs"]);
+    assert_eq!(test_files("src/a/b.rs", declares), ["src/a/b/tests.rs"]);
+    assert_eq!(test_files("src/lib.rs", declares), ["src/tests.rs"]);
 }
 
 #[test]

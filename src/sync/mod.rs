@@ -10,6 +10,8 @@ pub(crate) use portable_atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, 
 
 mod gate;
 mod mutex;
+mod stripe;
 
 pub(crate) use gate::{Gate, GatePass};
 pub(crate) use mutex::Mutex;
+pub(crate) use stripe::{OWNED_STRIPES, SHARED_STRIPES, own_stripe};

@@ -1,8 +1,8 @@
 //! When memory that readers find without a lock may be freed.
 //!
 //! A reader pins: it adds one to a counter, looks at the table, and takes the one off again. There are two
-//! counters (phases) in each of [`STRIPES`] stripes. The first [`OWNED`] threads of a process have a stripe each, which
-//! only they write, so that they need no read-modify-write; the others share [`SHARED`] stripes. An object that
+//! counters (phases) in each of [`STRIPES`] stripes. The first [`OWNED_STRIPES`] threads of a process have a stripe each, which
+//! only they write, so that they need no read-modify-write; the others share [`SHARED_STRIPES`] stripes. An object that
 //! was unlinked from the table waits in limbo until each of the counters has been seen at zero once.
 //!
 //! That is enough. Let an object be unlinked by a write U to the cell that names it, let the owner of the limbo
@@ -27,57 +27,11 @@
 //! phase that is not in use has been seen at zero, the phase flips, and the one in use until then runs dry.
 
 use super::Padded;
-use crate::sync::{AtomicUsize, Ordering};
+use crate::sync::{AtomicUsize, OWNED_STRIPES, Ordering, SHARED_STRIPES, own_stripe};
 use alloc::vec::Vec;
 use core::{array, cell::Cell, marker::PhantomData, mem};
 
-/// Stripes with one thread each.
-#[cfg(feature = "std")]
-const OWNED: usize = 48;
-#[cfg(feature = "std")]
-const SHARED: usize = 16;
-/// Without `std` threads cannot be told apart.
-#[cfg(not(feature = "std"))]
-const OWNED: usize = 0;
-#[cfg(not(feature = "std"))]
-const SHARED: usize = 1;
-const STRIPES: usize = OWNED + SHARED;
-
-/// This thread's stripe, and whether no other thread has it or will ever have it.
-///
-/// Stripes are not given back, which would take a destructor: in a process that starts threads all the time the
-/// younger ones share.
-#[cfg(feature = "std")]
-#[inline]
-fn own_stripe() -> (usize, bool) {
-    const NONE: usize = usize::MAX;
-    std::thread_local! {
-        static STRIPE: Cell<usize> = const { Cell::new(NONE) };
-    }
-    let stripe = STRIPE.with(|stripe| {
-        if stripe.get() == NONE {
-            stripe.set(next_stripe());
-        }
-        stripe.get()
-    });
-    (stripe, stripe < OWNED)
-}
-
-#[cfg(feature = "std")]
-#[cold]
-fn next_stripe() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    // Goes round among the shared stripes and never back to an owned one.
-    let counted = |next: usize| Some(if next < OWNED { next + 1 } else { OWNED + (next + 1) % SHARED });
-    match NEXT.fetch_update(Ordering::Relaxed, Ordering::Relaxed, counted) {
-        Ok(stripe) | Err(stripe) => stripe,
-    }
-}
-
-#[cfg(not(feature = "std"))]
-fn own_stripe() -> (usize, bool) {
-    (OWNED, false)
-}
+const STRIPES: usize = OWNED_STRIPES + SHARED_STRIPES;
 
 #[derive(Default)]
 struct Stripe {

@@ -8,7 +8,7 @@ mod clock;
 mod epoch;
 mod frame;
 mod table;
-#[cfg(all(test, feature = "std"))]
+#[cfg(test)]
 mod tests;
 
 pub(crate) use frame::{Frame, FrameBuf, FrameRef, FrameStock, prefetch};

@@ -1,6 +1,6 @@
 use super::{Cache, Frame, FrameRef, frame::live};
 use crate::sync::{Arc, AtomicBool, AtomicU64, Ordering};
-use alloc::{format, vec::Vec};
+use alloc::vec::Vec;
 
 /// The file has the bytes of the page's frame now. False if there is no frame of that birth.
 fn written(cache: &Cache, page: u32, birth: u64) -> bool {
@@ -279,10 +279,10 @@ fn write_a_page(cache: &Cache, file: &File, seed: &mut u64, birth: u64, length: 
     }
     assert!(cache.get(page, birth).is_some_and(|found| found.is(&frame)), "dirty frames stay");
     file.0[index as usize].store(birth, Ordering::Release);
-    assert!(written(&cache, page, birth));
+    assert!(written(cache, page, birth));
     if random(seed).is_multiple_of(16) {
         cache.mark_dirty(&frame);
-        written(&cache, page, birth);
+        written(cache, page, birth);
     }
 }
 
@@ -338,50 +338,4 @@ fn readers_and_a_writer_on_shared_stripes() {
         (0..64).for_each(|_| drop(scope.spawn(|| drop(cache.pin()))));
     });
     stress(1009, 40, 40_000);
-}
-
-/// `cargo test --release -- --ignored --nocapture cache_costs`
-#[test]
-#[ignore = "measures"]
-fn cache_costs() {
-    use std::{hint::black_box, time::Instant};
-    let (cache, pages, rounds) = (Cache::new(1 << 30, 4096), 10_000u32, 20_000_000u32);
-    for page in 0..pages {
-        drop(clean(&cache, page, 1, 4096));
-    }
-    let time = |name: &str, rounds: u32, work: &mut dyn FnMut(u32)| {
-        let start = Instant::now();
-        work(rounds);
-        std::println!("{name}: {:.1} ns", start.elapsed().as_nanos() as f64 / f64::from(rounds));
-    };
-    time("pin + drop", rounds, &mut |n| (0..n).for_each(|_| drop(black_box(cache.pin()))));
-    for (name, range) in [("64 pages", 64), ("10k pages", pages)] {
-        let mut seed = 1u32;
-        let mut next = move || {
-            seed = seed.wrapping_mul(0x0019_660D).wrapping_add(0x3C6E_F35F);
-            ((u64::from(seed) * u64::from(range)) >> 32) as u32
-        };
-        time(&format!("{name}: random number"), rounds, &mut |n| (0..n).for_each(|_| _ = black_box(next())));
-        let pin = cache.pin();
-        time(&format!("{name}: get under one pin"), rounds, &mut |n| {
-            (0..n).for_each(|_| assert!(black_box(pin.get(next(), 1)).is_some()));
-        });
-        drop(pin);
-        time(&format!("{name}: pin, get, drop"), rounds, &mut |n| {
-            (0..n).for_each(|_| assert!(black_box(cache.pin().get(next(), 1)).is_some()));
-        });
-        time(&format!("{name}: get a reference, drop"), rounds, &mut |n| {
-            (0..n).for_each(|_| assert!(black_box(cache.get(next(), 1)).is_some()));
-        });
-    }
-    let small = Cache::new(4 << 20, 4096);
-    time("buffer, insert, evict, free", 1_000_000, &mut |n| {
-        (0..n).for_each(|page| drop(small.insert_clean(page % 100_000, 1, 0, small.buffer(4096))));
-    });
-    time("the same, dirty, then clean", 1_000_000, &mut |n| {
-        (0..n).for_each(|page| {
-            drop(small.insert_dirty(page % 100_000, 2, 0, small.buffer(4096)));
-            written(&small, page % 100_000, 2);
-        });
-    });
 }
