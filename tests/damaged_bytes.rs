@@ -55,7 +55,7 @@ fn builder() -> Builder {
 
 fn text_key(at: u64) -> String {
     // Every third is longer than a page of 512 bytes holds, and has a run of its own.
-    format!("{:04}{}", at * 7, "k".repeat(if at % 3 == 0 { 300 } else { 20 }))
+    format!("{:04}{}", at * 7, "k".repeat(if at.is_multiple_of(3) { 300 } else { 20 }))
 }
 
 /// One commit: new rows, replaced rows, removed rows.
@@ -160,7 +160,7 @@ fn read(db: &Database, rows: &Rows) -> Result<Reading, String> {
     match txn.open_table(TEXTS) {
         Ok(table) => {
             let (mut expected, mut broken) = (rows.texts.iter(), false);
-            for row in table.iter().map_err(|err| error(err)).into_iter().flatten() {
+            for row in table.iter().map_err(error).into_iter().flatten() {
                 match row {
                     Ok((key, value))
                         if expected.next().is_some_and(|(k, v)| k == key.value() && v == value.value()) => {}
@@ -313,7 +313,7 @@ fn worker() {
         let at: usize = case.rsplit(' ').next().unwrap().parse().unwrap();
         let mut bytes = fixture.bytes.clone();
         bytes[at] ^= mask;
-        examine(bytes, &fixture, at % 8 == 0 || at < 3 * PAGE)
+        examine(bytes, &fixture, at.is_multiple_of(8) || at < 3 * PAGE)
     });
 }
 

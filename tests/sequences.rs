@@ -313,8 +313,8 @@ impl Chain {
     }
 
     fn length(key: u64, number: u64) -> usize {
-        (8 + (key * 37 + number * 11) % 150 + if (key + number) % 9 == 0 { 1500 + number % 3 * 3000 } else { 0 })
-            as usize
+        (8 + (key * 37 + number * 11) % 150
+            + if (key + number).is_multiple_of(9) { 1500 + number % 3 * 3000 } else { 0 }) as usize
     }
 
     fn commit(&mut self, db: &Database, backend: &RecordingBackend, durability: Durability, two_phase: bool) {
@@ -726,7 +726,7 @@ fn readers_that_begin_while_commits_are_published_see_whole_snapshots() {
         Builder::new().set_page_size(512).set_cache_size(100_000).create_with_backend(RecordingBackend::new()).unwrap();
     let transfer = |round: u64| {
         let mut txn = db.begin_write().unwrap();
-        txn.set_durability(if round % 8 == 0 { Durability::Immediate } else { Durability::None }).unwrap();
+        txn.set_durability(if round.is_multiple_of(8) { Durability::Immediate } else { Durability::None }).unwrap();
         {
             let mut left = txn.open_table(LEFT).unwrap();
             let mut right = txn.open_table(RIGHT).unwrap();

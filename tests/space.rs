@@ -1,11 +1,13 @@
 //! How large the file becomes, and that every page that nobody needs can be used again.
 
 mod common;
+#[path = "common/shared.rs"]
+mod shared;
 
 use common::scale;
-use common::shared::shared_memory;
 use sapwood::{Builder, Database, Durability, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
 use sapwood::{StorageBackend, VerifyReport};
+use shared::shared_memory;
 
 shared_memory!(StorageBackend);
 

@@ -5,7 +5,6 @@ use crate::format::Geometry;
 use crate::pages::{Class, PageWriter, Store};
 use crate::sync::Arc;
 use crate::types::KeyType;
-use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 

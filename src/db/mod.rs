@@ -88,6 +88,12 @@ pub trait ReadableDatabase {
 
 impl Database {
     fn new(opened: Opened) -> Self {
+        #[cfg(feature = "logging")]
+        match &opened.outcome {
+            OpenOutcome::Clean => log::debug!("opened a database that was closed properly"),
+            OpenOutcome::Recovered => log::warn!("opened a database that was not closed properly; nothing is lost"),
+            OpenOutcome::RolledBack(why) => log::error!("rolled back to the commit before the last: {why}"),
+        }
         let core = Core { store: opened.store, gate: Arc::default() };
         Self { core: Arc::new(core), outcome: opened.outcome }
     }
@@ -127,8 +133,8 @@ impl Database {
     }
 
     /// Checks the whole newest commit: every page's checksum and shape, and that each page of the file is exactly one
-    /// of linked, kept for a snapshot, and free. Reads everything; changes nothing. Waits while there is a write
-    /// transaction.
+    /// of linked, kept for a snapshot, and free. Reads everything and changes no row; like a write transaction, it makes
+    /// the file one that is in use, and waits while there is a write transaction.
     pub fn verify(&self) -> Result<VerifyReport, DatabaseError> {
         let _pass = self.core.gate.pass();
         Ok(verify::verify(&self.core.store)?)

@@ -5,7 +5,6 @@ pub mod batch;
 pub mod crash;
 pub mod image;
 pub mod rng;
-pub mod shared;
 
 /// How much work the tests with many rounds do, as a multiple of the least that still says something.
 pub fn scale() -> u64 {

@@ -236,6 +236,7 @@ fn word(rng: &mut Rng, page: usize) -> Arc<str> {
         2 => page * 3,
         _ => 4 + number as usize % 7,
     };
-    let stem = if number % 3 == 0 { format!("{number:03}") } else { format!("a common beginning {number:03}") };
+    let stem =
+        if number.is_multiple_of(3) { format!("{number:03}") } else { format!("a common beginning {number:03}") };
     format!("{stem:-<length$}").into()
 }
