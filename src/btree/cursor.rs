@@ -1,7 +1,7 @@
 //! Ordered walks from both ends.
 
 use super::get::{Row, Slice, child_of};
-use super::kind::TreeKind;
+use super::kind::{RECORD_LINES, TreeKind};
 use crate::error::StorageError;
 use crate::format::node::Node;
 use crate::format::{PageNumber, Pointer};
@@ -10,9 +10,8 @@ use crate::pages::cache::{FrameRef, FrameStock, prefetch};
 use alloc::vec::Vec;
 use core::ops::Bound;
 
-/// How many rows ahead of a walk records are asked for, and how much of each, in cache lines.
+/// How many rows ahead of a walk records are asked for.
 const AHEAD: usize = 3;
-const RECORD_LINES: usize = 3;
 
 /// A gap between two rows: before entry `at` of `leaf`.
 #[derive(Clone, Debug)]

@@ -1,6 +1,7 @@
 use crate::error::StorageError;
 use crate::format::node::{KeyPart, Node, Shape, capacity};
 use crate::pages::Store;
+use crate::pages::cache::prefetch;
 use crate::types::{KeyOrder, KeyType};
 use core::cmp::Ordering;
 
@@ -11,6 +12,9 @@ pub(crate) struct TreeKind {
     pub(crate) shape: Shape,
     page_size: usize,
 }
+
+/// Cache lines of a record that are asked for ahead.
+pub(super) const RECORD_LINES: usize = 3;
 
 /// A key that is looked for.
 #[derive(Clone, Copy, Debug)]
@@ -71,7 +75,11 @@ impl TreeKind {
         sought: &[u8],
     ) -> Result<Ordering, StorageError> {
         match node.key(at) {
-            KeyPart::Inline(key) => Ok((self.key.compare)(key, sought)),
+            KeyPart::Inline(key) => {
+                // Heads are equal, so this is most likely the row, and its value is wanted next.
+                prefetch(key, RECORD_LINES);
+                Ok((self.key.compare)(key, sought))
+            }
             KeyPart::Long { run, .. } => Ok((self.key.compare)(&store.load(&run)?, sought)),
         }
     }

@@ -18,7 +18,7 @@ impl PageWriter {
         if pointer.is_run() {
             return self.seal_run(pointer);
         }
-        let (_, mut page) = self.make_mut(pointer, super::Class::Data)?;
+        let (_, mut page) = self.edit(pointer)?;
         for (at, sealed) in self.seal_below(pointer, page.bytes())? {
             let op = match sealed {
                 Below::Child(child) => PageOp::SetChild { at, child },

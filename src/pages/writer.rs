@@ -136,7 +136,7 @@ impl PageWriter {
     }
 
     /// A page that this transaction owns, and the unsealed pointer to it.
-    fn edit(&self, pointer: &Pointer) -> Result<(Pointer, PageMut), StorageError> {
+    pub(super) fn edit(&self, pointer: &Pointer) -> Result<(Pointer, PageMut), StorageError> {
         let frame = self.store.load(pointer)?;
         if frame.len() != self.store.page_size() {
             return Err(damaged(pointer, "is a run"));

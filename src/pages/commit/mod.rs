@@ -43,29 +43,32 @@ impl PageWriter {
     pub(crate) fn commit(&self, roots: Commit, mode: CommitMode) -> Result<(), StorageError> {
         let commit = Commit { id: self.id(), ..roots };
         let durable = mode.durable || self.store().ids_since_durable() > 1 << 31;
-        let store = self.store().clone();
-        if !durable {
-            store.check_usable()?;
-            let work = self.take_work();
-            let mut space = store.space.lock();
-            space.unwritten.extend(work.sealed);
-            space.publish(commit, &work.unlinked, &store.cache);
-            return Ok(());
-        }
+        self.store().check_usable()?;
+        if durable { self.commit_durable(commit, mode) } else { self.commit_in_memory(commit) }
+    }
+
+    fn commit_in_memory(&self, commit: Commit) -> Result<(), StorageError> {
+        let work = self.take_work();
+        let mut space = self.store().space.lock();
+        space.unwritten.extend(work.sealed);
+        space.publish(commit, &work.unlinked, &self.store().cache);
+        Ok(())
+    }
+
+    fn commit_durable(&self, commit: Commit, mode: CommitMode) -> Result<(), StorageError> {
+        let store = self.store();
         self.unlink_saved_state();
         let state = if mode.saves_state { Some(self.reserve_state()?) } else { None };
         let extent = store.plan_extent(mode.closing)?;
         let saved = state.and_then(|(pointer, run)| self.fill_state(pointer, run, &extent));
         let mut work = self.take_work();
-        let written = store.persist(&commit, core::mem::take(&mut work.sealed), extent, saved, mode);
-        let written = match written {
-            Ok(written) => written,
+        match store.persist(&commit, core::mem::take(&mut work.sealed), extent, saved, mode) {
+            Ok(written) => store.publish_durable(commit, &work.unlinked, written),
             Err(err) => {
                 self.put_back(work);
-                return Err(err);
+                Err(err)
             }
-        };
-        store.publish_durable(commit, &work.unlinked, written)
+        }
     }
 }
 
@@ -86,7 +89,6 @@ impl Store {
         saved: Option<Pointer>,
         mode: CommitMode,
     ) -> Result<Written, StorageError> {
-        self.check_usable()?;
         let (slots, newest, last_id) = {
             let mut space = self.space.lock();
             frames.append(&mut space.unwritten);

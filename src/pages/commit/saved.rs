@@ -37,7 +37,15 @@ impl PageWriter {
     }
 
     /// Fills the map in and seals it. `None` if it has no room: then the next opener walks.
-    pub(super) fn fill_state(&self, pointer: Pointer, mut run: PageMut, extent: &Extent) -> Option<Pointer> {
+    pub(super) fn fill_state(&self, pointer: Pointer, run: PageMut, extent: &Extent) -> Option<Pointer> {
+        let filled = self.fill_run(pointer, run, extent);
+        if filled.is_none() {
+            self.unlink(&pointer, Class::System);
+        }
+        filled
+    }
+
+    fn fill_run(&self, pointer: Pointer, mut run: PageMut, extent: &Extent) -> Option<Pointer> {
         let bits = self.map_for_next_opener(extent)?.to_bitmap();
         let bytes = run.bytes_mut();
         bytes.get_mut(..8)?.copy_from_slice(&self.id().to_le_bytes());
