@@ -84,9 +84,9 @@ impl Data {
         &self.keys[row]
     }
 
-    /// A key beside the row's that is not there.
+    /// A random key that is not there.
     pub fn absent(&self, row: usize) -> [u8; KEY] {
-        let mut key = self.keys[row];
+        let mut key = Self::make_key(&mut Rng(!(row as u64)));
         key[KEY - 1] |= 1;
         key
     }

@@ -156,23 +156,24 @@ impl Store {
 
     /// Writes frames to their places in file order, neighbours in one call, and lets them be evicted.
     pub(super) fn write_frames(&self, frames: &BTreeMap<PageNumber, FrameRef>) -> Result<(), StorageError> {
-        let page_size = self.page_size();
-        let mut gathered: Vec<u8> = Vec::new();
-        let mut start = 0;
-        for (&page, frame) in frames {
-            let at = self.geometry.offset(page);
-            let padded = gathered.len().next_multiple_of(page_size);
-            let follows = !gathered.is_empty() && start + padded as u64 == at && padded + frame.len() <= GATHER;
-            if follows {
-                gathered.resize(padded, 0);
-            } else {
-                self.write_at(start, &gathered)?;
-                gathered.clear();
-                start = at;
+        let mut gathered = Vec::new();
+        let mut waiting = frames.iter().peekable();
+        while let Some((&first, frame)) = waiting.next() {
+            gathered.clear();
+            let mut alone = true;
+            while let Some((_, next)) = waiting.next_if(|(page, next)| {
+                let length = if alone { frame.len() } else { gathered.len() };
+                let end = u64::from(first) + length.div_ceil(self.page_size()) as u64;
+                end == u64::from(**page) && length + next.len() <= GATHER
+            }) {
+                if core::mem::take(&mut alone) {
+                    gathered.extend_from_slice(frame);
+                }
+                gathered.resize(gathered.len().next_multiple_of(self.page_size()), 0);
+                gathered.extend_from_slice(next);
             }
-            gathered.extend_from_slice(frame);
+            self.write_at(self.geometry.offset(first), if alone { frame } else { &gathered })?;
         }
-        self.write_at(start, &gathered)?;
         for frame in frames.values() {
             self.cache.mark_clean(frame);
         }
@@ -180,9 +181,6 @@ impl Store {
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), StorageError> {
-        if bytes.is_empty() {
-            return Ok(());
-        }
         self.latch(self.backend.write(offset, bytes))
     }
 
