@@ -23,7 +23,7 @@ const SLOTS: [usize; 2] = [PAGE, 2 * PAGE];
 const SLOT_SIZE: usize = 208;
 const POINTER: usize = 40;
 /// Where a tree page's arrays start.
-const ARRAYS: usize = 24;
+const ARRAYS: usize = 20;
 /// Places of the data root and the system root in a slot.
 const ROOTS: [usize; 2] = [40, 80];
 const MEMORY_LIMIT: usize = 64 << 20;

@@ -125,8 +125,7 @@ fn check_header(header: &Header, page: &[u8]) -> Result<(), NodeFault> {
     let level = header.level;
     ensure(if header.branch { (1..=MAX_TREE_LEVEL).contains(&level) } else { level == 0 }, NodeFault::Level)?;
     let known = FIXED_KEYS | FIXED_VALUES | BYTE_ORDERED | HOLDS_POINTERS;
-    let zeros = page.get(14..16) == Some(&[0, 0]);
-    ensure(header.flags & !known == 0 && zeros, NodeFault::Flags)?;
+    ensure(header.flags & !known == 0, NodeFault::Flags)?;
     ensure(!header.branch || header.value_width() == Some(0), NodeFault::Width)?;
     let is_width = |fixed: Option<u16>, width: u16| match fixed {
         Some(_) => usize::from(width) < usable(page.len()),

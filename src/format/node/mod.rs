@@ -13,9 +13,8 @@
 //! | 8 | 2 | dead bytes among the records |
 //! | 10 | 2 | width of keys, or 0 |
 //! | 12 | 2 | width of values, or 0 |
-//! | 14 | 2 | zero |
-//! | 16 | 8 | the prefix's first eight bytes as a big-endian number, padded with zeros |
-//! | 24 | | arrays, one right behind the other: children (branch), heads, slots |
+//! | 14 | 6 | the prefix's first six bytes, padded with zeros |
+//! | 20 | | arrays, one right behind the other: children (branch), heads, slots |
 //! | | | free space |
 //! | | | records, placed from the end downward |
 //!

@@ -1,6 +1,6 @@
 //! Search by heads.
 
-use super::layout::HEAD;
+use super::layout::{HEAD, LEAD};
 use super::view::Node;
 use core::cmp::Ordering;
 
@@ -31,7 +31,7 @@ pub(super) fn common_prefix(a: &[u8], b: &[u8]) -> usize {
 
 /// The first bytes of a prefix of `len` bytes that `key` starts with, as [`head_after`] reads them.
 pub(super) fn prefix_lead(key: &[u8], len: usize) -> u64 {
-    head_after(key.get(..len.min(HEAD)).unwrap_or(key), 0)
+    head_after(key.get(..len.min(LEAD)).unwrap_or(key), 0)
 }
 
 impl Node<'_> {
@@ -39,11 +39,11 @@ impl Node<'_> {
     #[inline]
     fn shares_prefix(&self, key: &[u8]) -> bool {
         let len = self.header.prefix_len;
-        let mask = u64::MAX << (64 - 8 * len.min(HEAD));
+        let mask = u64::MAX << (64 - 8 * len.min(LEAD));
         if key.len() < len || head_after(key, 0) & mask != self.header.lead {
             return false;
         }
-        len <= HEAD || key.starts_with(self.prefix())
+        len <= LEAD || key.starts_with(self.prefix())
     }
 
     /// The first entry whose key is not less than the sought one, and whether it is equal. In a branch, the child

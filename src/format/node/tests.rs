@@ -494,10 +494,10 @@ fn golden_bytes() {
     insert(0, b"ab2", ValuePart::Run(run));
     insert(0, b"ab1", ValuePart::Inline(b"xyz"));
     node.widen_prefix();
-    assert_eq!(page[..16], [1, 12, 2, 0, 2, 0, 0xCF, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
-    assert_eq!(page[16..24], [0, 0, 0, 0, 0, 0, b'b', b'a']);
-    assert_eq!(page[24..40], [0, 0, 0, 0, 0, 0, 0, b'1', 0, 0, 0, 0, 0, 0, 0, b'2']);
-    assert_eq!(page[40..52], [0xCF, 1, 3, 0, 3, 0, 0xD5, 1, 3, 0, 0xFF, 0xFF]);
+    assert_eq!(page[..14], [1, 12, 2, 0, 2, 0, 0xCF, 1, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(page[14..20], *b"ab\0\0\0\0");
+    assert_eq!(page[20..36], [0, 0, 0, 0, 0, 0, 0, b'1', 0, 0, 0, 0, 0, 0, 0, b'2']);
+    assert_eq!(page[36..48], [0xCF, 1, 3, 0, 3, 0, 0xD5, 1, 3, 0, 0xFF, 0xFF]);
     assert_eq!(page[463..472], *b"ab1xyzab2");
     assert_eq!(page[472..], run.encode());
 
@@ -509,12 +509,12 @@ fn golden_bytes() {
         let op = PageOp::InsertChild { at, head: 0x0102, key: KeyPart::Inline(key), child: child(5 + at as u32) };
         node.apply(&op).unwrap();
     }
-    assert_eq!(page[..16], [2, 3, 2, 0, 0, 3, 0xFE, 1, 0, 0, 2, 0, 0, 0, 0, 0]);
-    assert_eq!(page[16..24], [0; 8]);
-    assert_eq!(page[24..64], child(5).encode());
-    assert_eq!(page[64..104], child(6).encode());
-    assert_eq!(page[104..120], [2, 1, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255]);
-    assert_eq!(page[120..124], [0xFE, 1, 0, 2]);
+    assert_eq!(page[..14], [2, 3, 2, 0, 0, 3, 0xFE, 1, 0, 0, 2, 0, 0, 0]);
+    assert_eq!(page[14..20], [0; 6]);
+    assert_eq!(page[20..60], child(5).encode());
+    assert_eq!(page[60..100], child(6).encode());
+    assert_eq!(page[100..116], [2, 1, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255]);
+    assert_eq!(page[116..120], [0xFE, 1, 0, 2]);
     assert_eq!(page[510..], *b"kk");
     Node::validate(&page).unwrap();
 }
