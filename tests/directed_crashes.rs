@@ -131,8 +131,7 @@ fn the_id_of_a_lost_commit_is_not_used_again() {
     }
 }
 
-/// Caught: a clean opening leaves ids out too, so that they run out after 2^32 openings, or none after all of its
-/// commits were aborted.
+/// Caught: a clean opening leaves a gap as well, so that the ids run out after 2^32 openings.
 #[test]
 fn a_clean_opening_leaves_no_ids_out() {
     let (db, mut backend) = open(CrashState::default());
@@ -152,8 +151,7 @@ fn a_clean_opening_leaves_no_ids_out() {
 
 // ---- the length of the file ---------------------------------------------------------------------------------------
 
-/// Walks a log, and gives how often the file was cut, which must be to what the newest synced slot names or longer, with
-/// nothing about a newer one in flight.
+/// How often a log cuts the file. Each cut must leave what the newest slot on disk names, with no slot in flight.
 fn cuts(start: &[u8], log: &[Op]) -> usize {
     let mut image = start.to_vec();
     // The ids of the two slots, and the lengths that they name.
@@ -201,7 +199,7 @@ fn the_file_is_cut_only_after_the_sync_of_the_commit_that_names_the_shorter_leng
     put(&db, 0..12, &[9; 3000]);
     drop(db);
     assert!(cuts(&kept, &backend.recording().log) >= 1);
-    // A crash at any moment of the shrinking: every page of the commit that is found is there.
+    // A crash at any moment of it that keeps the cuts and loses the writes.
     let (db, backend) = open_image(before);
     remove(&db, 10..200);
     for value in 3..6 {
@@ -211,8 +209,8 @@ fn the_file_is_cut_only_after_the_sync_of_the_commit_that_names_the_shorter_leng
     let recording = backend.recording();
     let mut images = CrashImages::new(&recording);
     while images.advance() {
-        let dropped_but_cuts = images.pending().iter().filter(|pending| matches!(pending.op, Op::SetLen { .. }));
-        let pending = dropped_but_cuts.cloned().collect();
+        let only_lengths = images.pending().iter().filter(|pending| matches!(pending.op, Op::SetLen { .. }));
+        let pending = only_lengths.cloned().collect();
         let (db, _) = open_image(CrashState { pending, base: images.kill().base }.contents());
         let count: usize = rows(&db).iter().map(|(_, count)| count).sum();
         assert!(count == 200 || count == 10);
