@@ -28,8 +28,8 @@ pub use memory::InMemoryBackend;
 ///
 /// An operation that cannot be done whole is an error, never done in part and called a success. An
 /// error does not say how much was done: a write or `set_len` that failed may have happened, wholly
-/// or in part. The database takes no further write after one failed, nor after a failed sync, and
-/// has to be opened anew.
+/// or in part. After a failed write or sync the database takes no further write and has to be opened
+/// anew; a `set_len` that failed to make the storage longer, a full disk, ends only its transaction.
 ///
 /// # When the power fails
 ///
