@@ -1,27 +1,29 @@
 //! Ordered walks from both ends.
 
 use super::get::{Row, Slice, child_of};
-use super::kind::{RECORD_LINES, TreeKind};
+use super::kind::{MOST_LINES, TreeKind};
 use crate::error::StorageError;
 use crate::format::node::Node;
 use crate::format::{PageNumber, Pointer};
+use crate::limits::MAX_TREE_LEVEL;
 use crate::pages::Store;
-use crate::pages::cache::{FrameRef, FrameStock, prefetch};
-use alloc::vec::Vec;
+use crate::pages::cache::{FrameStock, Pin, prefetch};
 use core::ops::Bound;
 
-/// How many rows ahead of a walk records are asked for.
-const AHEAD: usize = 3;
+/// How many rows ahead of a walk records are asked for, as they do not lie in key order.
+const AHEAD: usize = 4;
 
 /// A gap between two rows: before entry `at` of `leaf`.
 #[derive(Clone, Debug)]
 struct Gap {
-    /// The branches above, and the child that was taken of each.
-    path: Vec<(Pointer, usize)>,
+    /// The child that was taken of the branch of each level; leaves are of level 0.
+    path: [u16; MAX_TREE_LEVEL as usize + 1],
     leaf: FrameStock,
     page: PageNumber,
     at: usize,
     count: usize,
+    /// Whether a leaf was left behind: then it is likely that the next one is read to its end as well.
+    walking: bool,
 }
 
 impl PartialEq for Gap {
@@ -72,22 +74,25 @@ impl RangeCursor {
             Bound::Included(key) => Some(Aim::Key { kind, key, after: true }),
             Bound::Excluded(key) => Some(Aim::Key { kind, key, after: false }),
         };
-        let find = |aim: Option<Aim<'_>>| aim.map(|aim| Gap::find(store, root, &aim)).transpose();
+        let find = |aim: Option<Aim<'_>>| aim.map(|aim| Gap::find(store, &root, &aim)).transpose();
         Ok(Self { front: find(front)?, back: find(back)?, root: Some(root) })
     }
 
     /// The next row from the front. After an error there is none.
+    #[inline]
     pub(crate) fn next(&mut self, store: &Store) -> Result<Option<Row>, StorageError> {
         let step = self.step_front(store);
         self.settle(step)
     }
 
     /// The next row from the back. After an error there is none.
+    #[inline]
     pub(crate) fn next_back(&mut self, store: &Store) -> Result<Option<Row>, StorageError> {
         let step = self.step_back(store);
         self.settle(step)
     }
 
+    #[inline]
     fn settle(&mut self, step: Result<Option<Row>, StorageError>) -> Result<Option<Row>, StorageError> {
         if !matches!(step, Ok(Some(_))) {
             *self = Self::default();
@@ -95,8 +100,9 @@ impl RangeCursor {
         step
     }
 
+    #[inline]
     fn step_front(&mut self, store: &Store) -> Result<Option<Row>, StorageError> {
-        let Some(root) = self.root else { return Ok(None) };
+        let Some(root) = &self.root else { return Ok(None) };
         let front = match &mut self.front {
             Some(front) => front,
             unplaced => unplaced.insert(Gap::find(store, root, &Aim::First)?),
@@ -104,127 +110,130 @@ impl RangeCursor {
         if self.back.as_ref() == Some(front) {
             return Ok(None);
         }
-        if front.at >= front.count && (!front.advance_leaf(store)? || self.back.as_ref() == Some(front)) {
+        if front.at >= front.count && (!front.advance_leaf(store, root)? || self.back.as_ref() == Some(front)) {
             return Ok(None);
         }
-        let row = front.row(store, front.at, front.at + AHEAD)?;
+        let row = front.row(store, front.at, |at, rows| at + rows)?;
         front.at += 1;
         Ok(Some(row))
     }
 
+    #[inline]
     fn step_back(&mut self, store: &Store) -> Result<Option<Row>, StorageError> {
-        let Some(root) = self.root else { return Ok(None) };
+        let Some(root) = &self.root else { return Ok(None) };
         let back = match &mut self.back {
             Some(back) => back,
             unplaced => unplaced.insert(Gap::find(store, root, &Aim::Last)?),
         };
         let front = self.front.as_ref();
-        if front == Some(back) || (back.at == 0 && (!back.retreat_leaf(store)? || front == Some(back))) {
+        if front == Some(back) || (back.at == 0 && (!back.retreat_leaf(store, root)? || front == Some(back))) {
             return Ok(None);
         }
         back.at -= 1;
-        back.row(store, back.at, back.at.saturating_sub(AHEAD)).map(Some)
+        back.row(store, back.at, usize::saturating_sub).map(Some)
     }
 }
 
 impl Gap {
-    fn find(store: &Store, root: Pointer, aim: &Aim<'_>) -> Result<Self, StorageError> {
-        Self::descend(store, Vec::with_capacity(usize::from(root.level)), root, aim)
+    fn find(store: &Store, root: &Pointer, aim: &Aim<'_>) -> Result<Self, StorageError> {
+        Self::descend(store, [0; _], root, aim)
     }
 
     fn descend(
         store: &Store,
-        mut path: Vec<(Pointer, usize)>,
-        mut pointer: Pointer,
+        mut path: [u16; MAX_TREE_LEVEL as usize + 1],
+        top: &Pointer,
         aim: &Aim<'_>,
     ) -> Result<Self, StorageError> {
-        if aim.is_opaque() {
-            return Self::descend_held(store, path, pointer, aim);
-        }
-        let pin = store.cache().pin();
+        let pin = aim.pin(store);
+        let mut pointer = *top;
         loop {
-            let page = store.load_pinned(&pin, &pointer)?;
+            let page = store.view(pin.as_ref(), &pointer)?;
             let node = Node::new(&page);
             let at = aim.place(store, &node)?;
             if node.is_leaf() {
-                return Ok(Self::at_leaf(path, page.hold(&pin), pointer.page, at));
+                let count = node.count();
+                return Ok(Self {
+                    path,
+                    leaf: FrameStock::new(page.hold()),
+                    page: pointer.page,
+                    at,
+                    count,
+                    walking: false,
+                });
             }
-            path.push((pointer, at));
+            if let Some(place) = path.get_mut(usize::from(node.level())) {
+                // A page has fewer entries than bytes.
+                *place = at as u16;
+            }
             pointer = child_of(&node, at, &pointer)?;
         }
     }
 
-    fn descend_held(
-        store: &Store,
-        mut path: Vec<(Pointer, usize)>,
-        mut pointer: Pointer,
-        aim: &Aim<'_>,
-    ) -> Result<Self, StorageError> {
-        loop {
-            let frame = store.load(&pointer)?;
-            let node = Node::new(&frame);
-            let at = aim.place(store, &node)?;
-            if node.is_leaf() {
-                return Ok(Self::at_leaf(path, frame, pointer.page, at));
-            }
-            path.push((pointer, at));
-            pointer = child_of(&node, at, &pointer)?;
+    /// The row of entry `at`; `ahead(at, n)` is the entry `n` rows on. A walk through the leaf needs two references a
+    /// row; they are counted in one go.
+    #[inline]
+    fn row(&mut self, store: &Store, at: usize, ahead: impl Fn(usize, usize) -> usize) -> Result<Row, StorageError> {
+        let fresh = self.leaf.stock(2 * self.count);
+        let node = Node::new(self.leaf.frame());
+        for rows in if fresh { 1..=AHEAD } else { AHEAD..=AHEAD } {
+            prefetch(node.record_bytes(ahead(at, rows)), MOST_LINES);
         }
-    }
-
-    fn at_leaf(path: Vec<(Pointer, usize)>, leaf: FrameRef, page: PageNumber, at: usize) -> Self {
-        let count = Node::new(&leaf).count();
-        Self { path, leaf: FrameStock::new(leaf), page, at, count }
-    }
-
-    /// The row of entry `at`. A walk through the leaf needs two references a row; they are counted in one go.
-    /// The record of row `ahead` is asked for meanwhile, as records do not lie in key order.
-    fn row(&mut self, store: &Store, at: usize, ahead: usize) -> Result<Row, StorageError> {
-        self.leaf.stock(2 * self.count);
-        prefetch(Node::new(self.leaf.frame()).key_lead(ahead), RECORD_LINES);
         Slice::of_row(store, &mut self.leaf, at)
     }
 
     /// Moves to the start of the next leaf; false at the end of the tree.
-    fn advance_leaf(&mut self, store: &Store) -> Result<bool, StorageError> {
+    fn advance_leaf(&mut self, store: &Store, root: &Pointer) -> Result<bool, StorageError> {
         let next = |at: usize, count: usize| at.checked_add(1).filter(|next| *next < count);
-        self.turn_to(store, next, &Aim::First)
+        self.turn_to(store, root, next, &Aim::First)
     }
 
     /// Moves to the end of the previous leaf; false at the start of the tree.
-    fn retreat_leaf(&mut self, store: &Store) -> Result<bool, StorageError> {
-        self.turn_to(store, |at, _| at.checked_sub(1), &Aim::Last)
+    fn retreat_leaf(&mut self, store: &Store, root: &Pointer) -> Result<bool, StorageError> {
+        self.turn_to(store, root, |at, _| at.checked_sub(1), &Aim::Last)
     }
 
+    /// Walks down the path again, to the lowest branch that has a child `beside` the one that was taken.
+    #[inline(never)]
     fn turn_to(
         &mut self,
         store: &Store,
+        root: &Pointer,
         beside: impl Fn(usize, usize) -> Option<usize>,
         aim: &Aim<'_>,
     ) -> Result<bool, StorageError> {
-        while let Some((pointer, at)) = self.path.pop() {
-            let pin = store.cache().pin();
-            let page = store.load_pinned(&pin, &pointer)?;
+        let pin = store.cache().pin();
+        let mut turn = None;
+        let mut pointer = *root;
+        while let Some(place) = self.path.get_mut(usize::from(pointer.level)).filter(|_| pointer.level > 0) {
+            let page = store.view(Some(&pin), &pointer)?;
             let node = Node::new(&page);
+            let at = usize::from(*place);
             if let Some(sibling) = beside(at, node.count()) {
-                let child = child_of(&node, sibling, &pointer)?;
-                if let Some(after) = beside(sibling, node.count()) {
+                turn = Some((child_of(&node, sibling, &pointer)?, sibling));
+                if let (1, true, Some(after)) = (pointer.level, self.walking, beside(sibling, node.count())) {
                     store.prefetch(&pin, &node.child(after));
                 }
-                let mut path = core::mem::take(&mut self.path);
-                path.push((pointer, sibling));
-                *self = Self::descend(store, path, child, aim)?;
-                return Ok(true);
             }
+            pointer = child_of(&node, at, &pointer)?;
         }
-        Ok(false)
+        let Some((child, sibling)) = turn else { return Ok(false) };
+        let mut path = self.path;
+        if let Some(place) = path.get_mut(usize::from(child.level) + 1) {
+            *place = sibling as u16;
+        }
+        *self = Self { walking: true, ..Self::descend(store, path, &child, aim)? };
+        Ok(true)
     }
 }
 
 impl Aim<'_> {
-    /// Whether finding the place may run a user's code, for which no frame may be pinned.
-    fn is_opaque(&self) -> bool {
-        matches!(self, Self::Key { kind, .. } if kind.is_opaque())
+    /// A pin for the descent, as of [`TreeKind::pin`].
+    fn pin<'s>(&self, store: &'s Store) -> Option<Pin<'s>> {
+        match self {
+            Self::Key { kind, .. } => kind.pin(store),
+            Self::First | Self::Last => Some(store.cache().pin()),
+        }
     }
 
     fn place(&self, store: &Store, node: &Node<'_>) -> Result<usize, StorageError> {

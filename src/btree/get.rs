@@ -1,11 +1,11 @@
 //! Search: from a root to a row.
 
-use super::kind::{Sought, TreeKind};
+use super::kind::TreeKind;
 use crate::error::StorageError;
 use crate::format::Pointer;
 use crate::format::node::{KeyPart, Node, ValuePart};
 use crate::pages::cache::{FrameRef, FrameStock};
-use crate::pages::{Store, damaged};
+use crate::pages::{PageRef, Store, damaged};
 use alloc::vec::Vec;
 use core::ops::{Deref, Range};
 
@@ -37,21 +37,19 @@ impl Deref for Slice {
 }
 
 impl Slice {
+    #[inline]
     fn within(frame: FrameRef, range: Range<usize>) -> Self {
         // Pages are at most 65,536 bytes long.
         Self::Framed { start: range.start as u32, length: range.len() as u32, frame }
     }
 
     /// Key and value of an entry.
+    #[inline]
     pub(super) fn of_row(store: &Store, leaf: &mut FrameStock, at: usize) -> Result<Row, StorageError> {
-        let frame = leaf.frame();
-        let node = Node::new(frame);
-        let (key, value) = (node.key(at), node.value(at));
-        if let (KeyPart::Inline(key), ValuePart::Inline(value)) = (key, value) {
-            let (key, value) = (place_in(frame, key), place_in(frame, value));
-            return Ok((Self::within(leaf.take(), key), Self::within(leaf.take(), value)));
+        match Node::new(leaf.frame()).inline_row(at) {
+            Some((key, value)) => Ok((Self::within(leaf.take(), key), Self::within(leaf.take(), value))),
+            None => Ok((Self::of_key(store, leaf.frame(), at)?, Self::of_value(store, leaf.frame(), at)?)),
         }
-        Ok((Self::of_key(store, frame, at)?, Self::of_value(store, frame, at)?))
     }
 
     /// The key of an entry.
@@ -64,8 +62,22 @@ impl Slice {
 
     /// The value of an entry.
     pub(crate) fn of_value(store: &Store, leaf: &FrameRef, at: usize) -> Result<Self, StorageError> {
+        Self::value_in(store, PageRef::Pinned(leaf.frame()), at)
+    }
+
+    /// The value of an entry of a leaf that is not needed otherwise.
+    #[inline]
+    fn value_in(store: &Store, leaf: PageRef<'_>, at: usize) -> Result<Self, StorageError> {
+        match Node::new(&leaf).inline_value(at) {
+            Some(value) => Ok(Self::within(leaf.hold(), value)),
+            None => Self::pointed_value(store, &leaf, at),
+        }
+    }
+
+    #[inline(never)]
+    fn pointed_value(store: &Store, leaf: &[u8], at: usize) -> Result<Self, StorageError> {
         match Node::new(leaf).value(at) {
-            ValuePart::Inline(value) => Ok(Self::within(leaf.clone(), place_in(leaf, value))),
+            ValuePart::Inline(value) => Ok(Self::Owned(value.to_vec())),
             ValuePart::Run(run) => store.load(&run).map(Self::Run),
             ValuePart::Subtree(root) | ValuePart::Extents(root) => Err(damaged(&root, "stands where a value should")),
         }
@@ -78,46 +90,36 @@ pub(super) fn place_in(whole: &[u8], part: &[u8]) -> Range<usize> {
     if part.is_empty() { 0..0 } else { start..start + part.len() }
 }
 
-/// The leaf and place of the row with this key.
-pub(crate) fn find(
+/// What `found` makes of the leaf and place of the row with this key.
+#[inline]
+pub(crate) fn find<T>(
     store: &Store,
     kind: &TreeKind,
     root: &Pointer,
     key: &[u8],
-) -> Result<Option<(FrameRef, usize)>, StorageError> {
+    found: impl FnOnce(PageRef<'_>, usize) -> Result<T, StorageError>,
+) -> Result<Option<T>, StorageError> {
     let sought = kind.sought(key);
-    if kind.is_opaque() {
-        return find_held(store, kind, root, &sought);
-    }
-    let pin = store.cache().pin();
-    let mut pointer = *root;
+    let pin = kind.pin(store);
+    let mut page = store.view(pin.as_ref(), root)?;
     loop {
-        let page = store.load_pinned(&pin, &pointer)?;
         let node = Node::new(&page);
         let (at, equal) = kind.search(store, &node, &sought)?;
         if node.is_leaf() {
-            return Ok(equal.then(|| (page.hold(&pin), at)));
+            return if equal { found(page, at).map(Some) } else { Ok(None) };
         }
-        pointer = child_of(&node, at, &pointer)?;
+        page = store.view_child(pin.as_ref(), &node, at)?;
     }
 }
 
-fn find_held(
-    store: &Store,
-    kind: &TreeKind,
-    root: &Pointer,
-    sought: &Sought<'_>,
-) -> Result<Option<(FrameRef, usize)>, StorageError> {
-    let mut pointer = *root;
-    loop {
-        let page = store.load(&pointer)?;
-        let node = Node::new(&page);
-        let (at, equal) = kind.search(store, &node, sought)?;
-        if node.is_leaf() {
-            return Ok(equal.then_some((page, at)));
-        }
-        pointer = child_of(&node, at, &pointer)?;
-    }
+/// The value of a key.
+pub(crate) fn get(store: &Store, kind: &TreeKind, root: &Pointer, key: &[u8]) -> Result<Option<Slice>, StorageError> {
+    find(store, kind, root, key, |leaf, at| Slice::value_in(store, leaf, at))
+}
+
+/// Whether there is a row with this key.
+pub(super) fn has(store: &Store, kind: &TreeKind, root: &Pointer, key: &[u8]) -> Result<bool, StorageError> {
+    Ok(find(store, kind, root, key, |_, _| Ok(()))?.is_some())
 }
 
 /// The leaf and place of the first or last row.
@@ -126,15 +128,15 @@ pub(crate) fn first_or_last(
     root: &Pointer,
     last: bool,
 ) -> Result<Option<(FrameRef, usize)>, StorageError> {
-    let mut pointer = *root;
+    let pin = store.cache().pin();
+    let mut page = store.view(Some(&pin), root)?;
     loop {
-        let page = store.load(&pointer)?;
         let node = Node::new(&page);
         let at = if last { node.count().saturating_sub(1) } else { 0 };
         if node.is_leaf() {
-            return Ok((node.count() > 0).then_some((page, at)));
+            return Ok((node.count() > 0).then(|| (page.hold(), at)));
         }
-        pointer = child_of(&node, at, &pointer)?;
+        page = store.view_child(Some(&pin), &node, at)?;
     }
 }
 

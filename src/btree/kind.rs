@@ -1,9 +1,8 @@
 use crate::error::StorageError;
 use crate::format::node::{KeyPart, Node, Shape, capacity};
 use crate::pages::Store;
-use crate::pages::cache::prefetch;
+use crate::pages::cache::{Pin, prefetch};
 use crate::types::{KeyOrder, KeyType};
-use core::cmp::Ordering;
 
 /// What all pages of a tree have in common: the order of keys, and which keys and values lie in the page.
 #[derive(Clone, Copy, Debug)]
@@ -13,8 +12,8 @@ pub(crate) struct TreeKind {
     page_size: usize,
 }
 
-/// Cache lines of a record that are asked for ahead.
-pub(super) const RECORD_LINES: usize = 3;
+/// Cache lines of a record that are asked for ahead, at most.
+pub(super) const MOST_LINES: usize = 8;
 
 /// A key that is looked for.
 #[derive(Clone, Copy, Debug)]
@@ -37,9 +36,10 @@ impl TreeKind {
         Sought { bytes, head }
     }
 
-    /// Whether comparing keys may run a user's code, for which no frame may be pinned.
-    pub(crate) fn is_opaque(&self) -> bool {
-        self.key.order == KeyOrder::Opaque
+    /// A pin for a descent. There is none where comparing keys runs a user's code, which may take any time.
+    #[inline]
+    pub(crate) fn pin<'s>(&self, store: &'s Store) -> Option<Pin<'s>> {
+        (self.key.order != KeyOrder::Opaque).then(|| store.cache().pin())
     }
 
     /// Keys of at most this many bytes lie in the page.
@@ -64,24 +64,27 @@ impl TreeKind {
         node: &Node<'_>,
         sought: &Sought<'_>,
     ) -> Result<(usize, bool), StorageError> {
-        node.lower_bound(sought.bytes, sought.head, |at| self.compare_entry(store, node, at, sought.bytes))
+        match node.seek_head(sought.bytes, sought.head) {
+            (first, true) => self.search_keys(store, node, first, sought.bytes),
+            miss => Ok(miss),
+        }
     }
 
-    fn compare_entry(
+    fn search_keys(
         &self,
         store: &Store,
         node: &Node<'_>,
-        at: usize,
+        first: usize,
         sought: &[u8],
-    ) -> Result<Ordering, StorageError> {
-        match node.key(at) {
+    ) -> Result<(usize, bool), StorageError> {
+        node.seek_key(first, |at| match node.key(at) {
             KeyPart::Inline(key) => {
                 // Heads are equal, so this is most likely the row, and its value is wanted next.
-                prefetch(key, RECORD_LINES);
-                Ok((self.key.compare)(key, sought))
+                prefetch(node.record_bytes(at), MOST_LINES);
+                Ok(if self.shape.byte_ordered { key.cmp(sought) } else { (self.key.compare)(key, sought) })
             }
             KeyPart::Long { run, .. } => Ok((self.key.compare)(&store.load(&run)?, sought)),
-        }
+        })
     }
 }
 

@@ -18,7 +18,7 @@ mod tests;
 
 pub(crate) use cursor::RangeCursor;
 pub(crate) use edit::{Tree, TreeEditor};
-pub(crate) use get::{Row, Slice, find, first_or_last};
+pub(crate) use get::{Row, Slice, find, first_or_last, get};
 pub(crate) use insert::NewValue;
 pub(crate) use kind::TreeKind;
 pub(crate) use remove::Target;

@@ -1,7 +1,7 @@
 //! Removing a row.
 
 use super::edit::{Path, Step, TreeEditor};
-use super::get::{Slice, find};
+use super::get::{Slice, has};
 use super::kind::TreeKind;
 use super::sink::{Change, ChangeSink};
 use crate::error::StorageError;
@@ -40,7 +40,7 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
     fn has(&self, target: &Target<'_>) -> Result<bool, StorageError> {
         match (self.tree.root, target) {
             (None, _) => Ok(false),
-            (Some(root), Target::Key(key)) => Ok(find(self.writer.store(), &self.tree.kind, &root, key)?.is_some()),
+            (Some(root), Target::Key(key)) => has(self.writer.store(), &self.tree.kind, &root, key),
             (Some(_), _) => Ok(self.tree.rows > 0),
         }
     }

@@ -32,9 +32,9 @@ impl Deref for PageRef<'_> {
 
 impl PageRef<'_> {
     /// The frame, to keep beyond the descent.
-    pub(crate) fn hold(self, pin: &Pin<'_>) -> FrameRef {
+    pub(crate) fn hold(self) -> FrameRef {
         match self {
-            Self::Pinned(frame) => pin.hold(frame),
+            Self::Pinned(frame) => frame.hold(),
             Self::Held(frame) => frame,
         }
     }
@@ -49,12 +49,30 @@ impl Store {
         }
     }
 
-    /// The page that `pointer` names, for as long as `pin` lives.
+    /// The page that `pointer` names: borrowed for as long as `pin` lives, or held if there is none.
     #[inline]
-    pub(crate) fn load_pinned<'p>(&self, pin: &'p Pin<'_>, pointer: &Pointer) -> Result<PageRef<'p>, StorageError> {
+    pub(crate) fn view<'p>(&self, pin: Option<&'p Pin<'_>>, pointer: &Pointer) -> Result<PageRef<'p>, StorageError> {
+        let Some(pin) = pin else { return self.load(pointer).map(PageRef::Held) };
         match pin.get(pointer.page, pointer.birth) {
             Some(frame) => Ok(PageRef::Pinned(frame)),
             None => self.load_missing(pointer).map(PageRef::Held),
+        }
+    }
+
+    /// Child `at` of `parent`. Levels fall by one, so that every descent ends.
+    #[inline]
+    pub(crate) fn view_child<'p>(
+        &self,
+        pin: Option<&'p Pin<'_>>,
+        parent: &Node<'_>,
+        at: usize,
+    ) -> Result<PageRef<'p>, StorageError> {
+        let child = parent.child(at);
+        let page = self.view(pin, &child)?;
+        if u16::from(Node::new(&page).level()) + 1 == u16::from(parent.level()) {
+            Ok(page)
+        } else {
+            Err(damaged(&child, "is out of level"))
         }
     }
 

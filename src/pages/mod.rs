@@ -19,7 +19,7 @@ mod writer;
 pub use commit::OpenOutcome;
 pub(crate) use commit::{CommitMode, Opened};
 pub(crate) use edit::PageMut;
-pub(crate) use load::damaged;
+pub(crate) use load::{PageRef, damaged};
 pub(crate) use seal::rows;
 pub(crate) use space::{Accounting, Class, Commit};
 pub(crate) use writer::PageWriter;

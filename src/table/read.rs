@@ -1,6 +1,6 @@
 use super::guard::AccessGuard;
 use super::range::{Range, Source, guards};
-use crate::btree::{RangeCursor, Slice, TreeKind, find, first_or_last};
+use crate::btree::{RangeCursor, Slice, TreeKind, first_or_last, get};
 use crate::error::StorageError;
 use crate::format::Pointer;
 use crate::pages::Store;
@@ -59,8 +59,7 @@ pub(super) struct View<'s> {
 impl View<'_> {
     pub(super) fn get<'g, V: Value + 'static>(&self, key: &[u8]) -> Result<Option<AccessGuard<'g, V>>, StorageError> {
         let Some(root) = &self.root else { return Ok(None) };
-        let Some((leaf, at)) = find(self.store, self.kind, root, key)? else { return Ok(None) };
-        AccessGuard::new(Slice::of_value(self.store, &leaf, at)?).map(Some)
+        get(self.store, self.kind, root, key)?.map(AccessGuard::new).transpose()
     }
 
     pub(super) fn cursor<'a, K, KR>(&self, range: &impl RangeBounds<KR>) -> Result<RangeCursor, StorageError>

@@ -3,7 +3,7 @@
 //! Each table has two rows: space byte, name, 0 -> its definition, and space byte, name, 1 -> its root, which is
 //! missing while the table is empty.
 
-use crate::btree::{Slice, TreeKind, find};
+use crate::btree::{TreeKind, find, get};
 use crate::error::{StorageError, TableError};
 use crate::format::Pointer;
 use crate::format::node::{Node, ValuePart};
@@ -71,20 +71,14 @@ pub(super) fn check_name(name: &str) -> Result<(), TableError> {
 pub(super) fn look_up(store: &Store, root: Option<Pointer>, name: &str) -> Result<Option<TableEntry>, StorageError> {
     let Some(root) = root else { return Ok(None) };
     let kind = kind(store.page_size());
-    let Some((leaf, at)) = find(store, &kind, &root, &definition_key(name))? else { return Ok(None) };
-    let bytes = Slice::of_value(store, &leaf, at)?;
+    let Some(bytes) = get(store, &kind, &root, &definition_key(name))? else { return Ok(None) };
     let damage = || StorageError::corrupted(format!("the definition of table '{name}' is malformed"));
     let definition = Definition::decode(&bytes).ok_or_else(damage)?;
-    let root = match find(store, &kind, &root, &root_key(name))? {
-        None => None,
-        Some((leaf, at)) => match Node::new(&leaf).value(at) {
-            ValuePart::Subtree(root) => Some(root),
-            ValuePart::Run(other) | ValuePart::Extents(other) => {
-                return Err(damaged(&other, "stands where a table's root should"));
-            }
-            ValuePart::Inline(_) => return Err(damage()),
-        },
-    };
+    let root = find(store, &kind, &root, &root_key(name), |leaf, at| match Node::new(&leaf).value(at) {
+        ValuePart::Subtree(root) => Ok(root),
+        ValuePart::Run(other) | ValuePart::Extents(other) => Err(damaged(&other, "stands where a table's root should")),
+        ValuePart::Inline(_) => Err(damage()),
+    })?;
     Ok(Some(TableEntry { definition, root }))
 }
 

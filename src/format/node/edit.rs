@@ -171,7 +171,7 @@ impl NodeMut<'_> {
         }
         self.open(header, at, 1);
         header.count += 1;
-        put(self.bytes, HEADER + at * Pointer::SIZE, &child.encode());
+        put(self.bytes, header.children_at() + at * Pointer::SIZE, &child.encode());
         if at + 1 < header.count {
             self.put_entry(header, at, head, key, &ValuePart::Inline(&[]));
         } else {
@@ -220,7 +220,7 @@ impl NodeMut<'_> {
 
     fn set_child(&mut self, header: &Header, at: usize, child: &Pointer) -> Result<(), EditError> {
         ensure(header.branch && at < header.count)?;
-        put(self.bytes, HEADER + at * Pointer::SIZE, &child.encode());
+        put(self.bytes, header.children_at() + at * Pointer::SIZE, &child.encode());
         Ok(())
     }
 
@@ -244,8 +244,8 @@ impl NodeMut<'_> {
             self.put_entry(header, first - 1, head, &key, &ValuePart::Inline(&[]));
         }
         let (children, heads, slots) = src.arrays(&range);
-        put(self.bytes, HEADER + first * header.child_width(), children);
-        put(self.bytes, header.heads_at() + first * HEAD, heads);
+        put(self.bytes, HEADER + first * HEAD, heads);
+        put(self.bytes, header.children_at() + first * header.child_width(), children);
         put(self.bytes, header.slots_at() + first * header.slot_width(), slots);
         self.copy_records(header, first, src, keyed.clone());
         if header.prefix_len != src.header.prefix_len {
@@ -301,7 +301,7 @@ impl NodeMut<'_> {
             let slot = self.slot(header, at);
             let lead = self.bytes.get(slot.offset..slot.offset + slot.lead_len()).unwrap_or_default();
             let head = head_after(lead, header.prefix_len);
-            put(self.bytes, header.heads_at() + at * HEAD, &head.to_le_bytes());
+            put(self.bytes, HEADER + at * HEAD, &head.to_le_bytes());
         }
     }
 

@@ -310,14 +310,15 @@ impl Header {
         self.child_width() + HEAD + self.slot_width()
     }
 
+    /// Where the children's array begins, behind the heads.
     #[inline]
-    pub(super) fn heads_at(&self) -> usize {
-        HEADER + self.count * self.child_width()
+    pub(super) fn children_at(&self) -> usize {
+        HEADER + self.count * HEAD
     }
 
     #[inline]
     pub(super) fn slots_at(&self) -> usize {
-        self.heads_at() + self.count * HEAD
+        HEADER + self.count * (HEAD + self.child_width())
     }
 
     #[inline]
@@ -350,15 +351,16 @@ impl Slot {
     /// The slot that starts `bytes`.
     #[inline]
     pub(super) fn read(header: &Header, bytes: &[u8]) -> Self {
-        let word = |at: usize| {
-            bytes.get(at..).and_then(<[u8]>::first_chunk).map(|word| u16::from_le_bytes(*word)).unwrap_or_default()
-        };
+        let words = bytes.first_chunk().map_or_else(|| read_end(bytes), |words| *words);
+        let [o0, o1, a0, a1, b0, b1] = words;
+        let (first, second) = (u16::from_le_bytes([a0, a1]), u16::from_le_bytes([b0, b1]));
         let fixed_keys = header.flags & FIXED_KEYS != 0;
         let fixed_values = header.flags & FIXED_VALUES != 0;
+        let value_code = if fixed_keys { first } else { second };
         Self {
-            offset: word(0).into(),
-            key_code: if fixed_keys { header.key_width } else { word(2) },
-            value_code: if fixed_values { header.value_width } else { word(if fixed_keys { 2 } else { 4 }) },
+            offset: u16::from_le_bytes([o0, o1]).into(),
+            key_code: if fixed_keys { header.key_width } else { first },
+            value_code: if fixed_values { header.value_width } else { value_code },
         }
     }
 
@@ -419,6 +421,14 @@ impl Slot {
             _ => ValuePart::Extents(pointer),
         }
     }
+}
+
+/// The words of a narrow slot at the very end of a page.
+#[cold]
+fn read_end(bytes: &[u8]) -> [u8; 6] {
+    let mut words = [0; 6];
+    words.iter_mut().zip(bytes).for_each(|(word, byte)| *word = *byte);
+    words
 }
 
 /// Offsets, lengths and counts within `usable` fit; a damaged header's may not, and stay damaged.

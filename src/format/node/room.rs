@@ -5,6 +5,7 @@
 use super::edit::{EditError, NodeMut};
 use super::layout::{HEAD, HEADER, HOLDS_POINTERS, Header, KeyPart, NO_KEY_HEAD, Slot, ValuePart, put};
 use super::search::head_after;
+use crate::format::Pointer;
 
 #[inline]
 pub(super) fn ensure_room(enough: bool) -> Result<(), EditError> {
@@ -101,27 +102,30 @@ impl NodeMut<'_> {
     /// Makes a gap of `n` entries before entry `at` in all arrays. The header's count is still the old.
     #[inline]
     pub(super) fn open(&mut self, header: &Header, at: usize, n: usize) {
-        let (children, heads, slots) = positions(header, at);
-        let wider = n * (header.child_width() + HEAD);
+        let (heads, children, slots) = positions(header, at);
         self.shift(slots, header.arrays_end(), slots + n * header.entry_width());
         // The tail of one array and the start of the next move alike.
-        self.shift(heads, slots, heads + wider);
+        let mut heads_end = slots;
         if header.branch {
-            self.shift(children, heads, children + n * header.child_width());
+            self.shift(children, slots, children + n * (HEAD + Pointer::SIZE));
+            heads_end = children;
         }
+        self.shift(heads, heads_end, heads + n * HEAD);
     }
 
     /// Takes `n` entries from `at` out of all arrays. The header's count is still the old.
     #[inline]
     pub(super) fn close(&mut self, header: &Header, at: usize, n: usize) {
-        let (children, heads, slots) = positions(header, at);
-        let (children_end, heads_end, slots_end) = positions(header, at + n);
-        let (child, head) = (n * header.child_width(), n * HEAD);
+        let (heads, children, slots) = positions(header, at);
+        let (heads_end, children_end, slots_end) = positions(header, at + n);
+        let gone = n * HEAD;
         if header.branch {
-            self.shift(children_end, heads, children);
+            self.shift(heads_end, children, heads);
+            self.shift(children_end, slots, children - gone);
+        } else {
+            self.shift(heads_end, slots, heads);
         }
-        self.shift(heads_end, slots, heads - child);
-        self.shift(slots_end, header.arrays_end(), slots - child - head);
+        self.shift(slots_end, header.arrays_end(), slots - gone - n * header.child_width());
     }
 
     /// After entries were removed: a branch's last entry loses its key, and a page without keys has no records.
@@ -174,12 +178,12 @@ impl NodeMut<'_> {
     #[inline]
     pub(super) fn put_head(&mut self, header: &Header, at: usize, head: u64, key: &KeyPart<'_>) {
         let head = if header.byte_ordered() { head_after(key.lead(), header.prefix_len) } else { head };
-        put(self.bytes, header.heads_at() + at * HEAD, &head.to_le_bytes());
+        put(self.bytes, HEADER + at * HEAD, &head.to_le_bytes());
     }
 
     /// Makes `at`, which has no record, a branch's last entry.
     pub(super) fn put_keyless(&mut self, header: &Header, at: usize) {
-        put(self.bytes, header.heads_at() + at * HEAD, &NO_KEY_HEAD.to_le_bytes());
+        put(self.bytes, HEADER + at * HEAD, &NO_KEY_HEAD.to_le_bytes());
         self.put_slot(header, at, &Slot { offset: self.bytes.len(), key_code: 0, value_code: 0 });
     }
 
@@ -211,8 +215,9 @@ impl NodeMut<'_> {
     }
 }
 
-/// Where entry `at` stands in each array.
+/// Where entry `at` stands in each array: heads, children, slots.
 #[inline]
 fn positions(header: &Header, at: usize) -> (usize, usize, usize) {
-    (HEADER + at * header.child_width(), header.heads_at() + at * HEAD, header.slots_at() + at * header.slot_width())
+    let children = header.children_at() + at * header.child_width();
+    (HEADER + at * HEAD, children, header.slots_at() + at * header.slot_width())
 }

@@ -23,21 +23,13 @@ pub(crate) struct Node<'a> {
     /// The usable part of the page.
     bytes: &'a [u8],
     pub(super) header: Header,
-    children: &'a [[u8; Pointer::SIZE]],
-    heads: &'a [[u8; HEAD]],
-    slots: &'a [u8],
 }
 
 impl<'a> Node<'a> {
     #[inline]
     pub(crate) fn new(page: &'a [u8]) -> Self {
         let bytes = page.get(..usable(page.len())).unwrap_or_default();
-        let header = Header::read(bytes);
-        let slice = |from: usize, to: usize| bytes.get(from..to).unwrap_or_default();
-        let heads = slice(header.heads_at(), header.slots_at()).as_chunks().0;
-        let slots = slice(header.slots_at(), header.arrays_end());
-        let children = if header.branch { slice(HEADER, header.heads_at()).as_chunks().0 } else { &[] };
-        Self { bytes, header, children, heads, slots }
+        Self { bytes, header: Header::read(bytes) }
     }
 
     #[inline]
@@ -61,7 +53,7 @@ impl<'a> Node<'a> {
 
     #[inline]
     pub(crate) fn head(&self, at: usize) -> u64 {
-        self.heads.get(at).map(|head| u64::from_le_bytes(*head)).unwrap_or_default()
+        self.heads().get(at).map(|head| u64::from_le_bytes(*head)).unwrap_or_default()
     }
 
     #[inline]
@@ -93,9 +85,25 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// Where an entry's key and value lie in the page, if both do.
+    #[inline]
+    pub(crate) fn inline_row(&self, at: usize) -> Option<(Range<usize>, Range<usize>)> {
+        let slot = self.slot(at);
+        let middle = slot.offset + slot.key_len();
+        (!slot.holds_pointer()).then(|| (slot.offset..middle, middle..middle + slot.value_len()))
+    }
+
+    /// Where an entry's value lies in the page, if it does.
+    #[inline]
+    pub(crate) fn inline_value(&self, at: usize) -> Option<Range<usize>> {
+        let slot = self.slot(at);
+        let start = slot.offset + slot.key_len();
+        (!slot.is_pointer_value()).then(|| start..start + slot.value_len())
+    }
+
     #[inline]
     pub(crate) fn child(&self, at: usize) -> Pointer {
-        Pointer::decode(self.children.get(at).unwrap_or(&[0; Pointer::SIZE]))
+        Pointer::decode(self.children().get(at).unwrap_or(&[0; Pointer::SIZE]))
     }
 
     /// The bytes that all keys start with, as far as heads leave them out.
@@ -123,12 +131,12 @@ impl<'a> Node<'a> {
     /// Whether an entry, or a page below, holds or held a pointer to a run or subtree. Never wrongly false.
     pub(crate) fn holds_pointers(&self) -> bool {
         let own = self.header.flags & HOLDS_POINTERS != 0;
-        own || self.children.iter().any(|child| Pointer::decode(child).holds_pointers())
+        own || self.children().iter().any(|child| Pointer::decode(child).holds_pointers())
     }
 
     /// Every pointer in the page.
     pub(crate) fn pointers(self) -> impl Iterator<Item = (PointerRole, Pointer)> + 'a {
-        let children = self.children.iter().map(|child| (PointerRole::Child, Pointer::decode(child)));
+        let children = self.children().iter().map(|child| (PointerRole::Child, Pointer::decode(child)));
         let entries = if self.header.flags & HOLDS_POINTERS != 0 { self.header.count } else { 0 };
         children.chain((0..entries).flat_map(move |at| self.entry_pointers(at)))
     }
@@ -150,7 +158,7 @@ impl<'a> Node<'a> {
     /// The heads that a search looks at: not that of a branch's last entry.
     #[inline]
     pub(super) fn keyed_heads(&self) -> &'a [[u8; HEAD]] {
-        self.heads.get(..self.header.keyed()).unwrap_or_default()
+        self.heads().get(..self.header.keyed()).unwrap_or_default()
     }
 
     /// The slot of an entry; an empty record's if it has no key.
@@ -159,32 +167,59 @@ impl<'a> Node<'a> {
         if at >= self.header.keyed() {
             return Slot { offset: self.bytes.len(), key_code: 0, value_code: 0 };
         }
-        let bytes = self.slots.get(at * self.header.slot_width()..).unwrap_or_default();
-        Slot::read(&self.header, bytes)
+        let start = self.header.slots_at() + at * self.header.slot_width();
+        Slot::read(&self.header, self.bytes.get(start..).unwrap_or_default())
     }
 
     /// An entry's slot as it stands in the array, whether or not it has a key.
     pub(super) fn raw_slot(&self, at: usize) -> &'a [u8] {
         let width = self.header.slot_width();
-        self.slots.get(at * width..(at + 1) * width).unwrap_or_default()
+        self.slots().get(at * width..(at + 1) * width).unwrap_or_default()
     }
 
     /// The arrays' parts that belong to the entries of `range`: children, heads, slots.
     pub(super) fn arrays(&self, range: &Range<usize>) -> (&'a [u8], &'a [u8], &'a [u8]) {
         let width = self.header.slot_width();
         (
-            self.children.get(range.clone()).unwrap_or_default().as_flattened(),
-            self.heads.get(range.clone()).unwrap_or_default().as_flattened(),
-            self.slots.get(range.start * width..range.end * width).unwrap_or_default(),
+            self.children().get(range.clone()).unwrap_or_default().as_flattened(),
+            self.heads().get(range.clone()).unwrap_or_default().as_flattened(),
+            self.slots().get(range.start * width..range.end * width).unwrap_or_default(),
         )
     }
 
+    /// An entry's record: its key part and its value part.
+    #[inline]
+    pub(crate) fn record_bytes(&self, at: usize) -> &'a [u8] {
+        self.record(&self.slot(at))
+    }
+
+    #[inline]
     pub(super) fn record(&self, slot: &Slot) -> &'a [u8] {
         self.slice(slot.offset, slot.len())
     }
 
     pub(super) fn usable(&self) -> usize {
         self.bytes.len()
+    }
+
+    #[inline]
+    fn heads(&self) -> &'a [[u8; HEAD]] {
+        self.span(HEADER, self.header.children_at()).as_chunks().0
+    }
+
+    #[inline]
+    fn children(&self) -> &'a [[u8; Pointer::SIZE]] {
+        self.span(self.header.children_at(), self.header.slots_at()).as_chunks().0
+    }
+
+    #[inline]
+    fn slots(&self) -> &'a [u8] {
+        self.span(self.header.slots_at(), self.header.arrays_end())
+    }
+
+    #[inline]
+    fn span(&self, from: usize, to: usize) -> &'a [u8] {
+        self.bytes.get(from..to).unwrap_or_default()
     }
 
     #[inline]

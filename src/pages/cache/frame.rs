@@ -34,6 +34,8 @@ pub(crate) struct Frame {
 }
 
 const HEADER: usize = size_of::<Frame>();
+/// Bytes that a processor fetches at once.
+const LINE: usize = 64;
 /// Two cache lines.
 const ALIGNMENT: usize = 128;
 const _: () = assert!(HEADER == 64 && ALIGNMENT >= align_of::<Frame>());
@@ -129,10 +131,11 @@ impl Frame {
     }
 }
 
-/// Asks for the first `lines` cache lines from where `bytes` begins before they are needed.
+/// Asks for the cache lines that `bytes` lies in, at most `most` of them, before they are needed.
 #[inline]
-pub(crate) fn prefetch(bytes: &[u8], lines: usize) {
-    prefetch_lines(bytes.as_ptr(), lines);
+pub(crate) fn prefetch(bytes: &[u8], most: usize) {
+    let lines = (bytes.as_ptr().addr() % LINE + bytes.len()).div_ceil(LINE);
+    prefetch_lines(bytes.as_ptr(), lines.min(most));
 }
 
 #[inline]
@@ -141,7 +144,7 @@ fn prefetch_lines(start: *const u8, lines: usize) {
     for line in 0..lines {
         use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         // SAFETY: a prefetch reads nothing that the program sees, wherever it points.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(line * 64).cast()) };
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(line * LINE).cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = (start, lines);
@@ -335,13 +338,15 @@ impl FrameStock {
         Self { own, left: 0 }
     }
 
-    /// Puts `count` references in stock if there are none.
+    /// Puts `count` references in stock if there are none, and says whether it did.
     #[inline]
-    pub(crate) fn stock(&mut self, count: usize) {
-        if self.left == 0 {
+    pub(crate) fn stock(&mut self, count: usize) -> bool {
+        let empty = self.left == 0;
+        if empty {
             self.own.frame().references.fetch_add(count, Ordering::Relaxed);
             self.left = count;
         }
+        empty
     }
 
     #[inline]

@@ -99,12 +99,6 @@ impl Pin<'_> {
         self.pinned.hits.set(self.pinned.hits.get() + 1);
         Some(frame)
     }
-
-    /// A reference that outlives the pin.
-    #[inline]
-    pub(crate) fn hold(&self, frame: &Frame) -> FrameRef {
-        frame.hold()
-    }
 }
 
 impl Cache {

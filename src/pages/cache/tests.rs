@@ -55,7 +55,7 @@ fn finds_by_page_and_birth() {
     assert!(cache.get(7, 1).is_none() && cache.get(7, 3).is_some_and(|found| found.is(&newer)));
     check(&frame, 7, 1);
     let pin = cache.pin();
-    let held = pin.get(7, 3).map(|found| pin.hold(found));
+    let held = pin.get(7, 3).map(|found| found.hold());
     drop(pin);
     check(&held.unwrap(), 7, 3);
     let stats = cache.stats();
@@ -247,7 +247,7 @@ fn read_a_page(cache: &Cache, file: &File, seed: &mut u64, held: &mut Vec<(u32, 
     let found = match pin.get(page, birth) {
         Some(frame) => {
             check(frame.bytes(), page, birth);
-            random(seed).is_multiple_of(16).then(|| pin.hold(frame))
+            random(seed).is_multiple_of(16).then(|| frame.hold())
         }
         None => {
             drop(pin);
