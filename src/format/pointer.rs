@@ -6,6 +6,11 @@ pub(crate) type PageNumber = u32;
 /// An id under which work was done. Ids grow and never repeat.
 pub(crate) type TxnId = u64;
 
+/// Largest id: what a branch has room for. Unclean ends, at 2^32 ids each, may use them up after 16 million.
+pub(crate) const MAX_TXN_ID: TxnId = (1 << 56) - 1;
+/// Most rows that a branch has room for in one number: more than the bytes of any file.
+const MAX_ROWS: u64 = (1 << 48) - 1;
+
 /// XXH3-128 of the bytes that a pointer names; zero in a pointer to a page that is still being changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Checksum(pub(crate) u128);
@@ -63,6 +68,48 @@ impl Pointer {
         if self.is_run() { self.size.div_ceil(page_size as u64) } else { 1 }
     }
 
+    /// Bytes of a child's place in a branch page.
+    pub(crate) const PLACE: usize = 4;
+    /// Bytes of the rest of a pointer in a branch page, where the child's level is known: one less than the page's.
+    ///
+    /// | offset | bytes | field |
+    /// |---|---|---|
+    /// | 0 | 7 | birth |
+    /// | 7 | 1 | flags |
+    /// | 8 | 16 | checksum |
+    /// | 24 | 6 | rows |
+    pub(crate) const LINK: usize = 30;
+
+    pub(crate) fn encode_place(&self) -> [u8; Self::PLACE] {
+        self.page.to_le_bytes()
+    }
+
+    pub(crate) fn encode_link(&self) -> [u8; Self::LINK] {
+        let mut out = [0; Self::LINK];
+        // The flags take the birth's highest byte, which is zero up to `MAX_TXN_ID`.
+        out[0..8].copy_from_slice(&self.birth.to_le_bytes());
+        out[7] = self.flags;
+        out[8..24].copy_from_slice(&self.checksum.0.to_le_bytes());
+        // More rows are claimed only by a damaged file.
+        let [rows @ .., _, _] = self.size.min(MAX_ROWS).to_le_bytes();
+        out[24..30].copy_from_slice(&rows);
+        out
+    }
+
+    /// A child of a branch page of level `level + 1`.
+    #[inline]
+    pub(crate) fn decode_child(level: u8, place: &[u8; Self::PLACE], link: &[u8; Self::LINK]) -> Self {
+        let [b0, b1, b2, b3, b4, b5, b6, flags, checksum @ .., r0, r1, r2, r3, r4, r5] = *link;
+        Self {
+            page: u32::from_le_bytes(*place),
+            level,
+            flags,
+            birth: u64::from_le_bytes([b0, b1, b2, b3, b4, b5, b6, 0]),
+            checksum: Checksum(u128::from_le_bytes(checksum)),
+            size: u64::from_le_bytes([r0, r1, r2, r3, r4, r5, 0, 0]),
+        }
+    }
+
     pub(crate) fn encode(&self) -> [u8; Self::SIZE] {
         let mut out = [0; Self::SIZE];
         out[0..4].copy_from_slice(&self.page.to_le_bytes());
@@ -113,5 +160,23 @@ mod tests {
         expected[..8].copy_from_slice(&[1, 2, 3, 4, 5, 2, 0, 0]);
         assert_eq!(bytes, expected);
         assert_eq!(Pointer::decode(&bytes), pointer);
+    }
+
+    #[test]
+    fn golden_bytes_of_a_child_round_trip() {
+        let pointer = Pointer {
+            page: 0x0403_0201,
+            level: 5,
+            flags: 2,
+            birth: 0x000E_0D0C_0B0A_0908,
+            checksum: Checksum(0x1F1E_1D1C_1B1A_1918_1716_1514_1312_1110),
+            size: 0x2524_2322_2120,
+        };
+        let (place, link) = (pointer.encode_place(), pointer.encode_link());
+        assert_eq!(place, [1, 2, 3, 4]);
+        let mut expected: [u8; 30] = core::array::from_fn(|i| i as u8 + 8);
+        expected[7] = 2;
+        assert_eq!(link, expected);
+        assert_eq!(Pointer::decode_child(5, &place, &link), pointer);
     }
 }

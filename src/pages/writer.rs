@@ -7,10 +7,16 @@ use super::page_set::PageSet;
 use super::space::{Class, Commit, Unlinked};
 use super::{Store, load::damaged};
 use crate::error::StorageError;
-use crate::format::{Checksum, PageNumber, Pointer, TxnId};
+use crate::format::{Checksum, MAX_TXN_ID, PageNumber, Pointer, TxnId};
 use crate::sync::{Arc, AtomicBool, Mutex, Ordering};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+
+/// The id that comes `gap` after `last`.
+pub(super) fn next_id(last: TxnId, gap: u64) -> Result<TxnId, StorageError> {
+    let id = last.checked_add(gap).filter(|id| *id <= MAX_TXN_ID);
+    id.ok_or_else(|| StorageError::corrupted("transaction ids ran out"))
+}
 
 #[derive(Debug)]
 pub(crate) struct PageWriter {
@@ -41,7 +47,7 @@ impl PageWriter {
         store.check_usable()?;
         let (id, base) = {
             let mut space = store.space.lock();
-            let id = space.last_id.checked_add(1).ok_or_else(|| StorageError::corrupted("transaction ids ran out"))?;
+            let id = next_id(space.last_id, 1)?;
             space.last_id = id;
             (id, space.head)
         };

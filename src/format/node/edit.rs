@@ -171,7 +171,7 @@ impl NodeMut<'_> {
         }
         self.open(header, at, 1);
         header.count += 1;
-        put(self.bytes, header.children_at() + at * Pointer::SIZE, &child.encode());
+        self.put_child(header, at, child);
         if at + 1 < header.count {
             self.put_entry(header, at, head, key, &ValuePart::Inline(&[]));
         } else {
@@ -220,7 +220,7 @@ impl NodeMut<'_> {
 
     fn set_child(&mut self, header: &Header, at: usize, child: &Pointer) -> Result<(), EditError> {
         ensure(header.branch && at < header.count)?;
-        put(self.bytes, header.children_at() + at * Pointer::SIZE, &child.encode());
+        self.put_child(header, at, child);
         Ok(())
     }
 
@@ -243,9 +243,12 @@ impl NodeMut<'_> {
         if let Some((head, key)) = joint {
             self.put_entry(header, first - 1, head, &key, &ValuePart::Inline(&[]));
         }
-        let (children, heads, slots) = src.arrays(&range);
+        let (heads, places, links, slots) = src.arrays(&range);
         put(self.bytes, HEADER + first * HEAD, heads);
-        put(self.bytes, header.children_at() + first * header.child_width(), children);
+        if header.branch {
+            put(self.bytes, header.places_at() + first * Pointer::PLACE, places);
+            put(self.bytes, header.links_at() + first * Pointer::LINK, links);
+        }
         put(self.bytes, header.slots_at() + first * header.slot_width(), slots);
         self.copy_records(header, first, src, keyed.clone());
         if header.prefix_len != src.header.prefix_len {

@@ -12,6 +12,8 @@ pub(super) const HEADER: usize = 20;
 /// Bytes of the prefix that stand in the header.
 pub(super) const LEAD: usize = 6;
 pub(super) const HEAD: usize = 8;
+/// Bytes of a child: its place, and the rest of the pointer to it.
+const CHILD: usize = Pointer::PLACE + Pointer::LINK;
 /// Head of a branch's last entry.
 pub(super) const NO_KEY_HEAD: u64 = u64::MAX;
 
@@ -40,7 +42,7 @@ pub(crate) const fn capacity(page_size: usize) -> usize {
 }
 
 const _: () = assert!(usable(MAX_PAGE_SIZE) < EXTENTS_VALUE as usize);
-const _: () = assert!(capacity(MIN_PAGE_SIZE) > 3 * (Pointer::SIZE + HEAD + 4 + STUB + Pointer::SIZE));
+const _: () = assert!(capacity(MIN_PAGE_SIZE) > 3 * (CHILD + HEAD + 4 + STUB + Pointer::SIZE));
 const _: () = assert!(MAX_PREFIX + HEAD <= STUB && MAX_PREFIX <= u8::MAX as usize);
 
 /// What a page holds of a key.
@@ -183,7 +185,7 @@ impl Shape {
 
     /// Bytes that an entry takes in a branch, given its key's stored length (0 for the last).
     pub(crate) fn branch_entry_room(&self, key_len: usize) -> usize {
-        Pointer::SIZE + HEAD + self.of_branch().slot_width() + key_len
+        CHILD + HEAD + self.of_branch().slot_width() + key_len
     }
 
     #[inline]
@@ -296,7 +298,13 @@ impl Header {
 
     #[inline]
     pub(super) fn child_width(&self) -> usize {
-        if self.branch { Pointer::SIZE } else { 0 }
+        if self.branch { CHILD } else { 0 }
+    }
+
+    /// Bytes per entry of each array before the slots.
+    #[inline]
+    pub(super) fn widths(&self) -> &'static [usize] {
+        if self.branch { &[HEAD, Pointer::PLACE, Pointer::LINK] } else { &[HEAD] }
     }
 
     #[inline]
@@ -310,10 +318,15 @@ impl Header {
         self.child_width() + HEAD + self.slot_width()
     }
 
-    /// Where the children's array begins, behind the heads.
+    /// Where the heads end and the children's places begin.
     #[inline]
-    pub(super) fn children_at(&self) -> usize {
+    pub(super) fn places_at(&self) -> usize {
         HEADER + self.count * HEAD
+    }
+
+    #[inline]
+    pub(super) fn links_at(&self) -> usize {
+        self.places_at() + if self.branch { self.count * Pointer::PLACE } else { 0 }
     }
 
     #[inline]

@@ -14,12 +14,12 @@
 //! | 10 | 2 | width of keys, or 0 |
 //! | 12 | 2 | width of values, or 0 |
 //! | 14 | 6 | the prefix's first six bytes, padded with zeros |
-//! | 20 | | arrays, one right behind the other: heads, children (branch), slots |
+//! | 20 | | arrays, one right behind the other: heads, places (branch), links (branch), slots |
 //! | | | free space |
 //! | | | records, placed from the end downward |
 //!
-//! Heads come first, so that the start of a page, which a look-up asks memory for at once, is what it looks at first.
-//! A child is a [`Pointer`](super::Pointer). A head is a `u64`. A slot is the record's offset, then the key's code
+//! What a look-up reads stands together, and at the start, where memory is asked for at once. A place is the page
+//! number of a child, its link the rest of the [`Pointer`](super::Pointer) to it. A head is a `u64`. A slot is the record's offset, then the key's code
 //! unless keys have one width, then the value's code unless values have one width; each a `u16`. A record is the key
 //! part followed by the value part. An empty record's offset is `usable(P)`.
 //!

@@ -102,30 +102,37 @@ impl NodeMut<'_> {
     /// Makes a gap of `n` entries before entry `at` in all arrays. The header's count is still the old.
     #[inline]
     pub(super) fn open(&mut self, header: &Header, at: usize, n: usize) {
-        let (heads, children, slots) = positions(header, at);
+        let slots = header.slots_at() + at * header.slot_width();
         self.shift(slots, header.arrays_end(), slots + n * header.entry_width());
         // The tail of one array and the start of the next move alike.
-        let mut heads_end = slots;
-        if header.branch {
-            self.shift(children, slots, children + n * (HEAD + Pointer::SIZE));
-            heads_end = children;
+        let (mut end, mut widths) = (slots, header.entry_width() - header.slot_width());
+        for width in header.widths().iter().rev() {
+            let start = HEADER + header.count * (widths - width) + at * width;
+            self.shift(start, end, start + n * widths);
+            (end, widths) = (start, widths - width);
         }
-        self.shift(heads, heads_end, heads + n * HEAD);
     }
 
     /// Takes `n` entries from `at` out of all arrays. The header's count is still the old.
     #[inline]
     pub(super) fn close(&mut self, header: &Header, at: usize, n: usize) {
-        let (heads, children, slots) = positions(header, at);
-        let (heads_end, children_end, slots_end) = positions(header, at + n);
-        let gone = n * HEAD;
-        if header.branch {
-            self.shift(heads_end, children, heads);
-            self.shift(children_end, slots, children - gone);
-        } else {
-            self.shift(heads_end, slots, heads);
+        let mut start = HEADER + (at + n) * HEAD;
+        let mut widths = 0;
+        for (nth, width) in header.widths().iter().enumerate() {
+            widths += width;
+            let next_width = header.widths().get(nth + 1).copied().unwrap_or(header.slot_width());
+            let next = HEADER + header.count * widths + at * next_width;
+            self.shift(start, next, start - n * widths);
+            start = next + n * next_width;
         }
-        self.shift(slots_end, header.arrays_end(), slots - gone - n * header.child_width());
+        self.shift(start, header.arrays_end(), start - n * header.entry_width());
+    }
+
+    /// Writes child `at`.
+    #[inline]
+    pub(super) fn put_child(&mut self, header: &Header, at: usize, child: &Pointer) {
+        put(self.bytes, header.places_at() + at * Pointer::PLACE, &child.encode_place());
+        put(self.bytes, header.links_at() + at * Pointer::LINK, &child.encode_link());
     }
 
     /// After entries were removed: a branch's last entry loses its key, and a page without keys has no records.
@@ -213,11 +220,4 @@ impl NodeMut<'_> {
             self.bytes.copy_within(from..to, dest);
         }
     }
-}
-
-/// Where entry `at` stands in each array: heads, children, slots.
-#[inline]
-fn positions(header: &Header, at: usize) -> (usize, usize, usize) {
-    let children = header.children_at() + at * header.child_width();
-    (HEADER + at * HEAD, children, header.slots_at() + at * header.slot_width())
 }

@@ -515,9 +515,10 @@ fn golden_bytes() {
     assert_eq!(page[..14], [2, 3, 2, 0, 0, 3, 0xFE, 1, 0, 0, 2, 0, 0, 0]);
     assert_eq!(page[14..20], [0; 6]);
     assert_eq!(page[20..36], [2, 1, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255]);
-    assert_eq!(page[36..76], child(5).encode());
-    assert_eq!(page[76..116], child(6).encode());
-    assert_eq!(page[116..120], [0xFE, 1, 0, 2]);
+    assert_eq!(page[36..44], [5, 0, 0, 0, 6, 0, 0, 0]);
+    assert_eq!(page[44..74], child(5).encode_link());
+    assert_eq!(page[74..104], child(6).encode_link());
+    assert_eq!(page[104..108], [0xFE, 1, 0, 2]);
     assert_eq!(page[510..], *b"kk");
     Node::validate(&page).unwrap();
 }

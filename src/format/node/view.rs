@@ -103,7 +103,9 @@ impl<'a> Node<'a> {
 
     #[inline]
     pub(crate) fn child(&self, at: usize) -> Pointer {
-        Pointer::decode(self.children().get(at).unwrap_or(&[0; Pointer::SIZE]))
+        let (place, link) = (self.places().get(at), self.links().get(at));
+        let level = self.header.level.saturating_sub(1);
+        Pointer::decode_child(level, place.unwrap_or(&[0; _]), link.unwrap_or(&[0; _]))
     }
 
     /// The bytes that all keys start with, as far as heads leave them out.
@@ -131,12 +133,12 @@ impl<'a> Node<'a> {
     /// Whether an entry, or a page below, holds or held a pointer to a run or subtree. Never wrongly false.
     pub(crate) fn holds_pointers(&self) -> bool {
         let own = self.header.flags & HOLDS_POINTERS != 0;
-        own || self.children().iter().any(|child| Pointer::decode(child).holds_pointers())
+        own || self.children().any(|child| child.holds_pointers())
     }
 
     /// Every pointer in the page.
     pub(crate) fn pointers(self) -> impl Iterator<Item = (PointerRole, Pointer)> + 'a {
-        let children = self.children().iter().map(|child| (PointerRole::Child, Pointer::decode(child)));
+        let children = self.children().map(|child| (PointerRole::Child, child));
         let entries = if self.header.flags & HOLDS_POINTERS != 0 { self.header.count } else { 0 };
         children.chain((0..entries).flat_map(move |at| self.entry_pointers(at)))
     }
@@ -177,12 +179,13 @@ impl<'a> Node<'a> {
         self.slots().get(at * width..(at + 1) * width).unwrap_or_default()
     }
 
-    /// The arrays' parts that belong to the entries of `range`: children, heads, slots.
-    pub(super) fn arrays(&self, range: &Range<usize>) -> (&'a [u8], &'a [u8], &'a [u8]) {
+    /// The arrays' parts that belong to the entries of `range`: heads, places, links, slots.
+    pub(super) fn arrays(&self, range: &Range<usize>) -> (&'a [u8], &'a [u8], &'a [u8], &'a [u8]) {
         let width = self.header.slot_width();
         (
-            self.children().get(range.clone()).unwrap_or_default().as_flattened(),
             self.heads().get(range.clone()).unwrap_or_default().as_flattened(),
+            self.places().get(range.clone()).unwrap_or_default().as_flattened(),
+            self.links().get(range.clone()).unwrap_or_default().as_flattened(),
             self.slots().get(range.start * width..range.end * width).unwrap_or_default(),
         )
     }
@@ -202,14 +205,23 @@ impl<'a> Node<'a> {
         self.bytes.len()
     }
 
-    #[inline]
-    fn heads(&self) -> &'a [[u8; HEAD]] {
-        self.span(HEADER, self.header.children_at()).as_chunks().0
+    fn children(self) -> impl Iterator<Item = Pointer> + 'a {
+        (0..if self.header.branch { self.header.count } else { 0 }).map(move |at| self.child(at))
     }
 
     #[inline]
-    fn children(&self) -> &'a [[u8; Pointer::SIZE]] {
-        self.span(self.header.children_at(), self.header.slots_at()).as_chunks().0
+    fn heads(&self) -> &'a [[u8; HEAD]] {
+        self.span(HEADER, self.header.places_at()).as_chunks().0
+    }
+
+    #[inline]
+    fn places(&self) -> &'a [[u8; Pointer::PLACE]] {
+        self.span(self.header.places_at(), self.header.links_at()).as_chunks().0
+    }
+
+    #[inline]
+    fn links(&self) -> &'a [[u8; Pointer::LINK]] {
+        self.span(self.header.links_at(), self.header.slots_at()).as_chunks().0
     }
 
     #[inline]

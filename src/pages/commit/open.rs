@@ -8,6 +8,7 @@ use crate::format::{CommitSlot, Geometry, Mirror, PageNumber, TxnId};
 use crate::limits::{MAX_PAGE_SIZE, MIN_PAGE_SIZE};
 use crate::pages::cache::Cache;
 use crate::pages::space::{Commit, Damage, Space};
+use crate::pages::writer::next_id;
 use crate::pages::{PageWriter, Store, damaged};
 use crate::sync::{Arc, AtomicBool, AtomicU32, Mutex, Ordering};
 use alloc::format;
@@ -183,9 +184,7 @@ impl Store {
         largest: TxnId,
         outcome: &OpenOutcome,
     ) -> Result<(), StorageError> {
-        let clean = *outcome == OpenOutcome::Clean;
-        let last_id = if clean { Some(largest) } else { largest.checked_add(ID_GAP) };
-        let last_id = last_id.ok_or_else(|| StorageError::corrupted("transaction ids ran out"))?;
+        let last_id = next_id(largest, if *outcome == OpenOutcome::Clean { 0 } else { ID_GAP })?;
         let mut slots = [None, None];
         if let Some(place) = slots.get_mut(index) {
             *place = Some(slot);
