@@ -22,6 +22,8 @@ const PAGE: usize = 512;
 const SLOTS: [usize; 2] = [PAGE, 2 * PAGE];
 const SLOT_SIZE: usize = 208;
 const POINTER: usize = 40;
+/// Bytes of a child in a branch: page number and link.
+const CHILD: usize = 34;
 /// Where a tree page's arrays start.
 const ARRAYS: usize = 20;
 const VERSION: u32 = 2;
@@ -75,6 +77,53 @@ fn seal(bytes: &mut [u8]) {
     bytes[end..].copy_from_slice(&checksum);
 }
 
+/// Where a pointer stands: whole, or in the arrays of a branch.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum At {
+    Whole(usize),
+    Child { number: usize, link: usize },
+}
+
+impl At {
+    /// Where the page number stands, in four bytes.
+    fn number(self) -> usize {
+        match self {
+            Self::Whole(at) | Self::Child { number: at, .. } => at,
+        }
+    }
+
+    /// Where the flags stand, in one byte.
+    fn flags(self) -> usize {
+        match self {
+            Self::Whole(at) => at + 5,
+            Self::Child { link, .. } => link + 7,
+        }
+    }
+
+    /// Where the birth stands, and in how many bytes.
+    fn birth(self) -> (usize, usize) {
+        match self {
+            Self::Whole(at) => (at + 8, 8),
+            Self::Child { link, .. } => (link, 7),
+        }
+    }
+
+    fn checksum(self) -> usize {
+        match self {
+            Self::Whole(at) => at + 16,
+            Self::Child { link, .. } => link + 8,
+        }
+    }
+
+    /// Where the size stands, and in how many bytes.
+    fn size(self) -> (usize, usize) {
+        match self {
+            Self::Whole(at) => (at + 32, 8),
+            Self::Child { link, .. } => (link + 24, 6),
+        }
+    }
+}
+
 /// A file under change. All places are offsets in the file.
 #[derive(Clone)]
 struct Forge {
@@ -110,22 +159,47 @@ impl Forge {
     }
 
     /// Where the page or run of the pointer at `at` starts, if it is inside.
-    fn target(&self, at: usize) -> Option<usize> {
-        let start = u32_at(&self.bytes, at) as usize * PAGE;
+    fn target(&self, at: At) -> Option<usize> {
+        let start = u32_at(&self.bytes, at.number()) as usize * PAGE;
         (start >= 3 * PAGE && start + PAGE <= self.bytes.len()).then_some(start)
     }
 
-    fn is_run(&self, at: usize) -> bool {
-        self.bytes[at + 5] & 1 != 0
+    fn is_run(&self, at: At) -> bool {
+        self.bytes[at.flags()] & 1 != 0
+    }
+
+    /// The number of `width` bytes at `at`.
+    fn number_at(&self, (at, width): (usize, usize)) -> u64 {
+        (0..width).rev().fold(0, |number, nth| number << 8 | u64::from(self.bytes[at + nth]))
+    }
+
+    /// As much of the number as there is room for.
+    fn put_number(&mut self, (at, width): (usize, usize), number: u64) {
+        self.put(at, &le(number)[..width]);
+    }
+
+    /// Makes one pointer name what another does.
+    fn copy_pointer(&mut self, from: At, to: At) {
+        self.bytes.copy_within(from.number()..from.number() + 4, to.number());
+        self.bytes[to.flags()] = self.bytes[from.flags()];
+        self.put_number(to.birth(), self.number_at(from.birth()));
+        self.bytes.copy_within(from.checksum()..from.checksum() + 16, to.checksum());
+        self.put_number(to.size(), self.number_at(from.size()));
+    }
+
+    /// Child `nth` of the branch at `page`.
+    fn child(&self, page: usize, nth: usize) -> At {
+        let count = u16_at(&self.bytes, page + 2);
+        let arrays = page + ARRAYS + 8 * count;
+        At::Child { number: arrays + 4 * nth, link: arrays + 4 * count + 30 * nth }
     }
 
     /// The places of all pointers in the page at `page`.
-    fn pointers_in(&self, page: usize) -> Vec<usize> {
+    fn pointers_in(&self, page: usize) -> Vec<At> {
         let bytes = &self.bytes[page..page + PAGE];
         let (branch, flags, count) = (bytes[0] == 2, bytes[1], u16_at(bytes, 2));
-        let child_width = if branch { POINTER } else { 0 };
-        let mut found: Vec<usize> =
-            (0..if branch { count } else { 0 }).map(|at| ARRAYS + count * 8 + at * POINTER).collect();
+        let child_width = if branch { CHILD } else { 0 };
+        let mut found: Vec<At> = (0..if branch { count } else { 0 }).map(|nth| self.child(page, nth)).collect();
         let slot_width = 6 - 2 * usize::from(flags & 1) - usize::from(flags & 2);
         for at in 0..if flags & 8 != 0 { count } else { 0 } {
             let slot = ARRAYS + count * (child_width + 8) + at * slot_width;
@@ -135,24 +209,24 @@ impl Forge {
             if flags & 1 == 0 {
                 let code = u16_at(bytes, code_at);
                 if code == 0xFFFF {
-                    found.push(offset + 64);
+                    found.push(At::Whole(page + offset + 64));
                 }
                 key_length = if code == 0xFFFF { 64 + POINTER } else { code };
                 code_at += 2;
             }
             if flags & 2 == 0 && u16_at(bytes, code_at) >= 0xFFFD {
-                found.push(offset + key_length);
+                found.push(At::Whole(page + offset + key_length));
             }
         }
-        found.retain(|at| at + POINTER <= PAGE);
-        found.into_iter().map(|at| page + at).collect()
+        found.retain(|at| at.number() + POINTER <= page + PAGE && at.checksum() + 24 <= page + PAGE);
+        found
     }
 
     /// Every place of a pointer that can be reached, parents first, each once.
-    fn pointers(&self) -> Vec<usize> {
+    fn pointers(&self) -> Vec<At> {
         let mut found = Vec::new();
         let mut seen = HashSet::new();
-        let mut waiting: Vec<usize> = ROOTS.iter().map(|root| SLOTS[0] + root).collect();
+        let mut waiting: Vec<At> = ROOTS.iter().map(|root| At::Whole(SLOTS[0] + root)).collect();
         while let Some(at) = waiting.pop() {
             if !seen.insert(at) || found.len() > 5000 {
                 continue;
@@ -166,8 +240,8 @@ impl Forge {
         found
     }
 
-    fn is_data_pointer(&self, at: usize) -> bool {
-        u32_at(&self.bytes, at) != 0
+    fn is_data_pointer(&self, at: At) -> bool {
+        u32_at(&self.bytes, at.number()) != 0
     }
 
     /// Makes all checksums right, from the leaves up; where pages name each other in a circle, as far as can be.
@@ -177,7 +251,7 @@ impl Forge {
         for slot in SLOTS {
             for root in ROOTS {
                 let mut done = HashSet::new();
-                self.fix_below(slot + root, &mut done, 0);
+                self.fix_below(At::Whole(slot + root), &mut done, 0);
             }
             seal(&mut self.bytes[slot..slot + SLOT_SIZE]);
         }
@@ -189,10 +263,10 @@ impl Forge {
         seal(&mut self.bytes[mirror..mirror + PAGE]);
     }
 
-    fn fix_below(&mut self, at: usize, done: &mut HashSet<usize>, depth: usize) {
+    fn fix_below(&mut self, at: At, done: &mut HashSet<usize>, depth: usize) {
         let Some(start) = self.target(at) else { return };
         let end = if self.is_run(at) {
-            start.saturating_add(u64_at(&self.bytes, at + 32) as usize)
+            start.saturating_add(self.number_at(at.size()) as usize)
         } else {
             if done.insert(start) && depth < 60 {
                 for below in self.pointers_in(start) {
@@ -203,7 +277,7 @@ impl Forge {
         };
         if let Some(target) = self.bytes.get(start..end) {
             let checksum = xxh3_128(target).to_le_bytes();
-            self.bytes[at + 16..at + 32].copy_from_slice(&checksum);
+            self.put(at.checksum(), &checksum);
         }
     }
 
@@ -219,7 +293,7 @@ impl Forge {
     }
 
     /// The pointers for which `wanted` holds, which are given their place and that of their target.
-    fn find(&self, wanted: impl Fn(&Self, usize, usize) -> bool) -> Vec<usize> {
+    fn find(&self, wanted: impl Fn(&Self, At, usize) -> bool) -> Vec<At> {
         let mut found = self.pointers();
         found.retain(|at| self.target(*at).is_some_and(|target| wanted(self, *at, target)));
         found
@@ -344,12 +418,15 @@ fn tower(forge: &mut Forge, levels: u8, birth: u64) {
         page[6..8].copy_from_slice(&(PAGE as u16).to_le_bytes());
         if let Some(below) = &below {
             for at in 0..6 {
-                let child = ARRAYS + 6 * 8 + at * POINTER;
-                page[child..child + POINTER].copy_from_slice(below);
+                let number = ARRAYS + 6 * 8 + at * 4;
+                page[number..number + 4].copy_from_slice(&below[0..4]);
+                let link = ARRAYS + 6 * (8 + 4) + at * 30;
+                page[link..link + 7].copy_from_slice(&below[8..15]);
+                page[link + 8..link + 24].copy_from_slice(&below[16..32]);
                 let last = at == 5;
                 let head = if last { u64::MAX } else { 0 };
                 page[ARRAYS + at * 8..ARRAYS + at * 8 + 8].copy_from_slice(&le(head));
-                let slots = ARRAYS + 6 * (8 + POINTER);
+                let slots = ARRAYS + 6 * (8 + CHILD);
                 page[slots + at * 4..slots + at * 4 + 2].copy_from_slice(&(PAGE as u16).to_le_bytes());
             }
         }
@@ -387,49 +464,48 @@ fn crafted() -> Vec<(String, Forge, bool)> {
     assert!(!branches.is_empty() && runs.len() > 6);
     for (nth, &at) in children.iter().enumerate().step_by(3) {
         for page in [0, 1, 2, pages - 1, pages, u32::MAX] {
-            add(format!("child {nth} is page {page}"), true, &|forge| forge.put(at, &page.to_le_bytes()));
+            add(format!("child {nth} is page {page}"), true, &|forge| forge.put(at.number(), &page.to_le_bytes()));
         }
+        let level_at = whole.target(at).unwrap() + 5;
         for level in [1, 2, 7, 40, 41, 254, 255] {
-            let level = whole.bytes[at + 4].wrapping_add(level);
-            add(format!("child {nth} is of level {level}"), true, &|forge| forge.put(at + 4, &[level]));
+            let level = whole.bytes[level_at].wrapping_add(level);
+            add(format!("child {nth} is of level {level}"), true, &|forge| forge.put(level_at, &[level]));
         }
-        add(format!("child {nth} is a run"), true, &|forge| forge.put(at + 5, &[1]));
-        add(format!("child {nth} has unknown flags"), false, &|forge| forge.put(at + 5, &[0xF0]));
+        add(format!("child {nth} is a run"), true, &|forge| forge.put(at.flags(), &[1]));
+        add(format!("child {nth} has unknown flags"), false, &|forge| forge.put(at.flags(), &[0xF0]));
         for birth in [u64::MAX, u64::MAX - 1, 1 << 33, u64_at(&whole.bytes, SLOTS[0] + 8) + 1] {
-            add(format!("child {nth} is born {birth}"), true, &|forge| forge.put(at + 8, &le(birth)));
+            add(format!("child {nth} is born {birth}"), true, &|forge| {
+                forge.put_number(at.birth(), birth);
+            });
         }
         for rows in [0, 1, u64::MAX, u64::MAX / 2] {
-            add(format!("child {nth} has {rows} rows"), false, &|forge| forge.put(at + 32, &le(rows)));
+            add(format!("child {nth} has {rows} rows"), false, &|forge| forge.put_number(at.size(), rows));
         }
-        add(format!("child {nth} has no checksum"), false, &|forge| forge.put(at + 16, &[0; 16]));
+        add(format!("child {nth} has no checksum"), false, &|forge| forge.put(at.checksum(), &[0; 16]));
     }
     for (nth, &at) in branches.iter().enumerate() {
         let page = whole.target(at).unwrap();
-        let own = u32_at(&whole.bytes, at);
-        let children = page + ARRAYS + 8 * u16_at(&whole.bytes, page + 2);
-        add(format!("branch {nth} names itself"), true, &|forge| forge.put(children, &own.to_le_bytes()));
-        add(format!("branch {nth} names itself, of its level"), true, &|forge| {
-            forge.put(children, &own.to_le_bytes());
-            forge.put(children + 4, &[forge.bytes[at + 4]]);
-        });
-        let first = whole.bytes[children..children + POINTER].to_vec();
-        add(format!("branch {nth} names a child twice"), true, &|forge| forge.put(children + POINTER, &first));
+        let own = u32_at(&whole.bytes, at.number());
+        let (first, second) = (whole.child(page, 0), whole.child(page, 1));
+        add(format!("branch {nth} names itself"), true, &|forge| forge.put(first.number(), &own.to_le_bytes()));
+        add(format!("branch {nth} names itself, of its birth"), true, &|forge| forge.copy_pointer(at, first));
+        add(format!("branch {nth} names a child twice"), true, &|forge| forge.copy_pointer(first, second));
     }
     for (nth, &at) in runs.iter().enumerate() {
         for length in [0, 1, PAGE as u64 - 1, 3 << 30, (3 << 30) + 1, 1 << 40, u64::MAX - 511, u64::MAX] {
-            add(format!("run {nth} of {length} bytes"), false, &|forge| forge.put(at + 32, &le(length)));
+            add(format!("run {nth} of {length} bytes"), false, &|forge| forge.put_number(at.size(), length));
         }
-        add(format!("run {nth} is a page"), true, &|forge| forge.put(at + 5, &[0]));
-        add(format!("run {nth} has a level"), true, &|forge| forge.put(at + 4, &[3]));
-        let other = whole.bytes[runs[(nth + 1) % runs.len()]..][..POINTER].to_vec();
-        add(format!("run {nth} is another run"), true, &|forge| forge.put(at, &other));
-        let child = whole.bytes[children[nth % children.len()]..][..POINTER].to_vec();
-        add(format!("run {nth} is a tree page"), true, &|forge| forge.put(at, &child));
+        add(format!("run {nth} is a page"), true, &|forge| forge.put(at.flags(), &[0]));
+        add(format!("run {nth} has a level"), true, &|forge| forge.put(at.number() + 4, &[3]));
+        let other = runs[(nth + 1) % runs.len()];
+        add(format!("run {nth} is another run"), true, &|forge| forge.copy_pointer(other, at));
+        let child = children[nth % children.len()];
+        add(format!("run {nth} is a tree page"), true, &|forge| forge.copy_pointer(child, at));
     }
     // Only the pointers' flag tells that a leaf must be read to find all pages.
     add("no pointer says that runs are below".into(), true, &|forge| {
         for &at in &children {
-            forge.bytes[at + 5] &= !2;
+            forge.bytes[at.flags()] &= !2;
         }
     });
     for (nth, &at) in children.iter().enumerate() {
@@ -445,7 +521,7 @@ fn crafted() -> Vec<(String, Forge, bool)> {
             }
         }
         let count = u16_at(&whole.bytes, page + 2);
-        let arrays = ARRAYS + count * if whole.bytes[page] == 2 { POINTER + 8 } else { 8 };
+        let arrays = ARRAYS + count * if whole.bytes[page] == 2 { CHILD + 8 } else { 8 };
         for word in 0..4 {
             for value in [0u16, 0xFFFC, 0xFFFE, 0xFFFF, 511] {
                 add(format!("page {nth}, slot word {word} is {value}"), false, &|forge| {
@@ -484,7 +560,7 @@ fn crafted() -> Vec<(String, Forge, bool)> {
 }
 
 /// One of the changes that the fuzz makes.
-fn mutate(forge: &mut Forge, rng: &mut Rng, pointers: &[usize]) {
+fn mutate(forge: &mut Forge, rng: &mut Rng, pointers: &[At]) {
     let numbers: [u64; 14] = [0, 1, 2, 3, 7, 8, 40, 0x7F, 0xFF, 0x1FF, 0x200, 0xFFFD, u64::from(u32::MAX), u64::MAX];
     let number = *rng.pick(&numbers);
     let width = *rng.pick(&[1, 1, 2, 2, 4, 8]);
@@ -500,12 +576,11 @@ fn mutate(forge: &mut Forge, rng: &mut Rng, pointers: &[usize]) {
             forge.bytes[place] = forge.bytes[place].wrapping_add(*rng.pick(&[1, 2, 0xFF, 0x80]));
         }
         // A pointer.
-        4 => forge.put(at + *rng.pick(&[0, 4, 5, 8, 32]), &le(number)[..width]),
-        5 => {
-            let other = *rng.pick(pointers);
-            let other = forge.bytes[other..other + POINTER].to_vec();
-            forge.put(at, &other);
+        4 => {
+            let fields = [at.number(), at.number() + 4, at.flags(), at.birth().0, at.size().0];
+            forge.put(*rng.pick(&fields), &le(number)[..width]);
         }
+        5 => forge.copy_pointer(*rng.pick(pointers), at),
         // A whole page in another's place.
         6 => {
             if let Some(other) = forge.target(*rng.pick(pointers)) {
@@ -521,7 +596,7 @@ fn mutate(forge: &mut Forge, rng: &mut Rng, pointers: &[usize]) {
     }
 }
 
-fn fuzzed(whole: &Forge, pointers: &[usize], seed: u64) -> Forge {
+fn fuzzed(whole: &Forge, pointers: &[At], seed: u64) -> Forge {
     let mut rng = Rng::new(seed);
     let mut forge = whole.clone();
     if rng.chance(128) {
@@ -538,7 +613,9 @@ fn fuzzed(whole: &Forge, pointers: &[usize], seed: u64) -> Forge {
 #[test]
 fn the_forge_forges() {
     let whole = Forge::new();
-    let levels: HashSet<u8> = whole.pointers().iter().map(|at| whole.bytes[at + 4]).collect();
+    let pages = whole.pointers().into_iter().filter(|at| !whole.is_run(*at));
+    let targets = pages.filter_map(|at| whole.target(at));
+    let levels: HashSet<u8> = targets.map(|page| whole.bytes[page + 5]).collect();
     assert!(levels.contains(&2), "{levels:?}");
     assert!((20_000..150_000).contains(&whole.bytes.len()), "{}", whole.bytes.len());
     let mut fixed = whole.clone();
@@ -668,7 +745,7 @@ impl StorageBackend for Sparse {
 fn runs_over_the_limit_in_a_file_of_terabytes() {
     let mut forge = Forge::new();
     for at in forge.find(|forge, at, _| forge.is_run(at)) {
-        forge.put(at + 32, &le(1 << 39));
+        forge.put_number(at.size(), 1 << 39);
     }
     forge.fix();
     let db = builder().create_with_backend(Sparse { start: Image::new(forge.bytes), length: 1 << 40 }).unwrap();
