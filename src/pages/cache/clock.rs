@@ -2,6 +2,7 @@
 
 use super::frame::{Frame, FrameRef, NO_SLOT};
 use alloc::vec::Vec;
+use core::ptr::NonNull;
 
 /// The clean frames of the table, in a ring with a hand. Dirty frames are not here, so they cost the hand nothing.
 #[derive(Default)]
@@ -29,6 +30,11 @@ impl Clock {
         if let Some(moved) = self.frames.get(slot) {
             moved.frame().set_slot(slot);
         }
+    }
+
+    /// The frame at this address, if it is here, and says that it is in this slot.
+    pub(super) fn at(&self, slot: usize, frame: NonNull<Frame>) -> Option<&FrameRef> {
+        self.frames.get(slot).filter(|found| found.is_at(frame))
     }
 
     /// Passes the hand over frames, taking a chance from each, until one has none left.

@@ -1,6 +1,7 @@
 //! One page or run in memory: its header, its bytes and the counted references to it.
 #![allow(unsafe_code)]
 
+use super::slab::{self, Head};
 use crate::{
     format::{PageNumber, TxnId},
     sync::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence},
@@ -14,7 +15,7 @@ use core::{
     slice,
 };
 
-/// The header of a page or run in memory; the bytes follow it in the same allocation.
+/// The header of a page or run in memory; the bytes follow it in the same allocation, of their own or in a slab.
 ///
 /// All of it is one cache line, and the first line of the bytes is its neighbour, which processors fetch along: a
 /// reader that keeps a cold page waits for memory once. Only who keeps a page writes the line, so branches, which
@@ -30,15 +31,25 @@ pub(crate) struct Frame {
     warmth: AtomicU32,
     dirty: AtomicBool,
     references: AtomicUsize,
+    /// Written only as an atomic once the frame is made: [`slot_of`] may read it at any time.
     slot: AtomicUsize,
+    /// The slab that the frame is a part of.
+    home: Option<NonNull<Head>>,
 }
 
 const HEADER: usize = size_of::<Frame>();
 /// Bytes that a processor fetches at once.
 const LINE: usize = 64;
 /// Two cache lines.
-const ALIGNMENT: usize = 128;
+pub(super) const ALIGNMENT: usize = 128;
 const _: () = assert!(HEADER == 64 && ALIGNMENT >= align_of::<Frame>());
+
+/// Memory from the start of one frame of `length` bytes to that of the next one in a slab.
+///
+/// It is not a power of two, so that the starts of pages are not all in the same few sets of a processor's cache.
+pub(super) const fn stride(length: usize) -> usize {
+    length.saturating_add(HEADER + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT
+}
 
 /// Extra chances that each step of priority gives: a scan of so many times the cache leaves the branches in it, though
 /// it looks at each of them but once.
@@ -54,7 +65,7 @@ unsafe impl Sync for Frame {}
 impl Frame {
     /// Memory that a frame of `length` bytes takes, its place on the clock included.
     pub(super) const fn cost_of(length: usize) -> usize {
-        length.saturating_add(HEADER + size_of::<FrameRef>())
+        stride(length).saturating_add(size_of::<FrameRef>())
     }
 
     pub(super) fn cost(&self) -> usize {
@@ -165,33 +176,75 @@ unsafe impl Send for FrameBuf {}
 // SAFETY: `&FrameBuf` gives out nothing but `&[u8]`.
 unsafe impl Sync for FrameBuf {}
 
+/// Makes a frame of zeros with one owner, in memory that has `HEADER` bytes and `length` more.
+///
+/// # Safety
+///
+/// `base` is good for writing so many bytes, is aligned to [`ALIGNMENT`], and nobody else looks there. It is good as
+/// long as the frame, and so is `home`. The bytes are zero, or become so before they are read.
+pub(super) unsafe fn place(base: NonNull<u8>, length: usize, home: Option<NonNull<Head>>) -> NonNull<Frame> {
+    // SAFETY: there are `HEADER` bytes and `length` more, by the contract.
+    let bytes = unsafe { base.add(HEADER) };
+    let frame = base.cast::<Frame>();
+    let (references, slot) = (AtomicUsize::new(1), AtomicUsize::new(NO_SLOT));
+    let (warmth, dirty) = (AtomicU32::new(0), AtomicBool::new(false));
+    let header = Frame { birth: 0, bytes, length, page: 0, warmest: 1, warmth, dirty, references, slot, home };
+    // SAFETY: room for a `Frame`, aligned for it, and nobody else's, by the contract.
+    unsafe { frame.write(header) };
+    frame
+}
+
+/// What the frame says of its place on the clock: true of one that is on the clock, of no meaning for others.
+///
+/// # Safety
+///
+/// [`place`] made the frame, before in the order of threads, and its memory is not given back meanwhile.
+pub(super) unsafe fn slot_of(frame: NonNull<Frame>) -> usize {
+    // SAFETY: initialized since `place`, by the contract. Of the header's other parts, which an owner may be writing
+    // without atomics, no reference is made; this one changes by atomics alone.
+    unsafe { (*frame.as_ptr()).slot.load(Ordering::Relaxed) }
+}
+
 impl FrameBuf {
+    /// In an allocation of its own.
     pub(super) fn zeroed(length: usize) -> Self {
         let layout = layout(length);
         // SAFETY: the header makes the size more than zero.
         let Some(base) = NonNull::new(unsafe { alloc_zeroed(layout) }) else { handle_alloc_error(layout) };
-        // SAFETY: the allocation is `HEADER` bytes and `length` more.
-        let bytes = unsafe { base.add(HEADER) };
-        let frame = base.cast::<Frame>();
-        let (references, slot) = (AtomicUsize::new(1), AtomicUsize::new(NO_SLOT));
-        let (warmth, dirty) = (AtomicU32::new(0), AtomicBool::new(false));
-        // SAFETY: the allocation begins with room for a `Frame`, aligned for it, and nobody else knows of it.
-        unsafe { frame.write(Frame { birth: 0, bytes, length, page: 0, warmest: 1, warmth, dirty, references, slot }) };
+        // SAFETY: the allocation is `HEADER` bytes and `length` more, aligned as the layout says, zero and new; it
+        // lasts until the frame is dropped.
+        let frame = unsafe { place(base, length, None) };
         #[cfg(test)]
         live::count(length, 1);
         Self(frame)
     }
 
+    /// A frame of a slab.
+    ///
+    /// # Safety
+    ///
+    /// [`place`] made the frame, all of its bytes are initialized, and the caller, who is its only owner, gives it up.
+    pub(super) unsafe fn of_slab(frame: NonNull<Frame>) -> Self {
+        let buffer = Self(frame);
+        #[cfg(test)]
+        live::count(buffer.len(), 1);
+        buffer
+    }
+
     /// Names the bytes. `priority` is the number of chances that the clock gives beyond the usual one.
     pub(super) fn into_frame(self, page: PageNumber, birth: TxnId, priority: u8) -> FrameRef {
-        let mut base = ManuallyDrop::new(self).0;
-        // SAFETY: the buffer's only owner is here, so nobody else looks at the header.
-        let frame = unsafe { base.as_mut() };
+        let base = ManuallyDrop::new(self).0;
+        let frame = base.as_ptr();
         let extra = CHANCES * u32::from(priority);
-        (frame.page, frame.birth, frame.warmest) = (page, birth, 1 + extra);
-        frame.warmth = AtomicU32::new(extra);
-        frame.dirty = AtomicBool::new(false);
-        (frame.references, frame.slot) = (AtomicUsize::new(1), AtomicUsize::new(NO_SLOT));
+        // SAFETY: the buffer's only owner is here, so nobody else looks at the header, but for its slot, which a look
+        // at all frames of a slab may load: so no reference is made to the whole, and the slot is stored to.
+        unsafe {
+            ((*frame).page, (*frame).birth, (*frame).warmest) = (page, birth, 1 + extra);
+            (*frame).warmth = AtomicU32::new(extra);
+            (*frame).dirty = AtomicBool::new(false);
+            (*frame).references = AtomicUsize::new(1);
+            (*frame).slot.store(NO_SLOT, Ordering::Relaxed);
+        }
         FrameRef(base)
     }
 
@@ -219,11 +272,15 @@ impl DerefMut for FrameBuf {
 
 impl Drop for FrameBuf {
     fn drop(&mut self) {
-        let length = self.header().length;
+        let (length, home) = (self.header().length, self.header().home);
         #[cfg(test)]
         live::count(length, -1);
-        // SAFETY: allocated by `zeroed` with this layout and owned by nobody else. The header needs no drop.
-        unsafe { dealloc(self.0.as_ptr().cast(), layout(length)) };
+        match home {
+            // SAFETY: the frame is of that slab, and its only owner gives it up here.
+            Some(slab) => unsafe { slab::put_back(slab, self.0) },
+            // SAFETY: allocated by `zeroed` with this layout and owned by nobody else. The header needs no drop.
+            None => unsafe { dealloc(self.0.as_ptr().cast(), layout(length)) },
+        }
     }
 }
 
@@ -256,7 +313,12 @@ impl FrameRef {
 
     /// Whether both refer to one frame.
     pub(super) fn is(&self, other: &Self) -> bool {
-        self.0 == other.0
+        self.is_at(other.0)
+    }
+
+    /// Whether this is the frame at that address.
+    pub(super) fn is_at(&self, frame: NonNull<Frame>) -> bool {
+        self.0 == frame
     }
 
     /// The bytes, to change.
@@ -273,12 +335,8 @@ impl FrameRef {
         unsafe { slice::from_raw_parts_mut(frame.bytes.as_ptr(), frame.length) }
     }
 
-    /// Gives the reference up. The last one gets the buffer.
-    pub(super) fn release(self) -> Option<FrameBuf> {
-        Self::give_up(ManuallyDrop::new(self).0)
-    }
-
-    /// Takes an address, not a reference: once the count is down another thread may free the frame.
+    /// Gives the reference up; the last one gets the buffer. Takes an address, not a reference: once the count is down
+    /// another thread may free the frame.
     fn give_up(base: NonNull<Frame>) -> Option<FrameBuf> {
         // SAFETY: the caller's count is still in, so the frame is alive until the subtraction.
         let before = unsafe { (*base.as_ptr()).references.fetch_sub(1, Ordering::Release) };
@@ -399,13 +457,14 @@ impl fmt::Debug for FrameRef {
     }
 }
 
-/// Frames alive by length, so that a test with a length of its own can look for leaks beside other tests.
+/// Frames in use, and slabs, by length, so that a test with a length of its own can look for leaks beside other tests.
 #[cfg(test)]
 pub(super) mod live {
     use crate::sync::Mutex;
     use alloc::collections::BTreeMap;
 
     static ALIVE: Mutex<BTreeMap<usize, isize>> = Mutex::new(BTreeMap::new());
+    static SLABS: Mutex<BTreeMap<usize, isize>> = Mutex::new(BTreeMap::new());
 
     pub(super) fn count(length: usize, change: isize) {
         *ALIVE.lock().entry(length).or_default() += change;
@@ -413,5 +472,13 @@ pub(super) mod live {
 
     pub(in super::super) fn of_length(length: usize) -> isize {
         ALIVE.lock().get(&length).copied().unwrap_or_default()
+    }
+
+    pub(in super::super) fn count_slab(length: usize, change: isize) {
+        *SLABS.lock().entry(length).or_default() += change;
+    }
+
+    pub(in super::super) fn slabs_of_length(length: usize) -> isize {
+        SLABS.lock().get(&length).copied().unwrap_or_default()
     }
 }

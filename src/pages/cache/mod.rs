@@ -7,6 +7,7 @@
 mod clock;
 mod epoch;
 mod frame;
+mod slab;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use alloc::vec::Vec;
 use clock::Clock;
 use core::fmt;
 use epoch::{Epoch, Limbo, Pinned};
+use slab::OwnedPool;
 use table::{Books, OwnedChunk, Table};
 
 /// Keeps what is in it off the cache lines, and off the neighbouring lines that processors fetch along, of others.
@@ -32,25 +34,31 @@ struct Padded<T>(T);
 const START: usize = 4;
 /// Frames that one call evicts at most, beside those that what it brings in takes the place of.
 const EVICTIONS_AT_ONCE: usize = 16;
-/// The part of the budget that limbo may take before it is looked at, and spare buffers may take.
+/// The part of the budget that limbo may take before it is looked at.
 const SLACK_PART: usize = 64;
 const MOST_SLACK: usize = 1 << 20;
 
 /// The page cache.
 ///
-/// The bytes of all frames in it, of those on their way out, of spare buffers and of the table itself stay within
-/// the budget as long as the dirty frames do: those are never evicted.
+/// The bytes of all frames in it, of those on their way out, of what is free in slabs and of the table itself stay
+/// within the budget as long as the dirty frames do: those are never evicted.
 pub(crate) struct Cache {
     table: Padded<Table>,
     epoch: Epoch,
     page_size: usize,
     budget: usize,
     slack: usize,
+    /// What frames in the table, the table and slabs without their free frames may take.
+    limit: usize,
+    /// What they may take with the free frames, and with limbo when a slab is taken.
+    most: usize,
     /// The state's count of dirty bytes, to be asked without the lock.
     dirty: AtomicUsize,
+    /// Its count of all bytes.
+    held: AtomicUsize,
     state: Padded<Mutex<State>>,
-    /// Buffers of the page size, ready for use.
-    spares: Padded<Mutex<Vec<FrameBuf>>>,
+    /// Comes last: the frames in the others are back when it is dropped.
+    pool: OwnedPool,
 }
 
 /// What the cache's lock guards.
@@ -67,7 +75,7 @@ struct State {
 }
 
 enum Retired {
-    Frame(FrameRef),
+    Frame(#[expect(dead_code, reason = "kept for its drop")] FrameRef),
     Chunk(#[expect(dead_code, reason = "kept for its drop")] OwnedChunk),
 }
 
@@ -104,15 +112,24 @@ impl Pin<'_> {
 impl Cache {
     pub(crate) fn new(budget: usize, page_size: usize) -> Self {
         let (table, books) = Table::new();
+        let pool = OwnedPool::new(budget, page_size);
+        let slack = (budget / SLACK_PART).min(MOST_SLACK);
+        // Room for limbo, twice: what waits and what leaves; for a chunk; for a slab that is leaving. Between `limit` and
+        // `most` the free frames of a new slab have room, and those that limbo, twice, becomes in the end.
+        let reserve = slack + OwnedChunk::BYTES + pool.slab_bytes();
+        let most = budget.saturating_sub(reserve);
         Self {
             table: Padded(table),
             epoch: Epoch::new(),
             page_size,
             budget,
-            slack: (budget / SLACK_PART).min(MOST_SLACK),
+            slack,
+            limit: most.saturating_sub(2 * slack + pool.slab_bytes()),
+            most,
             dirty: AtomicUsize::new(0),
+            held: AtomicUsize::new(0),
             state: Padded(Mutex::new(State::new(books))),
-            spares: Padded(Mutex::new(Vec::new())),
+            pool,
         }
     }
 
@@ -129,8 +146,9 @@ impl Cache {
 
     /// A buffer to fill and insert. What is in it is of no meaning.
     pub(crate) fn buffer(&self, length: usize) -> FrameBuf {
-        let spare = if length == self.page_size { self.spares.0.lock().pop() } else { None };
-        spare.unwrap_or_else(|| FrameBuf::zeroed(length))
+        let held = self.held.load(Ordering::Relaxed) + self.pool.overhead_bytes();
+        let frame = if length == self.page_size { self.pool.take(held, self.most) } else { None };
+        frame.unwrap_or_else(|| FrameBuf::zeroed(length))
     }
 
     /// Brings in what was read from the file and verified. If another thread was faster its frame is returned.
@@ -148,7 +166,12 @@ impl Cache {
                 _ if unwelcome => return frame,
                 _ => {}
             }
-            self.link(state, &frame);
+            let fits = self.make_room(state, frame.frame().cost());
+            // Free frames, whose slabs cannot go, are of no use for a run.
+            let wrong = !fits && frame.len() != self.page_size && self.pool.spare_bytes() > self.most - self.limit;
+            if !wrong {
+                state.link(&self.table.0, &frame);
+            }
             frame
         })
     }
@@ -208,9 +231,8 @@ impl Cache {
 
     /// All memory that the cache takes, frames that only their holders keep left out.
     pub(crate) fn used_bytes(&self) -> usize {
-        let spare = self.spares.0.lock().len() * Frame::cost_of(self.page_size);
         let state = self.state.0.lock();
-        state.resident + state.books.bytes() + state.limbo.bytes() + spare
+        state.held() + self.pool.idle_bytes()
     }
 
     pub(crate) fn dirty_bytes(&self) -> usize {
@@ -230,24 +252,12 @@ impl Cache {
             if self.dirty.load(Ordering::Relaxed) != state.dirty {
                 self.dirty.store(state.dirty, Ordering::Relaxed);
             }
-            (result, state.limbo.advance(&self.epoch, self.slack))
+            let free = state.limbo.advance(&self.epoch, self.slack);
+            self.held.store(state.held(), Ordering::Relaxed);
+            (result, free)
         };
-        if !free.is_empty() {
-            self.recycle(free);
-        }
+        drop(free);
         result
-    }
-
-    fn recycle(&self, free: Vec<Retired>) {
-        let most = self.slack / Frame::cost_of(self.page_size);
-        for retired in free {
-            let Retired::Frame(frame) = retired else { continue };
-            let Some(buffer) = frame.release().filter(|buffer| buffer.len() == self.page_size) else { continue };
-            let mut spares = self.spares.0.lock();
-            if spares.len() < most {
-                spares.push(buffer);
-            }
-        }
     }
 
     fn link(&self, state: &mut State, frame: &FrameRef) {
@@ -255,16 +265,49 @@ impl Cache {
         state.link(&self.table.0, frame);
     }
 
-    /// Evicts until `incoming` bytes and a chunk fit, with room for limbo and spares, or the call has done its share.
-    fn make_room(&self, state: &mut State, incoming: usize) {
-        let limit = (self.budget - 3 * self.slack).saturating_sub(OwnedChunk::BYTES);
+    /// Evicts until `incoming` bytes fit, with room for what the reserve is for, or the call has done its share. Says
+    /// whether they fit.
+    fn make_room(&self, state: &mut State, incoming: usize) -> bool {
         let mut share = EVICTIONS_AT_ONCE + 2 * incoming.div_ceil(self.page_size.max(1));
-        while share > 0 && state.resident + state.books.bytes() + incoming > limit {
-            let Some(victim) = state.clock.victim() else { return };
+        let mut slabs_can_go = true;
+        while share > 0 {
+            let held = state.resident + state.books.bytes() + self.pool.overhead_bytes() + incoming;
+            let crowded = held + self.pool.spare_bytes() > self.most;
+            if !crowded && held <= self.limit {
+                return true;
+            }
+            if crowded && slabs_can_go {
+                let evicted = self.give_up_slab(state);
+                slabs_can_go = evicted.is_some();
+                share = share.saturating_sub(evicted.unwrap_or(0).max(1));
+                continue;
+            }
+            let Some(victim) = state.clock.victim() else { return false };
             state.unlink(&self.table.0, victim.frame().page());
             state.evictions += 1;
             share -= 1;
         }
+        false
+    }
+
+    /// Evicts what is in the slab with most free frames, so that its memory can be used for something else. Gives the
+    /// number of frames that were evicted, or `None` if some of the slab cannot be.
+    fn give_up_slab(&self, state: &mut State) -> Option<usize> {
+        let slab = self.pool.sparsest()?;
+        // SAFETY: only this function gives slabs up, under the cache's lock, and this one was found under it.
+        let slots = unsafe { self.pool.slots(&slab) };
+        let frames = slots.filter_map(|(frame, slot)| state.clock.at(slot, frame));
+        let pages: Vec<_> = frames.filter(|frame| !frame.is_shared()).map(|frame| frame.frame().page()).collect();
+        if pages.len() < slab.in_use {
+            self.pool.keep(&slab);
+            return None;
+        }
+        for page in &pages {
+            state.unlink(&self.table.0, *page);
+            state.evictions += 1;
+        }
+        self.pool.give_up(&slab);
+        Some(pages.len())
     }
 }
 
@@ -272,6 +315,11 @@ impl State {
     fn new(books: Books) -> Self {
         let (clock, limbo) = (Clock::default(), Limbo::new());
         Self { books, clock, limbo, resident: 0, dirty: 0, evictions: 0, misses: 0 }
+    }
+
+    /// All bytes that are counted here.
+    fn held(&self) -> usize {
+        self.resident + self.books.bytes() + self.limbo.bytes()
     }
 
     fn find(&self, table: &Table, page: PageNumber) -> Option<FrameRef> {

@@ -210,24 +210,174 @@ fn nothing_leaks_and_holders_outlive_the_cache() {
     dirty(&cache, 5000, 1, length);
     drop(cache);
     assert_eq!(live::of_length(length), held.len() as isize);
+    assert!(live::slabs_of_length(length) <= held.len() as isize);
     for (page, frame) in held {
         check(&frame, page, 1);
     }
-    assert_eq!(live::of_length(length), 0);
+    assert_eq!((live::of_length(length), live::slabs_of_length(length)), (0, 0));
 }
 
 #[test]
 fn buffers_are_used_again() {
-    let cache = Cache::new(1 << 20, 512);
-    let first = clean(&cache, 1, 1, 512).as_ptr();
-    for page in 2..100 {
-        clean(&cache, page, 1, 512);
+    let length = 779;
+    let cache = Cache::new(1 << 20, length);
+    (0..100).for_each(|page| drop(clean(&cache, page, 1, length)));
+    let slabs = live::slabs_of_length(length);
+    assert!(slabs > 0, "there are slabs");
+    let buffers: Vec<_> = (0..5).map(|_| cache.buffer(length)).collect();
+    let places: Vec<_> = buffers.iter().map(|buffer| buffer.as_ptr()).collect();
+    buffers.into_iter().for_each(drop);
+    let again: Vec<_> = (0..5).map(|_| cache.buffer(length)).collect();
+    assert!(again.iter().map(|buffer| buffer.as_ptr()).eq(places.into_iter().rev()), "the last one first");
+    for round in 0..20 {
+        (0..100).for_each(|page| drop(clean(&cache, page, 2 + round, length)));
+        cache.clear_clean();
     }
-    cache.clear_clean();
-    clean(&cache, 100, 1, 512);
-    assert!(!cache.spares.0.lock().is_empty());
-    let reused: Vec<_> = (0..30).map(|_| cache.buffer(512)).collect();
-    assert!(cache.spares.0.lock().is_empty() && !first.is_null() && reused.len() == 30);
+    assert!(live::slabs_of_length(length) <= slabs + 1, "no more memory than for one round");
+}
+
+#[test]
+fn pages_stand_beside_their_headers_and_not_all_in_the_same_sets() {
+    let cache = Cache::new(1 << 22, 4096);
+    (0..500).for_each(|page| drop(clean(&cache, page, 1, 4096)));
+    let offsets: alloc::collections::BTreeSet<_> =
+        (0..500).filter_map(|page| cache.get(page, 1)).map(|frame| frame.as_ptr() as usize % 4096).collect();
+    assert!(offsets.iter().all(|offset| offset % 128 == 64));
+    assert_eq!(offsets.len(), 32);
+}
+
+#[test]
+fn a_budget_for_huge_pages_is_kept() {
+    let (length, limit) = (4090, 128 << 20);
+    let cache = Cache::new(limit, length);
+    for page in 0..40_000 {
+        drop(clean(&cache, page, 1, length));
+        assert!(cache.used_bytes() <= limit);
+        assert!(page > 100 || live::slabs_of_length(length) == 0, "a few pages are not worth a slab");
+    }
+    let slabs = live::slabs_of_length(length);
+    assert!((61..=63).contains(&slabs), "{slabs} slabs");
+    let here = (0..40_000).filter(|&page| cache.get(page, 1).is_some()).count();
+    assert!(here * length >= limit / 10 * 9, "{here} pages");
+    drop(cache);
+    assert_eq!(live::slabs_of_length(length), 0);
+}
+
+/// Memory in slabs is of use for pages alone: it must go where it is needed.
+#[test]
+fn slabs_come_and_go_with_the_use_of_pages() {
+    let (length, limit) = (1083, 4 << 20);
+    let cache = Cache::new(limit, length);
+    let runs = 30_000..31_000;
+    let run_length = 50_000;
+    let mut most_slabs = 0;
+    for round in 1..4 {
+        for page in 0..8000 {
+            drop(clean(&cache, page, round, length));
+            assert!(cache.used_bytes() <= limit, "page {page}: {} of {limit}", cache.used_bytes());
+        }
+        let here = (0..8000).filter(|&page| cache.get(page, round).is_some()).count();
+        assert!(here * length > limit / 5 * 4, "{here} pages");
+        most_slabs = live::slabs_of_length(length).max(most_slabs);
+        let pin = (round == 3).then(|| cache.pin());
+        for run in runs.clone() {
+            drop(clean(&cache, run, round, run_length));
+            let used = cache.used_bytes();
+            assert!(used <= limit || pin.is_some(), "run {run}: {used} of {limit}");
+        }
+        drop(pin);
+        drop(clean(&cache, runs.start, round, run_length));
+        drop(clean(&cache, runs.start + 1, round, run_length));
+        let here = runs.clone().filter(|&run| cache.get(run, round).is_some()).count();
+        assert!(here * run_length > limit / 5 * 3, "{here} runs");
+        assert!(live::slabs_of_length(length) < most_slabs / 3, "{} slabs", live::slabs_of_length(length));
+    }
+    drop(cache);
+    assert_eq!(live::slabs_of_length(length), 0);
+}
+
+/// A page in each slab that cannot be evicted keeps all of them: runs have what is left.
+#[test]
+fn slabs_that_cannot_go_count() {
+    let (length, limit) = (1019, 4 << 20);
+    let cache = Cache::new(limit, length);
+    (0..8000).for_each(|page| drop(clean(&cache, page, 1, length)));
+    let here: Vec<_> = (0..8000).filter_map(|page| cache.get(page, 1)).collect();
+    let held: Vec<_> = here.iter().step_by(20).cloned().collect();
+    drop(here);
+    for run in 30_000..30_500 {
+        drop(clean(&cache, run, 1, 30_000));
+        let used = cache.used_bytes();
+        assert!(used <= limit, "run {run}: {used} of {limit}");
+    }
+    let slabs = live::slabs_of_length(length);
+    assert!(slabs > 20, "{slabs} slabs");
+    (0..8000).for_each(|page| drop(clean(&cache, page, 2, length)));
+    assert!(live::slabs_of_length(length) <= slabs + 1, "the free frames are used");
+    assert!(cache.used_bytes() <= limit);
+    drop(cache);
+    held.iter().for_each(|frame| check(frame, frame.frame().page(), 1));
+    drop(held);
+    assert_eq!((live::slabs_of_length(length), live::of_length(length)), (0, 0));
+}
+
+#[test]
+fn dirty_frames_beyond_the_budget_take_no_slabs() {
+    let (length, limit) = (1021, 1 << 20);
+    let cache = Cache::new(limit, length);
+    let frames: Vec<_> = (0..4000).map(|page| dirty(&cache, page, 1, length)).collect();
+    let slabs = live::slabs_of_length(length);
+    assert!((40..=64).contains(&slabs), "{slabs} slabs");
+    frames.iter().for_each(|frame| assert!(cache.mark_clean(frame)));
+    drop(frames);
+    for page in 5000..7000 {
+        drop(clean(&cache, page, 1, length));
+        assert!(page < 5300 || cache.used_bytes() <= limit, "page {page}: {}", cache.used_bytes());
+    }
+    assert!(live::slabs_of_length(length) >= slabs - 2);
+    drop(cache);
+    assert_eq!((live::slabs_of_length(length), live::of_length(length)), (0, 0));
+}
+
+#[test]
+fn many_threads_drop_what_they_hold_while_the_cache_goes() {
+    let length = 1031;
+    for round in 0..20 {
+        let cache = Arc::new(Cache::new(2 << 20, length));
+        let held: Vec<_> = (0..1500).map(|page| clean(&cache, page, 1, length)).collect();
+        std::thread::scope(|scope| {
+            let mut held = held.into_iter();
+            for thread in 0..4 {
+                let mine: Vec<_> = held.by_ref().take(375).collect();
+                let cache = cache.clone();
+                scope.spawn(move || {
+                    for (index, frame) in mine.into_iter().enumerate() {
+                        check(&frame, frame.frame().page(), 1);
+                        if index == 100 + 20 * thread + round {
+                            cache.clear_clean();
+                        }
+                        if index.is_multiple_of(7) {
+                            drop(clean(&cache, 5000 + index as u32 * 4 + thread as u32, 1, length));
+                        }
+                    }
+                    drop(cache);
+                });
+            }
+            drop(cache);
+        });
+        assert_eq!((live::slabs_of_length(length), live::of_length(length)), (0, 0));
+    }
+    let cache = Cache::new(2 << 20, length);
+    let mut held: Vec<_> = (0..1500).map(|page| clean(&cache, page, 1, length)).collect();
+    drop(cache);
+    assert!(live::slabs_of_length(length) > 0);
+    std::thread::scope(|scope| {
+        while !held.is_empty() {
+            let mine = held.split_off(held.len() - 300);
+            scope.spawn(move || mine.iter().for_each(|frame| check(frame, frame.frame().page(), 1)));
+        }
+    });
+    assert_eq!((live::slabs_of_length(length), live::of_length(length)), (0, 0));
 }
 
 const PAGES: u32 = 600;
@@ -312,7 +462,7 @@ fn stress(length: usize, pages_in_memory: usize, rounds: u64) {
     assert!(cache.stats().evictions > 0);
     assert_eq!(cache.dirty_bytes(), 0);
     drop((cache, file));
-    assert_eq!(live::of_length(length), 0, "frames leaked");
+    assert_eq!((live::of_length(length), live::slabs_of_length(length)), (0, 0), "frames or slabs leaked");
 }
 
 #[test]
