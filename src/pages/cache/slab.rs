@@ -1,9 +1,9 @@
 //! Memory for frames of the page size: slabs of many frames, in huge pages where the system has them.
 //!
 //! A slab is as large as a huge page if the budget has room for [`PARTS`] of them, and a [`PARTS`]th of the budget if
-//! not, but at least one frame:
+//! not; a cache whose slabs would be of less than [`LEAST`] frames has none:
 //!
-//! > `slab = (budget / PARTS).clamp(one frame, 2 MiB)`
+//! > `slab = min(budget / PARTS, 2 MiB)`, hence huge pages from 128 MiB on, and no slabs below about 256 pages.
 //!
 //! A slab is taken only when there is no free frame, when it fits what the cache may still take, and when the cache
 //! already takes a [`STARTS`]th of it, so that a small database does not pay for a large slab. Else a frame is an
@@ -25,8 +25,10 @@ use core::{ops::Deref, ptr::NonNull};
 
 /// A huge page of x86-64, and of AArch64 with pages of 4 KiB.
 const HUGE: usize = 2 << 20;
-/// Slabs that the budget has room for at least, unless they are of one frame.
+/// Slabs that the budget has room for at least.
 const PARTS: usize = 64;
+/// Frames of a slab at least: its head and its list must not weigh much.
+const LEAST: usize = 4;
 /// The part of a slab that the cache takes before there is one.
 const STARTS: usize = 4;
 /// Not a place in [`Books::open`].
@@ -49,11 +51,11 @@ impl Shape {
         let huge = most >= HUGE && stride < HUGE / 2;
         // Short of the huge page: an allocator that keeps notes beside what it gives out can pack slabs side by side.
         let most = if huge { HUGE - ALIGNMENT } else { most };
-        let frames = (most.saturating_sub(head) / stride).max(1);
-        let size = frames.saturating_mul(stride).saturating_add(head);
-        match Layout::from_size_align(size, if huge { HUGE } else { ALIGNMENT }) {
-            Ok(layout) => Self { length, layout, frames, huge },
-            Err(_) => Self { length, layout: Layout::new::<Head>(), frames: 0, huge: false },
+        let frames = most.saturating_sub(head) / stride;
+        let layout = Layout::from_size_align(head + frames * stride, if huge { HUGE } else { ALIGNMENT });
+        match layout {
+            Ok(layout) if frames >= LEAST => Self { length, layout, frames, huge },
+            _ => Self { length, layout: Layout::new::<()>(), frames: 0, huge: false },
         }
     }
 
@@ -490,12 +492,14 @@ mod tests {
             for length in [512, 777, 4096, 65_536] {
                 let shape = Shape::new(budget, length);
                 let size = shape.layout.size();
-                assert!(shape.frames == 1 || size <= budget / PARTS, "{size} of {budget}");
-                assert!(size <= HUGE && shape.frames >= 1);
+                assert!(size <= budget / PARTS && size <= HUGE, "{size} of {budget}");
                 assert_eq!(shape.huge, budget >= 128 << 20);
-                assert!(shape.huge || shape.layout.align() == ALIGNMENT);
-                let used = shape.frames * frame::stride(length) + size_of::<Head>();
-                assert!(used <= size && (size - used) < frame::stride(length));
+                assert_eq!(
+                    shape.layout.align(),
+                    if shape.frames == 0 { 1 } else { [ALIGNMENT, HUGE][usize::from(shape.huge)] }
+                );
+                assert_eq!(shape.frames == 0, budget / PARTS < size_of::<Head>() + LEAST * frame::stride(length));
+                assert!(shape.bytes() >= shape.frames * frame::stride(length) && shape.overhead() <= shape.bytes() / 9);
             }
         }
         assert_eq!(Shape::new(1 << 30, 4096).frames, 496);
