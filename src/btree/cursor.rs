@@ -1,7 +1,7 @@
 //! Ordered walks from both ends.
 
 use super::get::{Row, Slice, child_of};
-use super::kind::{MOST_LINES, TreeKind};
+use super::kind::{RECORD_LINES, TreeKind};
 use crate::error::StorageError;
 use crate::format::node::Node;
 use crate::format::{PageNumber, Pointer};
@@ -177,7 +177,7 @@ impl Gap {
         let fresh = self.leaf.stock(2 * self.count);
         let node = Node::new(self.leaf.frame());
         for rows in if fresh { 1..=AHEAD } else { AHEAD..=AHEAD } {
-            prefetch(node.record_bytes(ahead(at, rows)), MOST_LINES);
+            prefetch(node.record_start(ahead(at, rows)), RECORD_LINES);
         }
         Slice::of_row(store, &mut self.leaf, at)
     }

@@ -12,8 +12,8 @@ pub(crate) struct TreeKind {
     page_size: usize,
 }
 
-/// Cache lines of a record that are asked for ahead, at most.
-pub(super) const MOST_LINES: usize = 8;
+/// Cache lines of a record that are asked for ahead.
+pub(super) const RECORD_LINES: usize = 4;
 
 /// A key that is looked for.
 #[derive(Clone, Copy, Debug)]
@@ -80,7 +80,7 @@ impl TreeKind {
         node.seek_key(first, |at| match node.key(at) {
             KeyPart::Inline(key) => {
                 // Heads are equal, so this is most likely the row, and its value is wanted next.
-                prefetch(node.record_bytes(at), MOST_LINES);
+                prefetch(node.record_start(at), RECORD_LINES);
                 Ok(if self.shape.byte_ordered { key.cmp(sought) } else { (self.key.compare)(key, sought) })
             }
             KeyPart::Long { run, .. } => Ok((self.key.compare)(&store.load(&run)?, sought)),

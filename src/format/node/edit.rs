@@ -243,7 +243,7 @@ impl NodeMut<'_> {
         if let Some((head, key)) = joint {
             self.put_entry(header, first - 1, head, &key, &ValuePart::Inline(&[]));
         }
-        let (heads, places, links, slots) = src.arrays(&range);
+        let [heads, places, links, slots] = src.arrays(&range);
         put(self.bytes, HEADER + first * HEAD, heads);
         if header.branch {
             put(self.bytes, header.places_at() + first * Pointer::PLACE, places);

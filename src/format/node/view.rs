@@ -103,9 +103,9 @@ impl<'a> Node<'a> {
 
     #[inline]
     pub(crate) fn child(&self, at: usize) -> Pointer {
-        let (place, link) = (self.places().get(at), self.links().get(at));
-        let level = self.header.level.saturating_sub(1);
-        Pointer::decode_child(level, place.unwrap_or(&[0; _]), link.unwrap_or(&[0; _]))
+        let place = self.chunk(self.header.places_at() + at * Pointer::PLACE);
+        let link = self.chunk(self.header.links_at() + at * Pointer::LINK);
+        Pointer::decode_child(self.header.level.saturating_sub(1), place, link)
     }
 
     /// The bytes that all keys start with, as far as heads leave them out.
@@ -180,20 +180,22 @@ impl<'a> Node<'a> {
     }
 
     /// The arrays' parts that belong to the entries of `range`: heads, places, links, slots.
-    pub(super) fn arrays(&self, range: &Range<usize>) -> (&'a [u8], &'a [u8], &'a [u8], &'a [u8]) {
-        let width = self.header.slot_width();
-        (
-            self.heads().get(range.clone()).unwrap_or_default().as_flattened(),
-            self.places().get(range.clone()).unwrap_or_default().as_flattened(),
-            self.links().get(range.clone()).unwrap_or_default().as_flattened(),
-            self.slots().get(range.start * width..range.end * width).unwrap_or_default(),
-        )
+    pub(super) fn arrays(&self, range: &Range<usize>) -> [&'a [u8]; 4] {
+        let part = |start: usize, width: usize| self.span(start + range.start * width, start + range.end * width);
+        let header = &self.header;
+        [
+            part(HEADER, HEAD),
+            part(header.places_at(), Pointer::PLACE),
+            part(header.links_at(), Pointer::LINK),
+            part(header.slots_at(), header.slot_width()),
+        ]
     }
 
-    /// An entry's record: its key part and its value part.
+    /// The page from an entry's record on.
     #[inline]
-    pub(crate) fn record_bytes(&self, at: usize) -> &'a [u8] {
-        self.record(&self.slot(at))
+    pub(crate) fn record_start(&self, at: usize) -> &'a [u8] {
+        let offset = u16::from_le_bytes(*self.chunk(self.header.slots_at() + at * self.header.slot_width()));
+        self.bytes.get(usize::from(offset)..).unwrap_or_default()
     }
 
     #[inline]
@@ -215,16 +217,6 @@ impl<'a> Node<'a> {
     }
 
     #[inline]
-    fn places(&self) -> &'a [[u8; Pointer::PLACE]] {
-        self.span(self.header.places_at(), self.header.links_at()).as_chunks().0
-    }
-
-    #[inline]
-    fn links(&self) -> &'a [[u8; Pointer::LINK]] {
-        self.span(self.header.links_at(), self.header.slots_at()).as_chunks().0
-    }
-
-    #[inline]
     fn slots(&self) -> &'a [u8] {
         self.span(self.header.slots_at(), self.header.arrays_end())
     }
@@ -235,11 +227,16 @@ impl<'a> Node<'a> {
     }
 
     #[inline]
+    fn chunk<const N: usize>(&self, offset: usize) -> &'a [u8; N] {
+        self.bytes.get(offset..).and_then(<[u8]>::first_chunk).unwrap_or(&[0; N])
+    }
+
+    #[inline]
     fn slice(&self, offset: usize, len: usize) -> &'a [u8] {
         self.bytes.get(offset..offset + len).unwrap_or_default()
     }
 
     fn pointer_at(&self, offset: usize) -> Pointer {
-        Pointer::decode(self.slice(offset, Pointer::SIZE).first_chunk().unwrap_or(&[0; Pointer::SIZE]))
+        Pointer::decode(self.chunk(offset))
     }
 }

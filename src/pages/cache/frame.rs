@@ -142,11 +142,10 @@ impl Frame {
     }
 }
 
-/// Asks for the cache lines that `bytes` lies in, at most `most` of them, before they are needed.
+/// Asks for the first `lines` cache lines from where `bytes` begins before they are needed.
 #[inline]
-pub(crate) fn prefetch(bytes: &[u8], most: usize) {
-    let lines = (bytes.as_ptr().addr() % LINE + bytes.len()).div_ceil(LINE);
-    prefetch_lines(bytes.as_ptr(), lines.min(most));
+pub(crate) fn prefetch(bytes: &[u8], lines: usize) {
+    prefetch_lines(bytes.as_ptr(), lines);
 }
 
 #[inline]
