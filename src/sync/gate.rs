@@ -1,3 +1,5 @@
+#[cfg(feature = "std")]
+use super::system;
 use super::{Arc, Mutex};
 
 /// A door that one holder at a time may pass, whose pass can be kept in a struct and sent to another thread.
@@ -5,7 +7,7 @@ use super::{Arc, Mutex};
 pub(crate) struct Gate {
     taken: Mutex<bool>,
     #[cfg(feature = "std")]
-    freed: std::sync::Condvar,
+    freed: system::Condvar,
 }
 
 /// Proof of having passed a [`Gate`]; dropping it lets the next one in.
@@ -18,7 +20,7 @@ impl Gate {
     pub(crate) fn pass(self: &Arc<Self>) -> GatePass {
         let mut taken = self.taken.lock();
         while *taken {
-            taken = self.freed.wait(taken).unwrap_or_else(std::sync::PoisonError::into_inner);
+            taken = self.freed.wait(taken).unwrap_or_else(system::PoisonError::into_inner);
         }
         *taken = true;
         GatePass(self.clone())

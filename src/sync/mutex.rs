@@ -1,7 +1,10 @@
 #[cfg(feature = "std")]
-type Raw<T> = std::sync::Mutex<T>;
+use super::system;
+
 #[cfg(feature = "std")]
-pub(crate) type MutexGuard<'a, T> = std::sync::MutexGuard<'a, T>;
+type Raw<T> = system::Mutex<T>;
+#[cfg(feature = "std")]
+pub(crate) type MutexGuard<'a, T> = system::MutexGuard<'a, T>;
 
 #[cfg(not(feature = "std"))]
 type Raw<T> = spin::mutex::SpinMutex<T>;
@@ -19,7 +22,7 @@ impl<T> Mutex<T> {
 
     #[cfg(feature = "std")]
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(system::PoisonError::into_inner)
     }
 
     #[cfg(not(feature = "std"))]
@@ -32,8 +35,8 @@ impl<T> Mutex<T> {
     pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
         match self.0.try_lock() {
             Ok(guard) => Some(guard),
-            Err(std::sync::TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-            Err(std::sync::TryLockError::WouldBlock) => None,
+            Err(system::TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(system::TryLockError::WouldBlock) => None,
         }
     }
 
