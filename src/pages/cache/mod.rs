@@ -7,6 +7,10 @@
 mod clock;
 mod epoch;
 mod frame;
+#[cfg(shuttle)]
+mod freed;
+#[cfg(test)]
+mod model_checked;
 mod slab;
 mod table;
 #[cfg(test)]
