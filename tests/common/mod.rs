@@ -3,6 +3,7 @@
 
 pub mod batch;
 pub mod crash;
+pub mod forge;
 pub mod image;
 pub mod rng;
 
