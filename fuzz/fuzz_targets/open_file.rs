@@ -64,7 +64,8 @@ fn original() -> &'static Original {
         let mut unclean = closed.clone();
         unclean.put_in_slots(4, &[0; 4]);
         unclean.put_in_slots(32, &[0; 8]);
-        let pointers = closed.pointers();
+        let mut pointers = closed.pointers();
+        pointers.sort_unstable();
         assert!(pointers.len() > 50, "the forge does not know the format");
         Original { closed, unclean, pointers }
     })
@@ -79,6 +80,9 @@ fn put(bytes: &mut [u8], at: usize, value: &[u8]) {
 
 fn change(forge: &mut Forge, input: &mut Input<'_>, pointers: &[usize]) {
     let kind = input.byte();
+    // A file that became shorter has lost the last of them.
+    let inside = pointers.partition_point(|at| at + POINTER <= forge.bytes.len());
+    let pointers = &pointers[..inside];
     let at = pointers[input.word() % pointers.len()];
     let Some(page) = forge.target(at) else { return };
     match kind % 10 {
@@ -180,6 +184,25 @@ fn read(db: &Database) -> Result<(), Error> {
     Ok(())
 }
 
+/// Whether all rows are in order and are found where they are, which `verify` cannot say, as it knows no key types. If
+/// not, a later change may bring rows of a forged order into one page, which is then as good as damaged.
+fn is_ordered(db: &Database) -> Result<bool, Error> {
+    let txn = db.begin_read()?;
+    let numbers = txn.open_table(NUMBERS)?;
+    let keys: Vec<u64> = numbers.iter()?.take(ROWS).map(|row| Ok(row?.0.value())).collect::<Result<_, Error>>()?;
+    let texts = txn.open_table(TEXTS)?;
+    let names: Vec<String> =
+        texts.iter()?.take(ROWS).map(|row| Ok(row?.0.value().to_owned())).collect::<Result<_, Error>>()?;
+    let mut found = keys.is_sorted_by(|a, b| a < b) && names.is_sorted_by(|a, b| a < b);
+    for key in &keys {
+        found &= numbers.get(key)?.is_some();
+    }
+    for name in &names {
+        found &= texts.get(&**name)?.is_some();
+    }
+    Ok(found && keys.len() as u64 == numbers.len()? && names.len() as u64 == texts.len()?)
+}
+
 fn write(db: &Database, input: &mut Input<'_>) -> Result<(), Error> {
     let txn = db.begin_write()?;
     {
@@ -206,7 +229,7 @@ fuzz_target!(|data: &[u8]| {
     let image = Image::new(forged(&mut input));
     let Ok(db) = builder().create_with_backend(image.clone()) else { return };
     let _ = read(&db);
-    let sound = db.verify().is_ok();
+    let sound = db.verify().is_ok() && is_ordered(&db).unwrap_or(false);
     let written = write(&db, &mut input);
     let _ = read(&db);
     if sound {
