@@ -121,7 +121,7 @@ fn read(cache: &Cache, births: &[AtomicUsize]) {
                 check(frame.bytes(), page, birth);
                 thread::yield_now();
                 check(frame.bytes(), page, birth);
-                held.push((page, birth, pin.hold(frame)));
+                held.push((page, birth, frame.hold()));
             }
             None => {
                 drop(pin);
