@@ -11,7 +11,7 @@ mod common {
     pub mod image;
 }
 
-use common::forge::{ARRAYS, Forge, NUMBERS, PAGE, POINTER, SLOT_SIZE, SLOTS, TEXTS, builder};
+use common::forge::{ARRAYS, At, Forge, NUMBERS, PAGE, SLOT_SIZE, SLOTS, TEXTS, builder};
 use common::image::Image;
 use libfuzzer_sys::fuzz_target;
 use sapwood::{Database, Error, OpenOutcome, ReadableDatabase, ReadableTable, ReadableTableMetadata};
@@ -54,7 +54,7 @@ struct Original {
     closed: Forge,
     /// The same, as if the process had died.
     unclean: Forge,
-    pointers: Vec<usize>,
+    pointers: Vec<At>,
 }
 
 fn original() -> &'static Original {
@@ -65,7 +65,7 @@ fn original() -> &'static Original {
         unclean.put_in_slots(4, &[0; 4]);
         unclean.put_in_slots(32, &[0; 8]);
         let mut pointers = closed.pointers();
-        pointers.sort_unstable();
+        pointers.sort_unstable_by_key(|at| at.number());
         assert!(pointers.len() > 50, "the forge does not know the format");
         Original { closed, unclean, pointers }
     })
@@ -78,11 +78,11 @@ fn put(bytes: &mut [u8], at: usize, value: &[u8]) {
     }
 }
 
-fn change(forge: &mut Forge, input: &mut Input<'_>, pointers: &[usize]) {
+fn change(forge: &mut Forge, input: &mut Input<'_>, pointers: &[At]) {
     let kind = input.byte();
     // A file that became shorter has lost the last of them.
-    let inside = pointers.partition_point(|at| at + POINTER <= forge.bytes.len());
-    let pointers = &pointers[..inside];
+    let inside = |at: &&At| at.number().max(at.checksum()) + PAGE <= forge.bytes.len();
+    let pointers: Vec<At> = pointers.iter().filter(inside).copied().collect();
     let at = pointers[input.word() % pointers.len()];
     let Some(page) = forge.target(at) else { return };
     match kind % 10 {
@@ -93,12 +93,11 @@ fn change(forge: &mut Forge, input: &mut Input<'_>, pointers: &[usize]) {
         }
         1 => put(&mut forge.bytes, page + usize::from(input.byte()) % ARRAYS, &input.number()),
         2 => put(&mut forge.bytes, page + ARRAYS + input.word() % (PAGE - ARRAYS), &input.number()),
-        3 => put(&mut forge.bytes, at + usize::from(input.byte()) % POINTER, &input.number()),
-        4 => {
-            let other = pointers[input.word() % pointers.len()];
-            let other = forge.bytes[other..other + POINTER].to_vec();
-            put(&mut forge.bytes, at, &other);
+        3 => {
+            let fields = [at.number(), at.number() + 4, at.flags(), at.birth().0, at.checksum(), at.size().0];
+            put(&mut forge.bytes, fields[usize::from(input.byte()) % fields.len()], &input.number());
         }
+        4 => forge.copy_pointer(pointers[input.word() % pointers.len()], at),
         5 => {
             if let Some(other) = forge.target(pointers[input.word() % pointers.len()]) {
                 let other = forge.bytes[other..other + PAGE].to_vec();
@@ -134,7 +133,7 @@ fn fix_saved_map(forge: &mut Forge) {
         return;
     }
     for slot in SLOTS {
-        let Some(start) = forge.target(slot + 128) else { continue };
+        let Some(start) = forge.target(At::Whole(slot + 128)) else { continue };
         let length = u64::from_le_bytes(forge.bytes[slot + 160..slot + 168].try_into().unwrap()) as usize;
         let Some(run) = forge.bytes.get(start..start.saturating_add(length)) else { continue };
         let sum = xxhash_rust::xxh3::xxh3_128(run).to_le_bytes();

@@ -233,6 +233,7 @@ impl NodeMut<'_> {
     ) -> Result<(), EditError> {
         // A branch's last entry loses its key.
         let keyed = range.start..range.end - usize::from(header.branch);
+        self.ensure_order(header, src, &keyed, joint)?;
         let records: usize = keyed.clone().map(|at| src.slot(at).len()).sum();
         let joint_len = joint.map_or(0, |(_, key)| key.stored_len());
         self.make_room(header, range.len() * header.entry_width() + records + joint_len)?;
@@ -256,6 +257,25 @@ impl NodeMut<'_> {
         }
         if header.branch {
             self.put_keyless(header, header.count - 1);
+        }
+        Ok(())
+    }
+
+    /// What is appended comes behind what is here; in a damaged file it may not, and the page could not be read again.
+    fn ensure_order(
+        &self,
+        header: &Header,
+        src: &Node<'_>,
+        keyed: &Range<usize>,
+        joint: Option<(u64, KeyPart<'_>)>,
+    ) -> Result<(), EditError> {
+        let own = self.view();
+        let last = header.keyed().checked_sub(1).map(|at| (own.head(at), own.key_lead(at)));
+        let joint = joint.as_ref().map(|(head, key)| (*head, key.lead()));
+        let first = (!keyed.is_empty()).then(|| (src.head(keyed.start), src.key_lead(keyed.start)));
+        let mut ends = [last, joint, first].into_iter().flatten().peekable();
+        while let (Some((head, lead)), Some((next_head, next_lead))) = (ends.next(), ends.peek()) {
+            ensure(if header.byte_ordered() { lead <= *next_lead } else { head <= *next_head })?;
         }
         Ok(())
     }

@@ -288,6 +288,15 @@ fn split_and_join(page: &mut Vec<u8>, shape: Shape, model: &Model, random: &mut 
     NodeMut::new(&mut joined).append_from(&right, 0..right.count(), joint).unwrap();
     check(&joined, shape, model, random);
     *page = joined;
+    let left = Node::new(&halves[0]);
+    if !branch && left.count() > 0 && right.count() > 0 {
+        let ends =
+            |node: &Node<'_>, at| if shape.byte_ordered { head_after(node.key_lead(at), 0) } else { node.head(at) };
+        let wrong = ends(&right, right.count() - 1) > ends(&left, 0);
+        let mut swapped = halves[1].clone();
+        let result = NodeMut::new(&mut swapped).append_from(&left, 0..left.count(), None);
+        assert!(!wrong || result == Err(EditError::Misfit), "{result:?}");
+    }
 }
 
 fn run_model(size: usize, shape: Shape, level: u8, seed: u64, steps: usize) {
