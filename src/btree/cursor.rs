@@ -1,25 +1,26 @@
 //! Ordered walks from both ends.
 
-use super::get::{Row, Slice, child_of};
+use super::get::{Row, Slice};
 use super::kind::{RECORD_LINES, TreeKind};
 use crate::error::StorageError;
+use crate::format::Pointer;
 use crate::format::node::Node;
-use crate::format::{PageNumber, Pointer};
 use crate::limits::MAX_TREE_LEVEL;
-use crate::pages::Store;
 use crate::pages::cache::{FrameStock, Pin, prefetch};
+use crate::pages::{PageRef, Store};
 use core::ops::Bound;
 
 /// How many rows ahead of a walk records are asked for, as they do not lie in key order.
 const AHEAD: usize = 4;
 
+/// By level, the child that was taken of a branch.
+type Path = [u16; MAX_TREE_LEVEL as usize + 1];
+
 /// A gap between two rows: before entry `at` of `leaf`.
 #[derive(Clone, Debug)]
 struct Gap {
-    /// The child that was taken of the branch of each level; leaves are of level 0.
-    path: [u16; MAX_TREE_LEVEL as usize + 1],
+    path: Path,
     leaf: FrameStock,
-    page: PageNumber,
     at: usize,
     count: usize,
     /// Whether a leaf was left behind: then it is likely that the next one is read to its end as well.
@@ -28,7 +29,8 @@ struct Gap {
 
 impl PartialEq for Gap {
     fn eq(&self, other: &Self) -> bool {
-        (self.page, self.at) == (other.page, other.at)
+        let page = |gap: &Self| gap.leaf.frame().frame().page();
+        (page(self), self.at) == (page(other), other.at)
     }
 }
 
@@ -136,37 +138,31 @@ impl RangeCursor {
 
 impl Gap {
     fn find(store: &Store, root: &Pointer, aim: &Aim<'_>) -> Result<Self, StorageError> {
-        Self::descend(store, [0; _], root, aim)
+        let pin = aim.pin(store);
+        let top = store.view(pin.as_ref(), root)?;
+        Self::descend(store, pin.as_ref(), [0; _], top, aim)
     }
 
-    fn descend(
+    fn descend<'p>(
         store: &Store,
-        mut path: [u16; MAX_TREE_LEVEL as usize + 1],
-        top: &Pointer,
+        pin: Option<&'p Pin<'_>>,
+        mut path: Path,
+        top: PageRef<'p>,
         aim: &Aim<'_>,
     ) -> Result<Self, StorageError> {
-        let pin = aim.pin(store);
-        let mut pointer = *top;
+        let mut page = top;
         loop {
-            let page = store.view(pin.as_ref(), &pointer)?;
             let node = Node::new(&page);
             let at = aim.place(store, &node)?;
             if node.is_leaf() {
                 let count = node.count();
-                return Ok(Self {
-                    path,
-                    leaf: FrameStock::new(page.hold()),
-                    page: pointer.page,
-                    at,
-                    count,
-                    walking: false,
-                });
+                return Ok(Self { path, leaf: FrameStock::new(page.hold()), at, count, walking: false });
             }
             if let Some(place) = path.get_mut(usize::from(node.level())) {
                 // A page has fewer entries than bytes.
                 *place = at as u16;
             }
-            pointer = child_of(&node, at, &pointer)?;
+            page = store.view_child(pin, &node, at)?;
         }
     }
 
@@ -204,25 +200,28 @@ impl Gap {
     ) -> Result<bool, StorageError> {
         let pin = store.cache().pin();
         let mut turn = None;
-        let mut pointer = *root;
-        while let Some(place) = self.path.get_mut(usize::from(pointer.level)).filter(|_| pointer.level > 0) {
-            let page = store.view(Some(&pin), &pointer)?;
+        let mut next = Some(store.view(Some(&pin), root)?);
+        while let Some(page) = next.take() {
             let node = Node::new(&page);
-            let at = usize::from(*place);
-            if let Some(sibling) = beside(at, node.count()) {
-                turn = Some((child_of(&node, sibling, &pointer)?, sibling));
-                if let (1, true, Some(after)) = (pointer.level, self.walking, beside(sibling, node.count())) {
-                    store.prefetch(&pin, &node.child(after));
-                }
+            let Some(at) = self.path.get(usize::from(node.level())).filter(|_| !node.is_leaf()) else { break };
+            let at = usize::from(*at);
+            if node.level() > 1 {
+                next = Some(store.view_child(Some(&pin), &node, at)?);
             }
-            pointer = child_of(&node, at, &pointer)?;
+            let Some(sibling) = beside(at, node.count()) else { continue };
+            if let (1, true, Some(after)) = (node.level(), self.walking, beside(sibling, node.count())) {
+                store.prefetch(&pin, &node.child(after));
+            }
+            turn = Some((page, sibling));
         }
-        let Some((child, sibling)) = turn else { return Ok(false) };
+        let Some((branch, sibling)) = turn else { return Ok(false) };
+        let node = Node::new(&branch);
         let mut path = self.path;
-        if let Some(place) = path.get_mut(usize::from(child.level) + 1) {
+        if let Some(place) = path.get_mut(usize::from(node.level())) {
             *place = sibling as u16;
         }
-        *self = Self { walking: true, ..Self::descend(store, path, &child, aim)? };
+        let top = store.view_child(Some(&pin), &node, sibling)?;
+        *self = Self { walking: true, ..Self::descend(store, Some(&pin), path, top, aim)? };
         Ok(true)
     }
 }
