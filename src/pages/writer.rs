@@ -1,6 +1,7 @@
 //! The pages of one write transaction: allocated, edited in place, unlinked. Nothing that it does is seen by others
 //! before it is published, and abort forgets it.
 
+use super::allocator::Heat;
 use super::cache::FrameRef;
 use super::edit::PageMut;
 use super::page_set::PageSet;
@@ -79,7 +80,9 @@ impl PageWriter {
 
     /// A new page, its bytes unspecified, and the pointer to it, which is unsealed.
     pub(crate) fn allocate_page(&self, level: u8) -> Result<(Pointer, PageMut), StorageError> {
-        let page = self.allocate(1)?;
+        // Changing any of its children replaces a branch: it lives for a commit or two, a leaf for many.
+        let heat = if level > 0 { Heat::Hot } else { Heat::Cold };
+        let page = self.allocate(1, heat)?;
         let buffer = self.store.cache.buffer(self.store.page_size());
         let frame = self.store.cache.insert_dirty(page, self.id, level.min(1), buffer);
         Ok((self.unsealed(page, level, 0, 0), PageMut::new(frame)))
@@ -89,7 +92,7 @@ impl PageWriter {
     pub(crate) fn allocate_run(&self, length: usize) -> Result<(Pointer, PageMut), StorageError> {
         let pages = u32::try_from(length.div_ceil(self.store.page_size()).max(1))
             .map_err(|_| StorageError::ValueTooLarge(length))?;
-        let page = self.allocate(pages)?;
+        let page = self.allocate(pages, Heat::Cold)?;
         let mut buffer = self.store.cache.buffer(length);
         buffer.fill(0);
         let frame = self.store.cache.insert_dirty(page, self.id, 0, buffer);
@@ -109,8 +112,8 @@ impl PageWriter {
         Pointer { page, level, flags, birth: self.id, checksum: Checksum::UNSEALED, size }
     }
 
-    fn allocate(&self, pages: u32) -> Result<PageNumber, StorageError> {
-        let page = self.store.space.lock().allocate(pages, &self.store)?;
+    fn allocate(&self, pages: u32, heat: Heat) -> Result<PageNumber, StorageError> {
+        let page = self.store.space.lock().allocate(pages, heat, &self.store)?;
         self.work.lock().allocated.insert_range(page, pages);
         Ok(page)
     }
