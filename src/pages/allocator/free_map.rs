@@ -17,6 +17,8 @@ pub(crate) enum Heat {
 const GROUP: u32 = u64::BITS;
 /// Free pages from which on it is worth while to go to a group.
 const WORTH_WHILE: u32 = GROUP / 2;
+/// Free pages by which an opening knows a hot group; of 64 pages that leaves leave, a few are free.
+const KNOWN_AGAIN: u32 = GROUP / 4;
 /// Groups that are looked at for one that is worth while.
 const LOOK: usize = 64;
 /// The part of the file that may be hot: one page of so many.
@@ -39,9 +41,20 @@ pub(crate) struct FreeMap {
 }
 
 impl FreeMap {
-    /// Nothing is hot yet.
-    pub(crate) fn new(buddy: Buddy) -> Self {
-        Self { buddy, open: BTreeMap::new(), full: BTreeSet::new(), current: 0 }
+    /// Makes the groups hot of which much is free, though not all: that is how hot pages leave them.
+    pub(crate) fn new(mut buddy: Buddy) -> Self {
+        let mut open = BTreeMap::new();
+        let bitmap = buddy.to_bitmap();
+        let (groups, _) = bitmap.as_chunks();
+        let free = (0..).zip(groups).map(|(group, pages)| (group, !u64::from_le_bytes(*pages)));
+        let hot = free.filter(|(_, free)| *free != u64::MAX && free.count_ones() >= KNOWN_AGAIN);
+        for (group, free) in hot.take((buddy.len() / GROUP / SHARE) as usize) {
+            let mut taken = runs(iter::once((group, free)));
+            if taken.all(|(start, pages)| buddy.allocate_range(start, pages)) {
+                open.insert(group, free);
+            }
+        }
+        Self { buddy, open, full: BTreeSet::new(), current: 0 }
     }
 
     /// The same free pages without groups.

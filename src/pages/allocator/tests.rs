@@ -285,7 +285,8 @@ impl HotWalk {
 
     fn step(&mut self) {
         match self.rng.below(100) {
-            0..30 => drop(self.alloc(1, Heat::Hot)),
+            0 => self.map = FreeMap::new(self.map.to_buddy()),
+            1..30 => drop(self.alloc(1, Heat::Hot)),
             30..50 => drop(self.alloc(1, Heat::Cold)),
             50..54 => {
                 let pages = self.rng.below(90);
@@ -371,6 +372,21 @@ fn a_group_that_is_free_is_hot_no_more() {
     assert_eq!(map.alloc(1, Heat::Cold), Some(64));
     assert_eq!(map.free(0, 65), Ok(()));
     assert_eq!(map.alloc(1024, Heat::Cold), Some(0));
+}
+
+#[test]
+fn groups_are_known_again_by_what_is_free_in_them() {
+    let mut buddy = Buddy::new(0, 1050);
+    assert!([(0, 64), (64, 48), (128, 49), (1024, 1)].into_iter().all(|(at, pages)| buddy.allocate_range(at, pages)));
+    let bitmap = buddy.to_bitmap();
+    let mut map = FreeMap::new(buddy);
+    assert_eq!(map.to_buddy().to_bitmap(), bitmap);
+    assert_eq!((map.alloc(1, Heat::Cold), map.alloc(1, Heat::Hot)), (Some(177), Some(192)));
+    // Only an eighth of the file.
+    let mut buddy = Buddy::new(0, 1024);
+    assert!((0..16).all(|group| buddy.allocate_range(group * 64, 10)));
+    let mut map = FreeMap::new(buddy);
+    assert_eq!((map.alloc(1, Heat::Cold), map.alloc(1, Heat::Hot)), (Some(138), Some(10)));
 }
 
 #[test]
