@@ -26,8 +26,9 @@ const SHARE: u32 = 8;
 
 /// The free pages of the file, with hot pages in groups of their own.
 ///
-/// - A group is taken from `buddy` whole. A page of it is free exactly if its bit in `open` is set.
-/// - A hot group is in `open` if some of its pages are free, else in `full`. It is never wholly free: then it goes back.
+/// - A hot group is in `open` if some of its pages are free, else in `full`.
+/// - A page of a hot group is free exactly if its bit in `open` is set; in `buddy` all of them are allocated.
+/// - A group that is wholly free is not hot.
 /// - Every other page is free exactly if it is free in `buddy`.
 /// - No page is refused while a free one is anywhere: what group it is in is a preference.
 #[derive(Debug)]
