@@ -46,8 +46,9 @@ impl FreeMap {
     pub(crate) fn new(mut buddy: Buddy) -> Self {
         let mut open = BTreeMap::new();
         let bitmap = buddy.to_bitmap();
-        let (groups, _) = bitmap.as_chunks();
-        let free = (0..).zip(groups).map(|(group, pages)| (group, !u64::from_le_bytes(*pages)));
+        // Only whole groups: pages beyond the end are no less clear in the bitmap than free ones.
+        let groups = (0..buddy.len() / GROUP).zip(bitmap.as_chunks().0);
+        let free = groups.map(|(group, pages)| (group, !u64::from_le_bytes(*pages)));
         let hot = free.filter(|(_, free)| *free != u64::MAX && free.count_ones() >= KNOWN_AGAIN);
         for (group, free) in hot.take((buddy.len() / GROUP / SHARE) as usize) {
             let mut taken = runs(iter::once((group, free)));
