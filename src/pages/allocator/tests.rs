@@ -377,7 +377,8 @@ fn a_group_that_is_free_is_hot_no_more() {
 #[test]
 fn groups_are_known_again_by_what_is_free_in_them() {
     let mut buddy = Buddy::new(0, 1084);
-    assert!([(0, 64), (64, 48), (128, 49), (1024, 1)].into_iter().all(|(at, pages)| buddy.allocate_range(at, pages)));
+    let used = [(0, 64), (64, 48), (128, 49), (1024, 1), (1040, 1)];
+    assert!(used.into_iter().all(|(at, pages)| buddy.allocate_range(at, pages)));
     let bitmap = buddy.to_bitmap();
     let mut map = FreeMap::new(buddy);
     assert_eq!(map.to_buddy().to_bitmap(), bitmap);
