@@ -21,7 +21,7 @@ const WORTH_WHILE: u32 = GROUP / 2;
 const KNOWN_AGAIN: u32 = GROUP / 4;
 /// Groups that are looked at for one that is worth while.
 const LOOK: usize = 64;
-/// The part of the file that may be hot: one page of so many.
+/// The part of the pages in use that hot groups may be: one page of so many.
 const SHARE: u32 = 8;
 
 /// The free pages of the file, with hot pages in groups of their own.
@@ -30,6 +30,7 @@ const SHARE: u32 = 8;
 /// - A page of a hot group is free exactly if its bit in `open` is set; in `buddy` all of them are allocated.
 /// - A group that is wholly free is not hot.
 /// - Every other page is free exactly if it is free in `buddy`.
+/// - `used` is the number of allocated pages.
 /// - No page is refused while a free one is anywhere: what group it is in is a preference.
 #[derive(Debug)]
 pub(crate) struct FreeMap {
@@ -39,6 +40,7 @@ pub(crate) struct FreeMap {
     full: BTreeSet<u32>,
     /// The group that hot pages were last taken from.
     current: u32,
+    used: u32,
 }
 
 impl FreeMap {
@@ -46,22 +48,24 @@ impl FreeMap {
     pub(crate) fn new(mut buddy: Buddy) -> Self {
         let mut open = BTreeMap::new();
         let bitmap = buddy.to_bitmap();
+        let used = bitmap.iter().map(|pages| pages.count_ones()).sum();
         // Only whole groups: pages beyond the end are no less clear in the bitmap than free ones.
         let groups = (0..buddy.len() / GROUP).zip(bitmap.as_chunks().0);
         let free = groups.map(|(group, pages)| (group, !u64::from_le_bytes(*pages)));
         let hot = free.filter(|(_, free)| *free != u64::MAX && free.count_ones() >= KNOWN_AGAIN);
-        for (group, free) in hot.take((buddy.len() / GROUP / SHARE) as usize) {
+        for (group, free) in hot.take((used / GROUP / SHARE) as usize) {
             let mut taken = runs(iter::once((group, free)));
             if taken.all(|(start, pages)| buddy.allocate_range(start, pages)) {
                 open.insert(group, free);
             }
         }
-        Self { buddy, open, full: BTreeSet::new(), current: 0 }
+        Self { buddy, open, full: BTreeSet::new(), current: 0, used }
     }
 
     /// The same free pages without groups.
     pub(crate) fn to_buddy(&self) -> Buddy {
-        let mut plain = Self { buddy: self.buddy.clone(), open: self.open.clone(), full: BTreeSet::new(), current: 0 };
+        let (buddy, open) = (self.buddy.clone(), self.open.clone());
+        let mut plain = Self { buddy, open, full: BTreeSet::new(), current: 0, used: self.used };
         plain.cool(0, u32::MAX);
         plain.buddy
     }
@@ -77,10 +81,16 @@ impl FreeMap {
             Heat::Hot if pages == 1 => self.alloc_hot(),
             _ => None,
         };
-        page.or_else(|| self.buddy.alloc(pages)).or_else(|| self.alloc_last(pages))
+        let page = page.or_else(|| self.buddy.alloc(pages)).or_else(|| self.alloc_last(pages))?;
+        self.used += pages;
+        Some(page)
     }
 
     fn alloc_hot(&mut self) -> Option<PageNumber> {
+        if self.groups() > 2 * self.most_groups() {
+            // So much was freed that the groups would keep the file from being cut.
+            self.cool(0, u32::MAX);
+        }
         if !self.open.contains_key(&self.current) {
             self.current = self.next_group()?;
         }
@@ -99,14 +109,21 @@ impl FreeMap {
 
     /// Makes the lowest cold group hot that is wholly free, if it is below `limit`.
     fn take_group(&mut self, limit: u32) -> Option<u32> {
-        let groups = u32::try_from(self.open.len() + self.full.len()).ok()?;
         let lowest = self.buddy.lowest(GROUP)? / GROUP;
-        if lowest >= limit || groups >= self.len() / GROUP / SHARE {
+        if lowest >= limit || self.groups() >= self.most_groups() {
             return None;
         }
         let group = self.buddy.alloc(GROUP)? / GROUP;
         self.open.insert(group, u64::MAX);
         Some(group)
+    }
+
+    fn groups(&self) -> u32 {
+        (self.open.len() + self.full.len()) as u32
+    }
+
+    fn most_groups(&self) -> u32 {
+        self.used / GROUP / SHARE
     }
 
     /// Takes pages for which `buddy` has no room: what a hot group has left, or what all of them have.
@@ -134,7 +151,9 @@ impl FreeMap {
     /// Takes exactly these pages, if all of them are free.
     pub(crate) fn allocate_range(&mut self, start: PageNumber, pages: u32) -> bool {
         self.cool(start, start.saturating_add(pages));
-        self.buddy.allocate_range(start, pages)
+        let taken = self.buddy.allocate_range(start, pages);
+        self.used += if taken { pages } else { 0 };
+        taken
     }
 
     /// Gives pages back, all of which must be allocated and not reserved. After an error some of them may be free.
@@ -142,7 +161,9 @@ impl FreeMap {
         let end = start.checked_add(pages).ok_or(SpaceError::BeyondEnd)?;
         let groups = start / GROUP..end.div_ceil(GROUP);
         if self.open.range(groups.clone()).next().is_none() && self.full.range(groups).next().is_none() {
-            return self.buddy.free(start, pages);
+            self.buddy.free(start, pages)?;
+            self.used -= pages;
+            return Ok(());
         }
         for (group, freed) in masks(start, end) {
             if self.full.contains(&group) || self.open.contains_key(&group) {
@@ -150,6 +171,7 @@ impl FreeMap {
             } else {
                 self.buddy.free(group * GROUP + freed.trailing_zeros(), freed.count_ones())?;
             }
+            self.used -= freed.count_ones();
         }
         Ok(())
     }

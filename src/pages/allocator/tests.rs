@@ -350,57 +350,72 @@ fn hot_pages_lie_together() {
     assert!(runs < pages / 2, "{runs} runs of {pages} pages");
 }
 
+/// Pages enough to let two groups be hot are in use at the start.
+fn half_full() -> FreeMap {
+    let mut map = FreeMap::new(Buddy::new(0, 2048));
+    assert_eq!(map.alloc(1024, Heat::Cold), Some(0));
+    map
+}
+
 #[test]
 fn free_pages_of_hot_groups_are_given_out_before_the_file_grows() {
-    let mut map = FreeMap::new(Buddy::new(0, 1024));
-    let hot = map.alloc(1, Heat::Hot).unwrap();
-    let next = map.alloc(1, Heat::Cold).unwrap();
-    assert!(next >= hot + 64, "{hot} {next}");
-    for _ in 2..1024 {
+    let mut map = half_full();
+    assert_eq!((map.alloc(1, Heat::Hot), map.alloc(1, Heat::Cold)), (Some(1024), Some(1088)));
+    for _ in 1026..2048 {
         assert!(map.alloc(1, Heat::Cold).is_some());
     }
     assert_eq!((map.alloc(1, Heat::Cold), map.alloc(1, Heat::Hot)), (None, None));
-    assert_eq!(map.free(hot, 8), Ok(()));
-    assert_eq!(map.alloc(8, Heat::Cold), Some(hot));
+    assert_eq!(map.free(1024, 8), Ok(()));
+    assert_eq!(map.alloc(8, Heat::Cold), Some(1024));
 }
 
 #[test]
 fn a_group_that_is_free_is_hot_no_more() {
-    let mut map = FreeMap::new(Buddy::new(0, 1024));
+    let mut map = half_full();
     let hot: Vec<_> = (0..64).map(|_| map.alloc(1, Heat::Hot).unwrap()).collect();
-    assert_eq!(hot, (0..64).collect::<Vec<_>>());
-    assert_eq!(map.alloc(1, Heat::Cold), Some(64));
-    assert_eq!(map.free(0, 65), Ok(()));
-    assert_eq!(map.alloc(1024, Heat::Cold), Some(0));
+    assert_eq!(hot, (1024..1088).collect::<Vec<_>>());
+    assert_eq!(map.alloc(1, Heat::Cold), Some(1088));
+    assert_eq!(map.free(0, 1089), Ok(()));
+    assert_eq!(map.alloc(2048, Heat::Cold), Some(0));
 }
 
 #[test]
 fn groups_are_known_again_by_what_is_free_in_them() {
-    let mut buddy = Buddy::new(0, 1084);
-    let used = [(0, 64), (64, 48), (128, 49), (1024, 1), (1040, 1)];
+    let mut buddy = Buddy::new(0, 2108);
+    let used = [(0, 1024), (1024, 48), (1088, 49), (2048, 1), (2064, 1)];
     assert!(used.into_iter().all(|(at, pages)| buddy.allocate_range(at, pages)));
     let bitmap = buddy.to_bitmap();
     let mut map = FreeMap::new(buddy);
     assert_eq!(map.to_buddy().to_bitmap(), bitmap);
-    assert_eq!((map.alloc(1, Heat::Cold), map.alloc(1, Heat::Hot)), (Some(177), Some(192)));
-    // Only an eighth of the file.
+    assert_eq!((map.alloc(1, Heat::Cold), map.alloc(1, Heat::Hot)), (Some(1137), Some(1152)));
+    // Only an eighth of what is in use.
     let mut buddy = Buddy::new(0, 1024);
-    assert!((0..16).all(|group| buddy.allocate_range(group * 64, 10)));
+    assert!((0..16).all(|group| buddy.allocate_range(group * 64, 40)));
     let mut map = FreeMap::new(buddy);
-    assert_eq!((map.alloc(1, Heat::Cold), map.alloc(1, Heat::Hot)), (Some(138), Some(10)));
+    assert_eq!((map.alloc(1, Heat::Cold), map.alloc(1, Heat::Hot)), (Some(104), Some(40)));
 }
 
 #[test]
 fn hot_pages_move_down_when_there_is_room() {
-    let mut map = FreeMap::new(Buddy::new(0, 4096));
-    assert_eq!(map.alloc(2048, Heat::Cold), Some(0));
-    let high: Vec<_> = (0..100).map(|_| map.alloc(1, Heat::Hot).unwrap()).collect();
-    assert!(high.iter().all(|page| *page >= 2048));
+    let mut map = FreeMap::new(Buddy::new(0, 8192));
+    assert_eq!((map.alloc(2048, Heat::Cold), map.alloc(4096, Heat::Cold)), (Some(0), Some(4096)));
+    let mut hot: Vec<_> = (0..100).map(|_| map.alloc(1, Heat::Hot).unwrap()).collect();
+    assert!(hot.iter().all(|page| *page >= 2048));
     assert_eq!(map.free(0, 2048), Ok(()));
-    for page in high {
-        assert_eq!(map.free(page, 1), Ok(()));
-        map.alloc(1, Heat::Hot).unwrap();
+    for _ in 0..2 {
+        for page in &mut hot {
+            let old = core::mem::replace(page, map.alloc(1, Heat::Hot).unwrap());
+            assert_eq!(map.free(old, 1), Ok(()));
+        }
     }
-    assert!(map.last_allocated(None) < Some(2048 + 128));
-    assert_eq!(map.last_allocated(Some(5000)), map.last_allocated(None));
+    assert!(hot.iter().all(|page| *page < 2048), "{hot:?}");
+}
+
+#[test]
+fn little_in_use_is_without_groups() {
+    let mut map = half_full();
+    assert_eq!(map.alloc(1, Heat::Hot), Some(1024));
+    assert_eq!(map.alloc(1, Heat::Cold), Some(1088));
+    assert_eq!(map.free(0, 1024), Ok(()));
+    assert_eq!((map.alloc(1, Heat::Hot), map.alloc(1, Heat::Cold)), (Some(0), Some(1)));
 }
