@@ -226,11 +226,18 @@ struct HotWalk {
     rng: Rng,
     map: FreeMap,
     model: Model,
+    /// How often a page was taken that lowest first would not have taken.
+    preferred: u32,
 }
 
 impl HotWalk {
     fn new(seed: u64, reserved: u32, len: u32) -> Self {
-        Self { rng: Rng(seed), map: FreeMap::new(Buddy::new(reserved, len)), model: Model::new(reserved, len) }
+        Self {
+            rng: Rng(seed),
+            map: FreeMap::new(Buddy::new(reserved, len)),
+            model: Model::new(reserved, len),
+            preferred: 0,
+        }
     }
 
     /// A plain buddy system would have had the pages exactly if the map has them.
@@ -238,6 +245,7 @@ impl HotWalk {
         let plain = self.map.to_buddy().alloc(pages);
         let got = self.map.alloc(pages, heat);
         assert_eq!(got.is_some(), plain.is_some(), "{pages} {heat:?}");
+        self.preferred += u32::from(got != plain);
         if let Some(start) = got {
             assert!(self.model.is_free(start, pages), "{start}+{pages} is given out twice");
             self.model.set(start, pages, true);
@@ -253,7 +261,7 @@ impl HotWalk {
     /// Frees what is allocated from a random page on, or learns that it is free already.
     fn free_some(&mut self) {
         let start = self.model.reserved + self.rng.below(self.map.len() - self.model.reserved);
-        let longest = [1, 5, 200][self.rng.below(3) as usize];
+        let longest = [1, 5, 70][self.rng.below(3) as usize];
         let used = self.model.used[start as usize..].iter().take(longest).take_while(|used| **used).count();
         if used == 0 {
             assert_eq!(self.map.free(start, 1), Err(SpaceError::AlreadyFree(start)));
@@ -286,8 +294,12 @@ impl HotWalk {
     fn step(&mut self) {
         match self.rng.below(100) {
             0 => self.map = FreeMap::new(self.map.to_buddy()),
-            1..30 => drop(self.alloc(1, Heat::Hot)),
-            30..50 => drop(self.alloc(1, Heat::Cold)),
+            1..50 => {
+                let heat = if self.rng.one_in(2) { Heat::Hot } else { Heat::Cold };
+                for _ in 0..self.rng.below(30) {
+                    self.alloc(1, heat);
+                }
+            }
             50..54 => {
                 let pages = self.rng.below(90);
                 self.alloc(pages, Heat::Cold);
@@ -303,10 +315,10 @@ impl HotWalk {
 fn free_map_agrees_with_a_list_of_pages() {
     for (seed, reserved, len) in [(1, 3, 600), (2, 0, 1024), (3, 70, 2500), (4, 1, 3999)] {
         let mut walk = HotWalk::new(seed, reserved, len);
-        for step in 0..6000 {
+        for step in 0..3000 {
             // Now and then the file is full.
-            let full = step % 2000 == 1500;
-            while full && walk.alloc(1, if step % 4000 > 2000 { Heat::Hot } else { Heat::Cold }).is_some() {}
+            let heat = if step % 1000 == 300 { Heat::Hot } else { Heat::Cold };
+            while step % 500 == 300 && walk.alloc(1, heat).is_some() {}
             walk.step();
             if step % 10 == 0 {
                 walk.model.check(&walk.map.to_buddy());
@@ -314,6 +326,7 @@ fn free_map_agrees_with_a_list_of_pages() {
                 assert_eq!(walk.map.last_allocated(None), last);
             }
         }
+        assert!(walk.preferred > 1000, "{}", walk.preferred);
     }
 }
 
