@@ -13,6 +13,10 @@ use crate::sync::{Arc, AtomicBool, Mutex, Ordering};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+/// Pages of a transaction from which on its branches are put side by side. Fewer are few writes wherever they lie, and in
+/// single free pages they lie where the file has its blocks: a sync that adds blocks takes longer.
+const MANY: u32 = 32;
+
 #[derive(Debug)]
 pub(crate) struct PageWriter {
     store: Arc<Store>,
@@ -80,9 +84,7 @@ impl PageWriter {
 
     /// A new page, its bytes unspecified, and the pointer to it, which is unsealed.
     pub(crate) fn allocate_page(&self, level: u8) -> Result<(Pointer, PageMut), StorageError> {
-        // Changing any of its children replaces a branch: it lives for a commit or two, a leaf for many.
-        let heat = if level > 0 { Heat::Hot } else { Heat::Cold };
-        let page = self.allocate(1, heat)?;
+        let page = self.allocate(1, self.heat_of(level))?;
         let buffer = self.store.cache.buffer(self.store.page_size());
         let frame = self.store.cache.insert_dirty(page, self.id, level.min(1), buffer);
         Ok((self.unsealed(page, level, 0, 0), PageMut::new(frame)))
@@ -106,6 +108,15 @@ impl PageWriter {
         pointer.checksum = Checksum::of(bytes);
         self.work.lock().sealed.insert(pointer.page, page.into_frame());
         Ok(pointer)
+    }
+
+    /// Where many rows are changed a branch lives for a commit or two, a leaf for many.
+    fn heat_of(&self, level: u8) -> Heat {
+        match level {
+            0 => Heat::Cold,
+            _ if self.work.lock().allocated.len() < MANY => Heat::Warm,
+            _ => Heat::Hot,
+        }
     }
 
     fn unsealed(&self, page: PageNumber, level: u8, flags: u8, size: u64) -> Pointer {

@@ -8,8 +8,10 @@ use core::ops::Bound::{Excluded, Unbounded};
 /// How soon a page is expected to be free again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Heat {
-    /// Within a few commits.
+    /// Within a few commits, as many others beside it.
     Hot,
+    /// Within a few commits, by itself.
+    Warm,
     Cold,
 }
 
@@ -79,6 +81,7 @@ impl FreeMap {
     pub(crate) fn alloc(&mut self, pages: u32, heat: Heat) -> Option<PageNumber> {
         let page = match heat {
             Heat::Hot if pages == 1 => self.alloc_hot(),
+            Heat::Warm if pages == 1 => self.alloc_warm(),
             _ => None,
         };
         let page = page.or_else(|| self.buddy.alloc(pages)).or_else(|| self.alloc_last(pages))?;
@@ -96,6 +99,13 @@ impl FreeMap {
         }
         let bit = self.open.get(&self.current)?.trailing_zeros();
         Some(self.take(self.current, bit))
+    }
+
+    /// What is free in the lowest group, for which no cold page need become hot.
+    fn alloc_warm(&mut self) -> Option<PageNumber> {
+        let (group, free) = self.open.first_key_value()?;
+        let (group, bit) = (*group, free.trailing_zeros());
+        Some(self.take(group, bit))
     }
 
     /// The next group that is worth while, or one that was cold if there is a lower one; else any that is near.

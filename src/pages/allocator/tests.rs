@@ -295,7 +295,7 @@ impl HotWalk {
         match self.rng.below(100) {
             0 => self.map = FreeMap::new(self.map.to_buddy()),
             1..50 => {
-                let heat = if self.rng.one_in(2) { Heat::Hot } else { Heat::Cold };
+                let heat = [Heat::Hot, Heat::Warm, Heat::Cold][self.rng.below(3) as usize];
                 for _ in 0..self.rng.below(30) {
                     self.alloc(1, heat);
                 }
@@ -422,6 +422,15 @@ fn hot_pages_move_down_when_there_is_room() {
         }
     }
     assert!(hot.iter().all(|page| *page < 2048), "{hot:?}");
+}
+
+#[test]
+fn warm_pages_take_what_groups_have_and_no_group() {
+    let mut map = half_full();
+    assert_eq!(map.alloc(1, Heat::Warm), Some(1024));
+    assert_eq!((map.alloc(1, Heat::Hot), map.alloc(1, Heat::Warm)), (Some(1088), Some(1089)));
+    assert_eq!(map.free(1088, 1), Ok(()));
+    assert_eq!((map.alloc(1, Heat::Warm), map.alloc(1, Heat::Cold)), (Some(1088), Some(1025)));
 }
 
 #[test]
