@@ -3,11 +3,11 @@
 //!
 //! - `head` is the newest committed state, durable or not.
 //! - The snapshots are: the commits that the two slots name, the head, and every open read transaction.
-//! - A page is allocated in `buddy` exactly if it is linked by the head, kept, the mirror, or allocated by the live
+//! - A page is allocated in `free_map` exactly if it is linked by the head, kept, the mirror, or allocated by the live
 //!   write transaction.
 //! - `unwritten` holds the sealed frames of committed pages that are not on disk.
 
-use super::allocator::Buddy;
+use super::allocator::FreeMap;
 use super::cache::{Cache, FrameRef};
 use super::page_set::PageSet;
 use super::snapshots::{KeptSets, Snapshots};
@@ -92,7 +92,7 @@ pub(crate) struct Accounting {
 #[derive(Debug)]
 pub(crate) struct Space {
     /// `None` until the first write after an opening that found no saved free map.
-    pub(super) buddy: Option<Buddy>,
+    pub(super) free_map: Option<FreeMap>,
     pub(super) head: Commit,
     pub(super) slots: [Option<CommitSlot>; 2],
     pub(super) newest: usize,
@@ -109,7 +109,7 @@ impl Space {
     pub(super) fn new(slots: [Option<CommitSlot>; 2], newest: usize, last_id: TxnId) -> Self {
         let head = slots.get(newest).and_then(Option::as_ref).map(Commit::of).unwrap_or_default();
         let mut space = Self {
-            buddy: None,
+            free_map: None,
             head,
             slots,
             newest,
@@ -201,8 +201,8 @@ impl Space {
             self.unwritten.remove(&page);
             cache.remove(page);
         }
-        if let Some(buddy) = &mut self.buddy {
-            let freed = buddy.free(start, pages);
+        if let Some(map) = &mut self.free_map {
+            let freed = map.free(start, pages);
             if cfg!(feature = "paranoid") {
                 assert!(freed.is_ok(), "pages {start}+{pages}: {freed:?}");
             }
@@ -221,14 +221,14 @@ impl Space {
     }
 
     pub(super) fn accounting(&self) -> Option<Accounting> {
-        let buddy = self.buddy.as_ref()?;
+        let map = self.free_map.as_ref()?;
         Some(Accounting {
             head: self.head,
             kept: self.kept_ranges(),
-            allocated: buddy.allocated_set(),
+            allocated: map.to_buddy().allocated_set(),
             mirror: self.mirror,
             saved: self.newest_slot().and_then(|slot| slot.saved),
-            file_pages: buddy.len(),
+            file_pages: map.len(),
         })
     }
 }

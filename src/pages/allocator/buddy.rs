@@ -122,6 +122,11 @@ impl Buddy {
         Some(self.carve(block, pages))
     }
 
+    /// What [`alloc`](Self::alloc) would take.
+    pub(super) fn lowest(&self, pages: u32) -> Option<PageNumber> {
+        self.lowest_block(pages).map(Block::start)
+    }
+
     /// The lowest of the free blocks that hold so many pages.
     fn lowest_block(&self, pages: u32) -> Option<Block> {
         let smallest = pages.checked_next_power_of_two().filter(|_| pages != 0)?.trailing_zeros() as usize;
@@ -193,7 +198,7 @@ impl Buddy {
             return Err(SpaceError::Reserved);
         }
         if !self.allocate_range(new_len, cut) {
-            return Err(self.last_allocated(None).map_or(SpaceError::Reserved, SpaceError::InUse));
+            return Err(self.last_allocated(|_| false).map_or(SpaceError::Reserved, SpaceError::InUse));
         }
         self.resize(new_len);
         Ok(())
@@ -209,14 +214,14 @@ impl Buddy {
         self.len = len;
     }
 
-    /// The highest allocated page other than `ignored`.
-    pub(crate) fn last_allocated(&self, ignored: Option<PageNumber>) -> Option<PageNumber> {
+    /// The highest allocated page that is not ignored.
+    pub(super) fn last_allocated(&self, ignored: impl Fn(PageNumber) -> bool) -> Option<PageNumber> {
         let mut end = self.len;
         loop {
             let page = end.checked_sub(1)?;
             end = match self.free_block_at(page) {
                 Some(block) => block.start(),
-                None if ignored == Some(page) => page,
+                None if ignored(page) => page,
                 None => return Some(page),
             }
         }

@@ -3,6 +3,7 @@
 use super::Store;
 use crate::error::StorageError;
 use crate::format::PageNumber;
+use crate::pages::allocator::Heat;
 use crate::pages::space::Space;
 
 /// Most that the file grows at once, in bytes, beyond what is asked for.
@@ -19,19 +20,24 @@ pub(super) struct Extent {
 
 impl Space {
     /// A free run of pages; the file grows if there is none.
-    pub(in crate::pages) fn allocate(&mut self, pages: u32, store: &Store) -> Result<PageNumber, StorageError> {
-        let buddy = self.buddy.as_mut().ok_or(StorageError::PreviousIo)?;
-        if let Some(page) = buddy.alloc(pages) {
+    pub(in crate::pages) fn allocate(
+        &mut self,
+        pages: u32,
+        heat: Heat,
+        store: &Store,
+    ) -> Result<PageNumber, StorageError> {
+        let map = self.free_map.as_mut().ok_or(StorageError::PreviousIo)?;
+        if let Some(page) = map.alloc(pages, heat) {
             return Ok(page);
         }
-        let length = buddy.len();
+        let length = map.len();
         let step = (length / 8).clamp(4, (GROWTH_CAP / store.page_size()) as u32);
         let block = pages.checked_next_power_of_two().unwrap_or(pages);
         let aligned = length.checked_next_multiple_of(block);
         let grown = aligned.and_then(|length| length.checked_add(block.max(step))).ok_or_else(file_full)?;
         store.set_length(grown)?;
-        buddy.grow(grown);
-        buddy.alloc(pages).ok_or_else(file_full)
+        map.grow(grown);
+        map.alloc(pages, heat).ok_or_else(file_full)
     }
 }
 
@@ -44,20 +50,20 @@ impl Store {
     pub(super) fn plan_extent(&self, closing: bool) -> Result<Extent, StorageError> {
         let mut space = self.space.lock();
         let old_mirror = space.mirror;
-        let buddy = space.buddy.as_mut().ok_or(StorageError::PreviousIo)?;
-        let length = buddy.len();
-        let top = buddy.last_allocated(old_mirror).unwrap_or(0).max(self.geometry.first_page() - 1);
+        let map = space.free_map.as_mut().ok_or(StorageError::PreviousIo)?;
+        let length = map.len();
+        let top = map.last_allocated(old_mirror).unwrap_or(0).max(self.geometry.first_page() - 1);
         let slack = length.saturating_sub(top.saturating_add(2));
         let spare = (length / 4).clamp(16, 2 * (GROWTH_CAP / self.page_size()) as u32);
         let file_pages = if slack > 0 && (closing || slack > spare) { top + 2 } else { length };
         let mirror = file_pages - 1;
-        if old_mirror == Some(mirror) || buddy.allocate_range(mirror, 1) {
+        if old_mirror == Some(mirror) || map.allocate_range(mirror, 1) {
             return Ok(Extent { file_pages, mirror, old_mirror });
         }
         let grown = length.checked_add(1).ok_or_else(file_full)?;
         self.set_length(grown)?;
-        buddy.grow(grown);
-        buddy.allocate_range(length, 1);
+        map.grow(grown);
+        map.allocate_range(length, 1);
         Ok(Extent { file_pages: grown, mirror: length, old_mirror })
     }
 
@@ -67,8 +73,8 @@ impl Store {
             space.release(old, 1, &self.cache);
         }
         space.mirror = Some(extent.mirror);
-        let Some(buddy) = &mut space.buddy else { return };
-        if extent.file_pages < buddy.len() && buddy.shrink(extent.file_pages).is_ok() {
+        let Some(map) = &mut space.free_map else { return };
+        if extent.file_pages < map.len() && map.shrink(extent.file_pages).is_ok() {
             // The commit holds whether or not the tail goes: the next opening cuts a longer file.
             let _ = self.set_length(extent.file_pages);
             self.file_pages.store(extent.file_pages, crate::sync::Ordering::Release);

@@ -19,11 +19,7 @@ use crate::error::StorageError;
 use crate::format::{CommitSlot, Mirror, PageNumber, Pointer};
 use crate::sync::Ordering;
 use alloc::collections::BTreeMap;
-use alloc::vec::Vec;
 use growth::Extent;
-
-/// Largest write that neighbouring pages are gathered into, in bytes.
-const GATHER: usize = 1 << 20;
 
 /// How a commit reaches the disk.
 #[derive(Clone, Copy, Debug, Default)]
@@ -154,27 +150,13 @@ impl Store {
         space.last_id.saturating_sub(space.newest_slot().map_or(0, |slot| slot.id))
     }
 
-    /// Writes frames to their places in file order, neighbours in one call, and lets them be evicted.
+    /// Writes frames to their places in file order, and lets them be evicted.
+    ///
+    /// Each in a call of its own, though many are neighbours: what one call brings may become one large folio of the
+    /// page cache, which every later write into it pays for.
     pub(super) fn write_frames(&self, frames: &BTreeMap<PageNumber, FrameRef>) -> Result<(), StorageError> {
-        let mut gathered = Vec::new();
-        let mut waiting = frames.iter().peekable();
-        while let Some((&first, frame)) = waiting.next() {
-            gathered.clear();
-            let mut alone = true;
-            while let Some((_, next)) = waiting.next_if(|(page, next)| {
-                let length = if alone { frame.len() } else { gathered.len() };
-                let end = u64::from(first) + length.div_ceil(self.page_size()) as u64;
-                end == u64::from(**page) && length + next.len() <= GATHER
-            }) {
-                if core::mem::take(&mut alone) {
-                    gathered.extend_from_slice(frame);
-                }
-                gathered.resize(gathered.len().next_multiple_of(self.page_size()), 0);
-                gathered.extend_from_slice(next);
-            }
-            self.write_at(self.geometry.offset(first), if alone { frame } else { &gathered })?;
-        }
-        for frame in frames.values() {
+        for (page, frame) in frames {
+            self.write_at(self.geometry.offset(*page), frame)?;
             self.cache.mark_clean(frame);
         }
         Ok(())

@@ -6,6 +6,7 @@ use crate::error::{DatabaseError, StorageError};
 use crate::format::superblock::{HEADER_SIZE, HeaderFault, decode_header, encode_header};
 use crate::format::{CommitSlot, Geometry, Mirror, PageNumber, TxnId};
 use crate::limits::{MAX_PAGE_SIZE, MIN_PAGE_SIZE};
+use crate::pages::allocator::FreeMap;
 use crate::pages::cache::Cache;
 use crate::pages::space::{Commit, Damage, Space};
 use crate::pages::writer::next_id;
@@ -195,7 +196,7 @@ impl Store {
 
     /// Whether the next write must be preceded by [`prepare_writes`](Self::prepare_writes).
     pub(crate) fn is_prepared(&self) -> bool {
-        self.space.lock().buddy.is_some()
+        self.space.lock().free_map.is_some()
     }
 
     /// Rebuilds the free map and writes the opening commit: two-phase, into the slot that is not the candidate's, with
@@ -228,13 +229,13 @@ impl Store {
         }
         {
             let mut space = self.space.lock();
-            space.buddy = Some(buddy);
+            space.free_map = Some(FreeMap::new(buddy));
             space.mirror = mirror;
         }
         let opened = self.commit_opening(head, slot, mirror);
         if opened.is_err() {
             // Without an opening commit nothing may follow it: the next write tries again.
-            self.space.lock().buddy = None;
+            self.space.lock().free_map = None;
         }
         opened
     }

@@ -59,7 +59,7 @@ impl PageWriter {
     fn map_for_next_opener(&self, extent: &Extent) -> Option<Buddy> {
         let unlinked = self.unlinked_ranges();
         let space = self.store().space.lock();
-        let mut map = space.buddy.clone()?;
+        let mut map = space.free_map.as_ref()?.to_buddy();
         let old_mirror = extent.old_mirror.filter(|old| *old != extent.mirror).map(|page| (page, 1));
         let kept: Vec<_> = space.kept_ranges().iter_ranges().collect();
         for (start, pages) in kept.into_iter().chain(unlinked).chain(old_mirror) {
