@@ -1,13 +1,16 @@
 //! Reading: a frame of the cache, or verified bytes of the file that become one.
 
 use super::Store;
-use super::cache::{Frame, FrameRef, Pin};
+use super::cache::{Frame, FrameRef, Pin, START};
 use crate::error::StorageError;
 use crate::format::node::Node;
 use crate::format::{Checksum, Pointer};
 use crate::limits::{MAX_KEY_LENGTH, MAX_VALUE_LENGTH};
 use alloc::format;
 use core::ops::Deref;
+
+/// Cache lines at the start of a branch that a look at it needs: heads and places of some sixty children.
+const BRANCH_START: usize = 12;
 
 /// Longest run in bytes. In a file of terabytes a damaged length must not ask for all memory.
 const MAX_RUN: u64 = if MAX_KEY_LENGTH > MAX_VALUE_LENGTH { MAX_KEY_LENGTH } else { MAX_VALUE_LENGTH } as u64;
@@ -53,7 +56,8 @@ impl Store {
     #[inline]
     pub(crate) fn view<'p>(&self, pin: Option<&'p Pin<'_>>, pointer: &Pointer) -> Result<PageRef<'p>, StorageError> {
         let Some(pin) = pin else { return self.load(pointer).map(PageRef::Held) };
-        match pin.get(pointer.page, pointer.birth) {
+        let lines = if pointer.level > 0 { BRANCH_START } else { START };
+        match pin.get_ahead(pointer.page, pointer.birth, lines) {
             Some(frame) => Ok(PageRef::Pinned(frame)),
             None => self.load_missing(pointer).map(PageRef::Held),
         }

@@ -34,8 +34,8 @@ use table::{Books, OwnedChunk, Table};
 #[repr(align(128))]
 struct Padded<T>(T);
 
-/// Cache lines at the start of a page that every look at it needs: the heads of some thirty rows.
-const START: usize = 4;
+/// Cache lines at the start of a leaf that a look at it needs: the heads of some thirty rows.
+pub(crate) const START: usize = 4;
 /// Frames that one call evicts at most, beside those that what it brings in takes the place of.
 const EVICTIONS_AT_ONCE: usize = 16;
 /// The part of the budget that limbo may take before it is looked at.
@@ -101,9 +101,15 @@ impl Pin<'_> {
     /// The page's frame, if it is here and of that birth.
     #[inline]
     pub(crate) fn get(&self, page: PageNumber, birth: TxnId) -> Option<&Frame> {
+        self.get_ahead(page, birth, START)
+    }
+
+    /// The same; so many cache lines are asked for, from the page's start on.
+    #[inline]
+    pub(crate) fn get_ahead(&self, page: PageNumber, birth: TxnId, lines: usize) -> Option<&Frame> {
         // SAFETY: what comes out borrows this pin.
         let frame = unsafe { self.cache.table.0.get(page) }?;
-        frame.prefetch(START);
+        frame.prefetch(lines);
         if frame.birth() != birth {
             return None;
         }
