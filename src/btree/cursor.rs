@@ -221,7 +221,11 @@ impl Gap {
             *place = sibling as u16;
         }
         let top = store.view_child(Some(&pin), &node, sibling)?;
-        *self = Self { walking: true, ..Self::descend(store, Some(&pin), path, top, aim)? };
+        let gap = Self::descend(store, Some(&pin), path, top, aim)?;
+        if gap.count == 0 {
+            return Err(StorageError::corrupted("a leaf beside another has no rows"));
+        }
+        *self = Self { walking: true, ..gap };
         Ok(true)
     }
 }

@@ -495,6 +495,21 @@ fn changes_that_do_not_fit_are_refused() {
 }
 
 #[test]
+fn an_inline_key_comes_before_a_long_one_with_its_stub() {
+    let shape = Shape { key_width: None, value_width: None, byte_ordered: true };
+    let run = Pointer { page: 9, level: 0, flags: 1, birth: 8, checksum: Checksum(7), size: 600 };
+    let (short, value) = ([b'k'; STUB + 1], ValuePart::Inline(b"v"));
+    let mut pages = [KeyPart::Inline(&short), KeyPart::Long { stub: &short[..STUB], run }].map(|key| {
+        let mut page = vec![0; 512];
+        NodeMut::init(&mut page, 0, shape).apply(&PageOp::Insert { at: 0, head: 0, key, value }).unwrap();
+        page
+    });
+    let [left, right] = &mut pages;
+    NodeMut::new(left).append_from(&Node::new(right), 0..1, None).unwrap();
+    assert_eq!(Node::validate(left), Ok(()));
+}
+
+#[test]
 fn golden_bytes() {
     let mut page = vec![0; 512];
     let shape = Shape { key_width: None, value_width: None, byte_ordered: true };

@@ -237,6 +237,11 @@ impl Buddy {
         self.len
     }
 
+    /// How many of the first pages are never free.
+    pub(super) fn reserved(&self) -> u32 {
+        self.reserved
+    }
+
     fn end_of(&self, start: PageNumber, pages: u32) -> Option<PageNumber> {
         start.checked_add(pages).filter(|end| *end <= self.len)
     }

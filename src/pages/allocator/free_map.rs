@@ -169,6 +169,9 @@ impl FreeMap {
     /// Gives pages back, all of which must be allocated and not reserved. After an error some of them may be free.
     pub(crate) fn free(&mut self, start: PageNumber, pages: u32) -> Result<(), SpaceError> {
         let end = start.checked_add(pages).ok_or(SpaceError::BeyondEnd)?;
+        if pages > 0 && start < self.buddy.reserved() {
+            return Err(SpaceError::Reserved);
+        }
         let groups = start / GROUP..end.div_ceil(GROUP);
         if self.open.range(groups.clone()).next().is_none() && self.full.range(groups).next().is_none() {
             self.buddy.free(start, pages)?;
