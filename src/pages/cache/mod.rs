@@ -262,7 +262,9 @@ impl Cache {
             if self.dirty.load(Ordering::Relaxed) != state.dirty {
                 self.dirty.store(state.dirty, Ordering::Relaxed);
             }
-            let free = state.limbo.advance(&self.epoch, self.slack);
+            // The reserve has room for one slab that is leaving: the next can follow only when it is gone.
+            let patience = if self.pool.leaving_bytes() > 0 { 0 } else { self.slack };
+            let free = state.limbo.advance(&self.epoch, patience);
             self.held.store(state.held(), Ordering::Relaxed);
             (result, free)
         };
@@ -301,8 +303,11 @@ impl Cache {
     }
 
     /// Evicts what is in the slab with most free frames, so that its memory can be used for something else. Gives the
-    /// number of frames that were evicted, or `None` if some of the slab cannot be.
+    /// number of frames that were evicted, or `None` if some of the slab cannot be, or another one is leaving.
     fn give_up_slab(&self, state: &mut State) -> Option<usize> {
+        if self.pool.leaving_bytes() > 0 {
+            return None;
+        }
         let slab = self.pool.sparsest()?;
         // SAFETY: only this function gives slabs up, under the cache's lock, and this one was found under it.
         let slots = unsafe { self.pool.slots(&slab) };

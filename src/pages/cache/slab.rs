@@ -87,6 +87,8 @@ pub(super) struct Pool {
     /// The books' counts, to be asked without the lock.
     slabs: AtomicUsize,
     spare: AtomicUsize,
+    /// Free frames of slabs that are leaving.
+    lost: AtomicUsize,
 }
 
 struct Books {
@@ -163,7 +165,8 @@ impl Pool {
             spare: 0,
             closed: false,
         };
-        Self { shape, books: Mutex::new(books), slabs: AtomicUsize::new(0), spare: AtomicUsize::new(0) }
+        let (slabs, spare, lost) = Default::default();
+        Self { shape, books: Mutex::new(books), slabs, spare, lost }
     }
 
     /// Works on the books, then publishes their counts.
@@ -172,6 +175,7 @@ impl Pool {
         let result = work(&mut books);
         self.slabs.store(books.slabs.len() - books.vacant.len(), Ordering::Relaxed);
         self.spare.store(books.spare, Ordering::Relaxed);
+        self.lost.store(books.free - books.spare, Ordering::Relaxed);
         result
     }
 
@@ -188,6 +192,11 @@ impl Pool {
     /// Memory of free frames, but for those in slabs that are leaving.
     pub(super) fn spare_bytes(&self) -> usize {
         self.spare.load(Ordering::Relaxed) * Frame::cost_of(self.shape.length)
+    }
+
+    /// Memory of free frames in slabs that are leaving.
+    pub(super) fn leaving_bytes(&self) -> usize {
+        self.lost.load(Ordering::Relaxed) * Frame::cost_of(self.shape.length)
     }
 
     /// Memory of the slabs that is in no frame in use.
@@ -221,7 +230,9 @@ impl Pool {
 
     fn grow(self: &Arc<Self>, books: &mut Books, held: usize, most: usize) -> Option<usize> {
         let shape = &self.shape;
-        let starts = held >= shape.bytes() / STARTS && held.saturating_add(shape.bytes()) <= most;
+        let slabs = books.slabs.len() - books.vacant.len();
+        let fits = held.max(slabs * shape.bytes()).saturating_add(shape.bytes()) <= most;
+        let starts = held >= shape.bytes() / STARTS && fits;
         if !starts || shape.frames == 0 || books.closed {
             return None;
         }

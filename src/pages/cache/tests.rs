@@ -321,6 +321,44 @@ fn slabs_that_cannot_go_count() {
     assert_eq!((live::slabs_of_length(length), live::of_length(length)), (0, 0));
 }
 
+/// Slabs that are on their way out hold free frames too, which must not add up while limbo is patient.
+#[test]
+fn slabs_that_leave_do_not_add_up() {
+    for (length, limit, frames_of_a_slab) in [(1033, 4 << 20, 56), (4099, 16 << 20, 62), (4101, 256 << 20, 490)] {
+        let cache = Cache::new(limit, length);
+        let pages = (limit / Frame::cost_of(length)) as u32;
+        (0..pages).for_each(|page| drop(clean(&cache, page, 1, length)));
+        (0..pages).filter(|page| page % frames_of_a_slab != 0).for_each(|page| cache.remove(page));
+        let mut most = 0;
+        for run in 0..(limit / 20_000) as u32 * 2 {
+            drop(clean(&cache, 100_000 + run * 8, 1, 20_000));
+            most = cache.used_bytes().max(most);
+        }
+        assert!(most <= limit, "{most} of {limit}");
+    }
+}
+
+/// Frames that guards held are free when the guards go, in slabs that others keep. They are used for pages, until those
+/// have given way that are in none, and then the budget holds again.
+#[test]
+fn slabs_of_held_frames_stay_within_the_budget() {
+    let (length, limit) = (1039, 4 << 20);
+    let cache = Cache::new(limit, length);
+    let all: Vec<_> = (0..8000).map(|page| clean(&cache, page, 1, length)).collect();
+    let held: Vec<_> = all.iter().step_by(20).cloned().collect();
+    drop(all);
+    let mut hits = 0;
+    for _ in 0..6 {
+        let found = |page: &u32| cache.get(*page, 1).map_or_else(|| drop(clean(&cache, *page, 1, length)), drop);
+        let before = cache.stats().hits;
+        (10_000..11_000).for_each(|page| found(&page));
+        hits = cache.stats().hits - before;
+    }
+    assert!(hits > 900, "{hits} of 1000");
+    assert!(cache.used_bytes() <= limit, "{} of {limit}", cache.used_bytes());
+    drop(held);
+}
+
 #[test]
 fn dirty_frames_beyond_the_budget_take_no_slabs() {
     let (length, limit) = (1021, 1 << 20);
