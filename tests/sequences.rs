@@ -999,3 +999,32 @@ fn after_a_failed_write_or_sync_nothing_more_is_written_until_reopening() {
         }
     }
 }
+
+/// Of a long key a page has only the first 64 bytes. An inline key that begins with the same is longer than these, and
+/// was taken for greater when their pages were merged.
+#[test]
+fn pages_merge_whose_long_and_inline_keys_begin_alike() {
+    let db = Builder::new().create_with_backend(sapwood::backends::InMemoryBackend::new()).unwrap();
+    let key = |nth: u32| {
+        let mut key = vec![b'p'; 64];
+        key.extend(nth.to_be_bytes());
+        key.resize(if nth.is_multiple_of(3) { 2000 } else { 300 }, 0);
+        key
+    };
+    let change = |work: &dyn Fn(&mut sapwood::Table<'_, &[u8], u64>)| {
+        let txn = db.begin_write().unwrap();
+        work(&mut txn.open_table(KEYS).unwrap());
+        txn.commit().unwrap();
+    };
+    change(&|keys| (0..2000).for_each(|nth| assert!(keys.insert(&*key(nth), u64::from(nth)).unwrap().is_none())));
+    let stays = |nth: &u32| nth.is_multiple_of(16);
+    change(&|keys| {
+        (0..2000).filter(|nth| !stays(nth)).for_each(|nth| assert!(keys.remove(&*key(nth)).unwrap().is_some()))
+    });
+    let rows = db.begin_read().unwrap().open_table(KEYS).unwrap();
+    let rows: Vec<_> =
+        rows.iter().unwrap().map(|row| row.map(|(key, nth)| (key.value().to_vec(), nth.value())).unwrap()).collect();
+    let expected: Vec<_> = (0..2000).filter(stays).map(|nth| (key(nth), u64::from(nth))).collect();
+    assert_eq!(rows, expected);
+    db.verify().unwrap();
+}
