@@ -50,7 +50,11 @@ plain_field! {
     [u8; 3]: |rng, _| [rng.next() as u8, 0, rng.next() as u8];
     char: |rng, _| char::from_u32(rng.next() as u32 % 0x11_0000).unwrap_or('\u{d7ff}');
     Option<u64>: |rng, _| rng.chance(70).then(|| spread(rng));
-    String: |rng, sizes| { let length = sizes.length(rng); rng.text(length) };
+    String: |rng, sizes| {
+        let length = sizes.length(rng);
+        let alike = sizes.alike.min(length);
+        "p".repeat(alike) + &rng.text(length - alike)
+    };
     Vec<u32>: |rng, sizes| (0..sizes.length(rng) / 4).map(|_| rng.next() as u32).collect();
 }
 
@@ -89,7 +93,9 @@ impl Field for &'static [u8] {
     }
     fn make(rng: &mut Rng, sizes: &mut Sizes) -> Vec<u8> {
         let length = sizes.length(rng);
-        rng.bytes(length)
+        let mut bytes = rng.bytes(length);
+        bytes.iter_mut().take(sizes.alike).for_each(|byte| *byte = b'p');
+        bytes
     }
 }
 

@@ -34,6 +34,8 @@ pub struct Sizes {
     pub page: usize,
     pub longest: usize,
     pub budget: usize,
+    /// So many bytes at the start are the same in all.
+    pub alike: usize,
 }
 
 impl Sizes {
@@ -68,6 +70,8 @@ pub struct Plan {
     /// How many different keys there are.
     pub distinct: usize,
     pub key_lengths: Lengths,
+    /// Bytes that all keys begin with.
+    pub keys_alike: usize,
     pub values: Sizes,
     /// Which of the tables take part.
     pub tables: Vec<usize>,
@@ -81,7 +85,7 @@ impl Plan {
         let mut rng = Rng::new(seed, 0);
         let page = rng.pick(&[512, 512, 1_024, 2_048, 4_096, 4_096, 4_096, 8_192, 16_384, 65_536]);
         let lengths = [Lengths::Short, Lengths::Edges, Lengths::UpTo(page), Lengths::UpTo(4 * page), Lengths::Mixed];
-        let values = Sizes { lengths: rng.pick(&lengths), page, longest: usize::MAX, budget: 1_000_000 };
+        let values = Sizes { lengths: rng.pick(&lengths), page, longest: usize::MAX, budget: 1_000_000, alike: 0 };
         let key_lengths =
             [Lengths::Short, Lengths::Short, Lengths::UpTo(300), Lengths::Edges, Lengths::UpTo(LONGEST_KEY)];
         Self {
@@ -92,6 +96,8 @@ impl Plan {
             key_lengths: rng.pick(&key_lengths),
             values,
             tables: (0..1 + rng.below(3)).map(|_| rng.below(tables)).collect(),
+            // Around the bytes of a prefix that a header holds, that there may be, and that a page keeps of a long key.
+            keys_alike: rng.pick(&[0, 0, 0, 3, 6, 9, 56, 60, 64, 70]),
         }
     }
 
@@ -102,6 +108,12 @@ impl Plan {
 
     /// Key lengths come from a budget of their own for each key, because the same number must give the same key.
     pub fn key_sizes(&self) -> Sizes {
-        Sizes { lengths: self.key_lengths, page: self.page, longest: LONGEST_KEY, budget: LONGEST_KEY }
+        Sizes {
+            lengths: self.key_lengths,
+            page: self.page,
+            longest: LONGEST_KEY,
+            budget: LONGEST_KEY,
+            alike: self.keys_alike,
+        }
     }
 }
