@@ -1011,16 +1011,17 @@ fn pages_merge_whose_long_and_inline_keys_begin_alike() {
         key.resize(if nth.is_multiple_of(3) { 2000 } else { 300 }, 0);
         key
     };
-    let change = |work: &dyn Fn(&mut sapwood::Table<'_, &[u8], u64>)| {
-        let txn = db.begin_write().unwrap();
-        work(&mut txn.open_table(KEYS).unwrap());
-        txn.commit().unwrap();
-    };
-    change(&|keys| (0..2000).for_each(|nth| assert!(keys.insert(&*key(nth), u64::from(nth)).unwrap().is_none())));
+    let txn = db.begin_write().unwrap();
+    for nth in 0..2000 {
+        txn.open_table(KEYS).unwrap().insert(&*key(nth), u64::from(nth)).unwrap();
+    }
+    txn.commit().unwrap();
     let stays = |nth: &u32| nth.is_multiple_of(16);
-    change(&|keys| {
-        (0..2000).filter(|nth| !stays(nth)).for_each(|nth| assert!(keys.remove(&*key(nth)).unwrap().is_some()))
-    });
+    let txn = db.begin_write().unwrap();
+    for nth in (0..2000).filter(|nth| !stays(nth)) {
+        assert!(txn.open_table(KEYS).unwrap().remove(&*key(nth)).unwrap().is_some());
+    }
+    txn.commit().unwrap();
     let rows = db.begin_read().unwrap().open_table(KEYS).unwrap();
     let rows: Vec<_> =
         rows.iter().unwrap().map(|row| row.map(|(key, nth)| (key.value().to_vec(), nth.value())).unwrap()).collect();
