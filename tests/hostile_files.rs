@@ -257,6 +257,13 @@ fn crafted() -> Vec<(String, Forge, bool)> {
                 }
             }
         }
+        if whole.bytes[page] == 1 {
+            add(format!("leaf {nth} is empty"), false, &|forge| {
+                forge.put(page + 2, &[0; 3]);
+                forge.put(page + 6, &[0, 2, 0, 0]);
+                forge.put(page + 14, &[0; 6]);
+            });
+        }
         let count = u16_at(&whole.bytes, page + 2);
         let arrays = ARRAYS + count * if whole.bytes[page] == 2 { CHILD + 8 } else { 8 };
         for word in 0..4 {

@@ -7,12 +7,15 @@
 //! weaker ordering than `SeqCst` allows ever happens.
 #![cfg(shuttle)]
 
+#[path = "common/explore.rs"]
+mod explore;
+
+use explore::explore;
 use sapwood::backends::InMemoryBackend;
 use sapwood::{Builder, Database, Durability, Error, OpenOutcome, ReadTransaction, ReadableDatabase, ReadableTable};
 use sapwood::{StorageBackend, TableDefinition};
-use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use shuttle::sync::atomic::{AtomicU64, Ordering};
-use shuttle::{Config, Runner, thread};
+use shuttle::thread;
 use std::io;
 use std::sync::Arc;
 
@@ -24,18 +27,6 @@ const LENGTH: usize = 100;
 const LARGE_CACHE: usize = 1 << 20;
 /// For a few of them, beside the page table, whose cells are larger than usual here.
 const SMALL_CACHE: usize = 16_000;
-
-/// Runs the body under random schedules, and under such as change the thread only at a few places.
-fn explore(rounds: usize, body: impl Fn() + Send + Sync + 'static) {
-    let scale = std::env::var("SAPWOOD_TEST_SCALE").ok().and_then(|scale| scale.parse().ok()).unwrap_or(1_usize);
-    let rounds = rounds * scale.max(1);
-    let mut config = Config::new();
-    (config.stack_size, config.silence_warnings) = (1 << 18, true);
-    let body = Arc::new(body);
-    let again = body.clone();
-    Runner::new(RandomScheduler::new_from_seed(1, rounds), config.clone()).run(move || again());
-    Runner::new(PctScheduler::new_from_seed(1, 4, rounds), config).run(move || body());
-}
 
 /// Memory that outlives the database on it and counts how often it was closed.
 #[derive(Clone, Debug, Default)]

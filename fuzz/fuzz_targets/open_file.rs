@@ -4,6 +4,8 @@
 //! Run with `cargo +nightly fuzz run open_file -- -timeout=20 -malloc_limit_mb=200 -max_len=600`.
 #![no_main]
 
+#[path = "../input.rs"]
+mod input;
 #[allow(dead_code)]
 #[path = "../../tests/common"]
 mod common {
@@ -13,6 +15,7 @@ mod common {
 
 use common::forge::{ARRAYS, At, Forge, NUMBERS, PAGE, SLOT_SIZE, SLOTS, TEXTS, builder};
 use common::image::Image;
+use input::Input;
 use libfuzzer_sys::fuzz_target;
 use sapwood::{Database, Error, OpenOutcome, ReadableDatabase, ReadableTable, ReadableTableMetadata};
 use std::sync::OnceLock;
@@ -22,20 +25,7 @@ const ROWS: usize = 2000;
 /// Changes to one file.
 const CHANGES: usize = 12;
 
-/// The input, taken from its front; zeros when it is used up.
-struct Input<'i>(&'i [u8]);
-
 impl Input<'_> {
-    fn byte(&mut self) -> u8 {
-        let [first, rest @ ..] = self.0 else { return 0 };
-        self.0 = rest;
-        *first
-    }
-
-    fn word(&mut self) -> usize {
-        usize::from(u16::from_le_bytes([self.byte(), self.byte()]))
-    }
-
     /// One to eight bytes: small numbers, those near the largest, and any.
     fn number(&mut self) -> Vec<u8> {
         let kind = self.byte();

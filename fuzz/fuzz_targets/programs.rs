@@ -4,6 +4,8 @@
 //! Run with `cargo +nightly fuzz run programs -- -timeout=30 -malloc_limit_mb=200 -max_len=3000`.
 #![no_main]
 
+#[path = "../input.rs"]
+mod input;
 #[allow(dead_code)]
 #[path = "../../tests/common"]
 mod common {
@@ -13,6 +15,7 @@ mod common {
 
 use common::crash::{CrashImages, RecordingBackend, Storm};
 use common::rng::Rng;
+use input::Input;
 use libfuzzer_sys::fuzz_target;
 use sapwood::{Builder, Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata};
 use sapwood::{Table, TableDefinition};
@@ -53,19 +56,7 @@ impl Model {
     }
 }
 
-struct Input<'i>(&'i [u8]);
-
 impl Input<'_> {
-    fn byte(&mut self) -> u8 {
-        let [first, rest @ ..] = self.0 else { return 0 };
-        self.0 = rest;
-        *first
-    }
-
-    fn word(&mut self) -> usize {
-        usize::from(u16::from_le_bytes([self.byte(), self.byte()]))
-    }
-
     /// Mostly short; sometimes as long as decides where a row goes; keys that begin alike.
     fn bytes(&mut self, page: usize) -> Vec<u8> {
         let kind = self.byte();

@@ -19,9 +19,9 @@
 //! | | | records, placed from the end downward |
 //!
 //! What a look-up reads stands together, and at the start, where memory is asked for at once. A place is the page
-//! number of a child, its link the rest of the [`Pointer`](super::Pointer) to it. A head is a `u64`. A slot is the record's offset, then the key's code
-//! unless keys have one width, then the value's code unless values have one width; each a `u16`. A record is the key
-//! part followed by the value part. An empty record's offset is `usable(P)`.
+//! number of a child, its link the rest of the [`Pointer`](super::Pointer) to it. A head is a `u64`. A slot is the
+//! record's offset, then the key's code unless keys have one width, then the value's code unless values have one
+//! width; each a `u16`. A record is the key part followed by the value part. An empty record's offset is `usable(P)`.
 //!
 //! A code is the length of an inline part, or says that the part is a pointer: key 0xFFFF: the first [`STUB`] bytes,
 //! then the pointer to the run of the whole key; value 0xFFFF: pointer to a run; 0xFFFE: to the root of a subtree;

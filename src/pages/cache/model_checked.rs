@@ -8,20 +8,11 @@ use super::frame::live;
 use super::{Cache, Frame, FrameRef};
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Mutex, Ordering};
 use alloc::vec::Vec;
-use shuttle::scheduler::{PctScheduler, RandomScheduler};
-use shuttle::{Config, Runner, thread};
+use explore::explore;
+use shuttle::thread;
 
-/// Runs the body under random schedules, and under such as change the thread only at a few places.
-fn explore(rounds: usize, body: impl Fn() + Send + Sync + 'static) {
-    let scale = std::env::var("SAPWOOD_TEST_SCALE").ok().and_then(|scale| scale.parse().ok()).unwrap_or(1_usize);
-    let rounds = rounds * scale.max(1);
-    let mut config = Config::new();
-    (config.stack_size, config.silence_warnings) = (1 << 18, true);
-    let body = Arc::new(body);
-    let again = body.clone();
-    Runner::new(RandomScheduler::new_from_seed(1, rounds), config.clone()).run(move || again());
-    Runner::new(PctScheduler::new_from_seed(1, 4, rounds), config).run(move || body());
-}
+#[path = "../../../tests/common/explore.rs"]
+mod explore;
 
 /// A place that names one of the objects, and which of them were freed.
 struct Place {
