@@ -56,16 +56,47 @@ impl Store {
     #[inline]
     pub(crate) fn view<'p>(&self, pin: Option<&'p Pin<'_>>, pointer: &Pointer) -> Result<PageRef<'p>, StorageError> {
         let Some(pin) = pin else { return self.load(pointer).map(PageRef::Held) };
-        let lines = if pointer.level > 0 { BRANCH_START } else { START };
-        match pin.get_ahead(pointer.page, pointer.birth, lines) {
+        let frame = match pointer.level {
+            0 => pin.get::<START>(pointer.page, pointer.birth),
+            _ => pin.get::<BRANCH_START>(pointer.page, pointer.birth),
+        };
+        match frame {
             Some(frame) => Ok(PageRef::Pinned(frame)),
             None => self.load_missing(pointer).map(PageRef::Held),
         }
     }
 
     /// Child `at` of `parent`. Levels fall by one, so that every descent ends.
+    ///
+    /// A child in memory is known by its number: a number is given to another page only when no snapshot needs the page
+    /// that had it, and has a new frame from then on. The rest of the pointer stands elsewhere in the parent, and is read
+    /// only if there is no frame.
     #[inline]
     pub(crate) fn view_child<'p>(
+        &self,
+        pin: Option<&'p Pin<'_>>,
+        parent: &Node<'_>,
+        at: usize,
+    ) -> Result<PageRef<'p>, StorageError> {
+        let (page, level) = (parent.child_page(at), u16::from(parent.level()));
+        let frame = match (pin, level) {
+            (None, _) => None,
+            (Some(pin), 0..=1) => pin.find::<START>(page),
+            (Some(pin), _) => pin.find::<BRANCH_START>(page),
+        };
+        match frame.filter(|frame| u16::from(Node::new(frame.bytes()).level()) + 1 == level) {
+            Some(frame) => {
+                if cfg!(feature = "paranoid") && frame.birth() != parent.child(at).birth {
+                    return Err(damaged(&parent.child(at), "was given away while it was needed"));
+                }
+                Ok(PageRef::Pinned(frame))
+            }
+            None => self.view_child_by_pointer(pin, parent, at),
+        }
+    }
+
+    #[cold]
+    fn view_child_by_pointer<'p>(
         &self,
         pin: Option<&'p Pin<'_>>,
         parent: &Node<'_>,
@@ -82,7 +113,7 @@ impl Store {
 
     /// Asks for a page that is in memory, and is about to be read from its start to its end.
     pub(crate) fn prefetch(&self, pin: &Pin<'_>, pointer: &Pointer) {
-        if let Some(frame) = pin.get(pointer.page, pointer.birth) {
+        if let Some(frame) = pin.get::<START>(pointer.page, pointer.birth) {
             frame.prefetch(self.page_size() / 64);
         }
     }

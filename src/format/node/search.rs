@@ -4,8 +4,9 @@ use super::layout::{HEAD, LEAD};
 use super::view::Node;
 use core::cmp::Ordering;
 
-/// Most heads that the last step of a search counts through.
-const WINDOW: usize = 32;
+/// Heads that a search passes over at a time, within one of the blocks that it passes over first.
+const STEP: usize = 8;
+const BLOCK: usize = 4 * STEP;
 
 /// The eight bytes of `key` behind the first `skip`, big-endian, padded with zeros.
 #[inline]
@@ -61,7 +62,7 @@ impl Node<'_> {
             }
             head = head_after(key_bytes, skip);
         }
-        let first = count_less(heads, head);
+        let first = count_less(self.heads_room(), heads, head);
         (first, heads.get(first).is_some_and(|found| u64::from_le_bytes(*found) == head))
     }
 
@@ -94,24 +95,27 @@ impl Node<'_> {
     }
 }
 
-/// How many of the ascending `heads` are less than `head`. If they do not ascend: some number up to their count.
+/// How many of the ascending `heads` are less than `head`, if `room` is the page from the first of them on. If they do not
+/// ascend: some number up to their count.
+///
+/// There is no branch on what a head is, and none on the count for a usual leaf's number of heads: where a processor
+/// guesses wrong it finds out when the page arrives from memory, and what it did meanwhile is lost.
 #[inline]
-fn count_less(heads: &[[u8; HEAD]], head: u64) -> usize {
-    let (mut low, mut len) = (0, heads.len());
-    while len > WINDOW {
-        let half = len / 2;
-        let less = heads.get(low + half - 1).is_some_and(|middle| u64::from_le_bytes(*middle) < head);
-        low += half & usize::from(less).wrapping_neg();
-        len -= half;
-    }
-    let rest = heads.get(low..low + len).unwrap_or_default();
-    let less = |other: &[u8; HEAD]| usize::from(u64::from_le_bytes(*other) < head);
-    // In four sums, which a processor adds up side by side.
-    let (fours, last) = rest.as_chunks::<4>();
-    let mut sums = [0; 4];
-    for [a, b, c, d] in fours {
-        let [sum_a, sum_b, sum_c, sum_d] = sums;
-        sums = [sum_a + less(a), sum_b + less(b), sum_c + less(c), sum_d + less(d)];
-    }
-    low + sums.iter().sum::<usize>() + last.iter().map(less).sum::<usize>()
+pub(super) fn count_less(room: &[[u8; HEAD]], heads: &[[u8; HEAD]], head: u64) -> usize {
+    let less = |other: &[u8; HEAD]| u64::from_le_bytes(*other) < head;
+    let low = BLOCK * heads.as_chunks::<BLOCK>().0.partition_point(|[.., last]| less(last));
+    let Some(block) = room.get(low..).and_then(<[_]>::first_chunk::<BLOCK>) else {
+        return heads.partition_point(less);
+    };
+    let rest = heads.len().saturating_sub(low);
+    let passed = |at: usize| STEP * usize::from((at < rest) & less(&block[at % BLOCK]));
+    let low = low + passed(STEP - 1) + passed(2 * STEP - 1) + passed(3 * STEP - 1);
+    // So many, or as many as there are, are left: with some before them, which are all less, they are `STEP`.
+    let low = low.min(heads.len().saturating_sub(STEP));
+    let Some([_, _, _, fourth, ..]) = heads.get(low..).and_then(<[_]>::first_chunk::<STEP>) else {
+        return heads.partition_point(less);
+    };
+    let low = low + STEP / 2 * usize::from(less(fourth));
+    let Some([a, b, c, d]) = heads.get(low..).and_then(<[_]>::first_chunk) else { return low };
+    low + usize::from(less(a)) + usize::from(less(b)) + usize::from(less(c)) + usize::from(less(d))
 }

@@ -1,7 +1,7 @@
 //! Pages against a model, damage, and the golden bytes.
 
 use super::check::NodeFault;
-use super::search::head_after;
+use super::search::{count_less, head_after};
 use super::*;
 use crate::format::{Checksum, Pointer};
 use core::cmp::Ordering;
@@ -545,4 +545,24 @@ fn golden_bytes() {
     assert_eq!(page[104..108], [0xFE, 1, 0, 2]);
     assert_eq!(page[510..], *b"kk");
     Node::validate(&page).unwrap();
+}
+
+/// In room of every size, of which any part is heads and the rest is whatever is there.
+#[test]
+fn heads_are_counted_as_by_looking_at_each() {
+    let mut random = Random(21);
+    for round in 0..20_000 {
+        let room: Vec<_> = (0..random.below(150)).map(|_| random.below(1 + round % 300) as u64).collect();
+        let count = random.below(room.len() + 1);
+        let mut heads = room[..count].to_vec();
+        let bytes = |heads: &[u64]| -> Vec<_> { heads.iter().map(|head| head.to_le_bytes()).collect() };
+        let sought = random.below(300) as u64;
+        let (in_disorder, rest) = (bytes(&heads), bytes(&room[count..]));
+        assert!(count_less(&[in_disorder.clone(), rest.clone()].concat(), &in_disorder, sought) <= count);
+        heads.sort_unstable();
+        let expected = heads.iter().filter(|head| **head < sought).count();
+        let room = [bytes(&heads), rest].concat();
+        assert_eq!(count_less(&room, &room[..count], sought), expected, "{sought} in {heads:?}");
+        assert_eq!(count_less(&room[..count], &room[..count], sought), expected, "{sought} in {heads:?}");
+    }
 }

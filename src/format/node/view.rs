@@ -1,7 +1,7 @@
 //! Reading a page.
 
 use super::layout::{HEAD, HEADER, HOLDS_POINTERS, Header, KeyPart, Shape, Slot, ValuePart, usable};
-use crate::format::Pointer;
+use crate::format::{PageNumber, Pointer};
 use core::ops::Range;
 
 /// What a pointer in a page leads to.
@@ -101,11 +101,21 @@ impl<'a> Node<'a> {
         (!slot.is_pointer_value()).then(|| start..start + slot.value_len())
     }
 
+    /// The page number of a child, without the rest of the pointer to it.
+    #[inline]
+    pub(crate) fn child_page(&self, at: usize) -> PageNumber {
+        PageNumber::from_le_bytes(*self.place(at))
+    }
+
+    #[inline]
+    fn place(&self, at: usize) -> &'a [u8; Pointer::PLACE] {
+        self.chunk(self.header.places_at() + at * Pointer::PLACE)
+    }
+
     #[inline]
     pub(crate) fn child(&self, at: usize) -> Pointer {
-        let place = self.chunk(self.header.places_at() + at * Pointer::PLACE);
         let link = self.chunk(self.header.links_at() + at * Pointer::LINK);
-        Pointer::decode_child(self.header.level.saturating_sub(1), place, link)
+        Pointer::decode_child(self.header.level.saturating_sub(1), self.place(at), link)
     }
 
     /// The bytes that all keys start with, as far as heads leave them out.
@@ -209,6 +219,12 @@ impl<'a> Node<'a> {
 
     fn children(self) -> impl Iterator<Item = Pointer> + 'a {
         (0..if self.header.branch { self.header.count } else { 0 }).map(move |at| self.child(at))
+    }
+
+    /// The page from its first head on, as if all of it were heads.
+    #[inline]
+    pub(super) fn heads_room(&self) -> &'a [[u8; HEAD]] {
+        self.bytes.get(HEADER..).unwrap_or_default().as_chunks().0
     }
 
     #[inline]

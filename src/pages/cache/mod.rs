@@ -98,19 +98,24 @@ pub(crate) struct Pin<'c> {
 }
 
 impl Pin<'_> {
-    /// The page's frame, if it is here and of that birth.
+    /// The page's frame, if it is here. So many cache lines are asked for, from the page's start on.
     #[inline]
-    pub(crate) fn get(&self, page: PageNumber, birth: TxnId) -> Option<&Frame> {
-        self.get_ahead(page, birth, START)
+    pub(crate) fn find<const LINES: usize>(&self, page: PageNumber) -> Option<&Frame> {
+        self.find_if::<LINES>(page, |_| true)
     }
 
-    /// The same; so many cache lines are asked for, from the page's start on.
+    /// The page's frame, if it is here and of that birth.
     #[inline]
-    pub(crate) fn get_ahead(&self, page: PageNumber, birth: TxnId, lines: usize) -> Option<&Frame> {
+    pub(crate) fn get<const LINES: usize>(&self, page: PageNumber, birth: TxnId) -> Option<&Frame> {
+        self.find_if::<LINES>(page, |frame| frame.birth() == birth)
+    }
+
+    #[inline]
+    fn find_if<const LINES: usize>(&self, page: PageNumber, wanted: impl FnOnce(&Frame) -> bool) -> Option<&Frame> {
         // SAFETY: what comes out borrows this pin.
         let frame = unsafe { self.cache.table.0.get(page) }?;
-        frame.prefetch(lines);
-        if frame.birth() != birth {
+        frame.prefetch(LINES);
+        if !wanted(frame) {
             return None;
         }
         frame.touch();
@@ -151,7 +156,7 @@ impl Cache {
     /// The page's frame, if it is here and of that birth.
     #[inline]
     pub(crate) fn get(&self, page: PageNumber, birth: TxnId) -> Option<FrameRef> {
-        self.pin().get(page, birth).map(Frame::hold)
+        self.pin().get::<START>(page, birth).map(Frame::hold)
     }
 
     /// A buffer to fill and insert. What is in it is of no meaning.

@@ -107,7 +107,7 @@ fn read(cache: &Cache, births: &[AtomicUsize]) {
     for page in 0..PAGES {
         let birth = births[page as usize].load(Ordering::SeqCst) as u64;
         let pin = cache.pin();
-        match pin.get(page, birth) {
+        match pin.get::<{ super::START }>(page, birth) {
             Some(frame) => {
                 check(frame.bytes(), page, birth);
                 thread::yield_now();

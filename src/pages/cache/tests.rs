@@ -55,7 +55,7 @@ fn finds_by_page_and_birth() {
     assert!(cache.get(7, 1).is_none() && cache.get(7, 3).is_some_and(|found| found.is(&newer)));
     check(&frame, 7, 1);
     let pin = cache.pin();
-    let held = pin.get(7, 3).map(|found| found.hold());
+    let held = pin.get::<{ super::START }>(7, 3).map(|found| found.hold());
     drop(pin);
     check(&held.unwrap(), 7, 3);
     let stats = cache.stats();
@@ -432,7 +432,7 @@ fn read_a_page(cache: &Cache, file: &File, seed: &mut u64, held: &mut Vec<(u32, 
     let page = (random(seed) % PAGES) * 97;
     let birth = file.0[(page / 97) as usize].load(Ordering::Acquire);
     let pin = cache.pin();
-    let found = match pin.get(page, birth) {
+    let found = match pin.get::<{ super::START }>(page, birth) {
         Some(frame) => {
             check(frame.bytes(), page, birth);
             random(seed).is_multiple_of(16).then(|| frame.hold())
