@@ -6,7 +6,7 @@ mod shared;
 
 use common::scale;
 use sapwood::{Builder, Database, Durability, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
-use sapwood::{StorageBackend, VerifyReport};
+use sapwood::{OpenOutcome, ReadTransaction, StorageBackend, VerifyReport};
 use shared::shared_memory;
 
 shared_memory!(StorageBackend);
@@ -86,6 +86,51 @@ fn two_readers_with_commits_between_them_cost_what_they_see() {
     assert!(db.verify().unwrap().kept_pages <= linked + 8, "{:?}", db.verify().unwrap());
     drop(newer);
     assert!(settled(&db).kept_pages <= 8, "{:?}", db.verify().unwrap());
+}
+
+/// The sets of what older readers need take no more memory than their share of the cache's budget: beyond that they are
+/// forgotten, and found again before the file grows. Row by page, so that they are many pages.
+fn what_readers_kept_comes_back(page: usize, cache: usize, rows: u64, value: usize) {
+    let memory = SharedMemory::default();
+    let open = || Builder::new().set_page_size(page).set_cache_size(cache).create_with_backend(memory.clone()).unwrap();
+    let db = open();
+    let write = |version: u8| put(&db, 0..rows, &vec![version; value], Durability::Immediate);
+    let is_whole = |txn: &ReadTransaction, version: u8| {
+        let table = txn.open_table(ROWS).unwrap();
+        (0..rows).step_by(97).all(|row| table.get(row).unwrap().unwrap().value().iter().all(|byte| *byte == version))
+    };
+    write(0);
+    let oldest = db.begin_read().unwrap();
+    write(1);
+    let older = db.begin_read().unwrap();
+    write(2);
+    write(3);
+    let (report, length) = (db.verify().unwrap(), memory.len().unwrap());
+    assert!(report.kept_pages > 2 * report.linked_pages - 10, "{report:?}");
+    assert!(db.cache_stats().used_bytes() <= cache.max(64 << 10), "{:?}", db.cache_stats());
+    assert!(is_whole(&oldest, 0) && is_whole(&older, 1));
+    drop(older);
+    write(4);
+    assert!(is_whole(&oldest, 0));
+    drop(oldest);
+    (5..8).for_each(write);
+    assert!(memory.len().unwrap() <= length, "{length} grew to {}", memory.len().unwrap());
+    let report = settled(&db);
+    assert!(report.kept_pages < 16, "{report:?}");
+    drop(db);
+    let db = open();
+    assert_eq!(*db.open_outcome(), OpenOutcome::Clean);
+    assert!(settled(&db).linked_pages >= rows * value as u64 / PAGE);
+}
+
+#[test]
+fn what_readers_kept_comes_back_from_a_cache_without_memory() {
+    what_readers_kept_comes_back(4096, 0, 1000, 1500);
+}
+
+#[test]
+fn what_readers_kept_comes_back_from_a_small_cache() {
+    what_readers_kept_comes_back(512, 1 << 20, 25_000 * scale().max(5), 400);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::error::StorageError;
 use crate::format::Pointer;
 use crate::format::node::Node;
 use crate::pages::page_set::PageSet;
-use crate::pages::{Accounting, Commit, Store, damaged, rows};
+use crate::pages::{Accounting, Commit, Store, damaged, pages_of, rows};
 use crate::sync::Arc;
 use alloc::format;
 
@@ -23,7 +23,13 @@ pub struct VerifyReport {
 pub(super) fn verify(store: &Arc<Store>) -> Result<VerifyReport, StorageError> {
     store.check_usable()?;
     store.prepare_writes()?;
-    let books = store.accounting().ok_or_else(|| StorageError::corrupted("the free map is missing"))?;
+    let kept = store.find_lost_pages(None)?;
+    let mut books = store.accounting().ok_or_else(|| StorageError::corrupted("the free map is missing"))?;
+    // Some of these may have lost their last reader since, and be free.
+    let pages = kept.iter_ranges().flat_map(|(start, pages)| start..start + pages);
+    for page in pages.filter(|page| books.allocated.contains(*page)) {
+        books.kept.insert_range(page, 1);
+    }
     let linked = check_trees(store, &books.head)?;
     check_books(store, &books, &linked)
 }
@@ -48,7 +54,7 @@ fn check_trees(store: &Store, commit: &Commit) -> Result<PageSet, StorageError> 
 fn check_books(store: &Store, books: &Accounting, linked: &PageSet) -> Result<VerifyReport, StorageError> {
     let mut all = PageSet::new();
     let mirror = books.mirror.map(|page| (page, 1));
-    let run = |run: Pointer| (run.page, u32::try_from(run.pages(store.page_size())).unwrap_or(u32::MAX));
+    let run = |run: Pointer| (run.page, pages_of(&run, store.page_size()));
     let saved = books.saved.map(run);
     for (start, pages) in linked.iter_ranges().chain(books.kept.iter_ranges()).chain(mirror).chain(saved) {
         if all.insert_range(start, pages) != pages {

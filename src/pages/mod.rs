@@ -11,7 +11,7 @@ mod recovery;
 mod seal;
 pub(crate) mod snapshots;
 mod space;
-#[cfg(test)]
+mod survey;
 #[cfg(test)]
 mod test_rng;
 mod writer;
@@ -21,7 +21,7 @@ pub(crate) use commit::{CommitMode, Opened};
 pub(crate) use edit::PageMut;
 pub(crate) use load::{PageRef, damaged};
 pub(crate) use seal::rows;
-pub(crate) use space::{Accounting, Class, Commit};
+pub(crate) use space::{Accounting, Class, Commit, pages_of};
 pub(crate) use writer::PageWriter;
 
 use crate::backend::StorageBackend;

@@ -23,6 +23,14 @@ impl PageSet {
         Self::default()
     }
 
+    /// Memory of a word: itself, its number, and its share of a node that is not full.
+    pub(crate) const WORD_BYTES: usize = 20;
+
+    /// Words that are held.
+    pub(crate) fn words(&self) -> usize {
+        self.words.len()
+    }
+
     /// Pages in the set.
     pub(crate) fn len(&self) -> u32 {
         self.pages

@@ -4,7 +4,7 @@ use super::Store;
 use super::allocator::Buddy;
 use super::load::damaged;
 use super::page_set::PageSet;
-use super::space::Commit;
+use super::space::{Commit, pages_of};
 use crate::error::StorageError;
 use crate::format::node::{Node, PointerRole};
 use crate::format::{PageNumber, Pointer, TxnId};
@@ -23,10 +23,7 @@ impl Store {
                 if seen.insert_range(pointer.page, pages) != pages {
                     return Err(damaged(&pointer, "is linked twice"));
                 }
-                self.visit(&pointer, &mut |child| {
-                    waiting.push(child);
-                    Ok(())
-                })?;
+                self.visit(&pointer, &mut |child| waiting.push(child))?;
             }
         }
         Ok(())
@@ -61,29 +58,21 @@ impl Store {
         while let Some(pointer) = waiting.pop() {
             let pages = self.extent_of(&pointer)?;
             seen(&pointer, pages)?;
-            if pointer.is_run() || (pointer.level == 0 && !pointer.holds_pointers()) {
-                continue;
+            if pointer.leads_on() {
+                self.visit(&pointer, &mut |child| waiting.push(child))?;
             }
-            self.visit(&pointer, &mut |child| {
-                waiting.push(child);
-                Ok(())
-            })?;
         }
         Ok(())
     }
 
     /// Length in pages of what `pointer` names, if it lies within the file.
-    fn extent_of(&self, pointer: &Pointer) -> Result<u32, StorageError> {
+    pub(super) fn extent_of(&self, pointer: &Pointer) -> Result<u32, StorageError> {
         self.check_bounds(pointer)?;
-        Ok(u32::try_from(pointer.pages(self.page_size())).unwrap_or(u32::MAX))
+        Ok(pages_of(pointer, self.page_size()))
     }
 
     /// Reads what `pointer` names, verified, and shows every pointer in it.
-    fn visit(
-        &self,
-        pointer: &Pointer,
-        found: &mut dyn FnMut(Pointer) -> Result<(), StorageError>,
-    ) -> Result<(), StorageError> {
+    pub(super) fn visit(&self, pointer: &Pointer, found: &mut dyn FnMut(Pointer)) -> Result<(), StorageError> {
         let frame = self.load(pointer)?;
         if pointer.is_run() {
             return Ok(());
@@ -96,7 +85,7 @@ impl Store {
             if child.birth > pointer.birth {
                 return Err(damaged(&child, "is younger than the page that names it"));
             }
-            found(child)?;
+            found(child);
         }
         Ok(())
     }

@@ -10,37 +10,57 @@
 //!    far, or at an id that is live already.
 //! 3. So only dropping the last snapshot of an id changes a pair, and only where the id is its oldest (the next larger
 //!    live id takes its place) or its newest (the next smaller one does). A set that no live id is left for is free.
-//! 4. A page is in at most one set. It leaves when it becomes free.
-//! 5. No set is empty, and `by_newest` has the same pairs as `sets`.
+//! 4. A page is in at most one set. It leaves when it becomes free, or when the set is shed to save memory.
+//! 5. No set is empty, `by_newest` has the same pairs as `sets`, and `words` is the number of words of all sets.
 
 use super::page_set::PageSet;
-use crate::format::{PageNumber, TxnId};
+use crate::format::{PageNumber, Pointer, TxnId};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::ops::Range;
 
 /// The oldest and the newest snapshot that need a page.
-type Pair = (TxnId, TxnId);
+pub(crate) type Pair = (TxnId, TxnId);
 
-/// The ids of live snapshots, each with the number of its holders.
+/// The smallest range of ids that has both.
+pub(crate) fn hull(a: Option<Pair>, b: Option<Pair>) -> Option<Pair> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
+        (a, b) => a.or(b),
+    }
+}
+
+/// A committed state that must stay readable.
+#[derive(Clone, Debug)]
+struct Live {
+    holders: usize,
+    root: Option<Pointer>,
+}
+
+/// The ids of live snapshots, each with the number of its holders and its root.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Snapshots {
-    holders: BTreeMap<TxnId, usize>,
+    live: BTreeMap<TxnId, Live>,
 }
 
 impl Snapshots {
-    /// One more holder of the snapshot.
-    pub(crate) fn add(&mut self, id: TxnId) {
-        *self.holders.entry(id).or_default() += 1;
+    /// One more holder of the snapshot, whose root is the same each time.
+    pub(crate) fn add(&mut self, id: TxnId, root: Option<Pointer>) {
+        self.live.entry(id).or_insert(Live { holders: 0, root }).holders += 1;
+    }
+
+    /// Every snapshot with its root, oldest first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (TxnId, Option<Pointer>)> {
+        self.live.iter().map(|(id, live)| (*id, live.root))
     }
 
     /// One holder less; whether it was the last one, and the snapshot is not live any more.
     pub(crate) fn drop(&mut self, id: TxnId) -> bool {
-        let Some(holders) = self.holders.get_mut(&id) else { return false };
-        *holders -= 1;
-        let last = *holders == 0;
+        let Some(live) = self.live.get_mut(&id) else { return false };
+        live.holders -= 1;
+        let last = live.holders == 0;
         if last {
-            self.holders.remove(&id);
+            self.live.remove(&id);
         }
         last
     }
@@ -48,7 +68,7 @@ impl Snapshots {
     fn iter_in(&self, ids: Range<TxnId>) -> impl DoubleEndedIterator<Item = TxnId> {
         // The map panics at ranges that end before they start.
         let end = ids.end.max(ids.start);
-        self.holders.range(ids.start..end).map(|(id, _)| *id)
+        self.live.range(ids.start..end).map(|(id, _)| *id)
     }
 
     fn pair_in(&self, ids: Range<TxnId>) -> Option<Pair> {
@@ -64,7 +84,12 @@ pub(crate) struct KeptSets {
     sets: BTreeMap<Pair, PageSet>,
     /// The pairs, newest first in each, to be found by it.
     by_newest: BTreeSet<(TxnId, TxnId)>,
+    /// Words of all sets.
+    words: usize,
 }
+
+/// Memory that a set takes beside its words: its places in the two maps, and nodes that are not full.
+const SET_BYTES: usize = 128;
 
 impl KeptSets {
     /// Keeps pages that were just unlinked for the snapshots that need them, or gives them to `free`.
@@ -79,11 +104,45 @@ impl KeptSets {
     ) {
         match snapshots.pair_in(birth..unlinked_at) {
             _ if pages == 0 => {}
-            Some(pair) => {
-                self.set_of(pair).insert_range(start, pages);
-            }
+            Some(pair) => self.keep(pair, start, pages),
             None => free(start, pages),
         }
+    }
+
+    /// Keeps pages for these snapshots and those between them.
+    pub(crate) fn keep(&mut self, pair: Pair, start: PageNumber, pages: u32) {
+        self.change(pair, |set| {
+            set.insert_range(start, pages);
+        });
+    }
+
+    /// Takes in the other's sets, of other pages.
+    pub(crate) fn absorb(&mut self, other: Self) {
+        for (pair, pages) in other.sets {
+            self.change(pair, |set| set.union_with(pages));
+        }
+    }
+
+    /// Memory that the sets take, by a formula.
+    pub(crate) fn bytes(&self) -> usize {
+        self.sets.len() * SET_BYTES + self.words * PageSet::WORD_BYTES
+    }
+
+    /// If the sets take more than `budget`, forgets the largest until they take half of it. Gives the oldest and the
+    /// newest snapshot that need a page of what was forgotten.
+    pub(crate) fn shed(&mut self, budget: usize) -> Option<Pair> {
+        if self.bytes() <= budget {
+            return None;
+        }
+        let mut by_size: Vec<_> = self.sets.iter().map(|(pair, set)| (set.words(), *pair)).collect();
+        by_size.sort_unstable();
+        let mut shed = None;
+        while self.bytes() > budget / 2 {
+            let Some((_, pair)) = by_size.pop() else { break };
+            self.take(pair);
+            shed = hull(shed, Some(pair));
+        }
+        shed
     }
 
     /// Moves the sets that ended at a snapshot which is not live any more; what no one needs goes to `free`.
@@ -92,7 +151,7 @@ impl KeptSets {
             let mut set = self.take(pair);
             // `id` is in the range but not live; the other end of the pair is, unless it is `id` as well.
             if let Some(smaller) = snapshots.pair_in(pair.0..pair.1.saturating_add(1)) {
-                self.set_of(smaller).union_with(set);
+                self.change(smaller, |other| other.union_with(set));
                 continue;
             }
             set.drain_ranges().for_each(|(start, pages)| free(start, pages));
@@ -105,17 +164,22 @@ impl KeptSets {
         oldest.chain(newest).collect()
     }
 
-    /// The set of a pair, which must not stay empty.
-    fn set_of(&mut self, pair: Pair) -> &mut PageSet {
-        self.sets.entry(pair).or_insert_with(|| {
+    /// Adds to the set of a pair, which must not stay empty.
+    fn change(&mut self, pair: Pair, add: impl FnOnce(&mut PageSet)) {
+        let set = self.sets.entry(pair).or_insert_with(|| {
             self.by_newest.insert((pair.1, pair.0));
             PageSet::new()
-        })
+        });
+        self.words -= set.words();
+        add(set);
+        self.words += set.words();
     }
 
     fn take(&mut self, pair: Pair) -> PageSet {
         self.by_newest.remove(&(pair.1, pair.0));
-        self.sets.remove(&pair).unwrap_or_default()
+        let set = self.sets.remove(&pair).unwrap_or_default();
+        self.words -= set.words();
+        set
     }
 
     /// All kept pages as `(start, length)` ranges, ascending within each set only.

@@ -3,14 +3,14 @@
 //!
 //! - `head` is the newest committed state, durable or not.
 //! - The snapshots are: the commits that the two slots name, the head, and every open read transaction.
-//! - A page is allocated in `free_map` exactly if it is linked by the head, kept, the mirror, or allocated by the live
-//!   write transaction.
+//! - A page is allocated in `free_map` exactly if it is linked by the head, kept, the mirror, the saved free map, or
+//!   allocated by the live write transaction; or if it is lost, kept or not, because the set that it was in was shed.
 //! - `unwritten` holds the sealed frames of committed pages that are not on disk.
 
 use super::allocator::FreeMap;
 use super::cache::{Cache, FrameRef};
 use super::page_set::PageSet;
-use super::snapshots::{KeptSets, Snapshots};
+use super::snapshots::{KeptSets, Pair, Snapshots, hull};
 use crate::format::{CommitSlot, PageNumber, Pointer, TxnId};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -49,22 +49,56 @@ pub(crate) struct Unlinked {
     pub(crate) pages: u32,
 }
 
+/// The part of the cache's budget that the kept sets of one class may take.
+const KEPT_PART: usize = 16;
+/// What they may take however small the budget is, in bytes. Where internal assertions are on that is next to
+/// nothing, so that pages are lost in every test with a small cache.
+const KEPT_FLOOR: usize = if cfg!(feature = "paranoid") { 1 } else { 32 << 10 };
+
+/// Pages that were in kept sets which were shed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lost {
+    /// The oldest and the newest snapshot that needed one of them.
+    needed_by: Pair,
+    /// One of these and those between them is gone, so that some of the pages may be free.
+    some_free: bool,
+}
+
+impl Lost {
+    /// What is lost if `sets` take more memory than their share of the cache's budget.
+    pub(super) fn shed(sets: &mut KeptSets, cache: &Cache) -> Option<Self> {
+        let share = (cache.budget() / KEPT_PART).max(KEPT_FLOOR);
+        sets.shed(share).map(|needed_by| Self { needed_by, some_free: false })
+    }
+
+    pub(super) fn join(a: Option<Self>, b: Option<Self>) -> Option<Self> {
+        let needed_by = hull(a.map(|a| a.needed_by), b.map(|b| b.needed_by))?;
+        Some(Self { needed_by, some_free: [a, b].into_iter().flatten().any(|lost| lost.some_free) })
+    }
+}
+
 /// The snapshots that matter to one class of pages, and the pages that they keep.
 #[derive(Debug, Default)]
-struct Ledger {
-    snapshots: Snapshots,
-    kept: KeptSets,
+pub(super) struct Ledger {
+    pub(super) snapshots: Snapshots,
+    pub(super) kept: KeptSets,
+    pub(super) lost: Option<Lost>,
 }
 
 impl Ledger {
-    fn add(&mut self, id: TxnId) {
-        self.snapshots.add(id);
+    pub(super) fn drop_snapshot(&mut self, id: TxnId, freed: &mut Vec<(PageNumber, u32)>) {
+        if !self.snapshots.drop(id) {
+            return;
+        }
+        self.kept.dropped(&self.snapshots, id, &mut |start, pages| freed.push((start, pages)));
+        if let Some(lost) = &mut self.lost {
+            lost.some_free |= (lost.needed_by.0..=lost.needed_by.1).contains(&id);
+        }
     }
 
-    fn drop_snapshot(&mut self, id: TxnId, freed: &mut Vec<(PageNumber, u32)>) {
-        if self.snapshots.drop(id) {
-            self.kept.dropped(&self.snapshots, id, &mut |start, pages| freed.push((start, pages)));
-        }
+    /// Pages were lost, beside those that are.
+    pub(super) fn lose(&mut self, lost: Option<Lost>) {
+        self.lost = Lost::join(self.lost, lost);
     }
 }
 
@@ -75,6 +109,11 @@ pub(super) struct Damage {
     /// The slot of the newest commit.
     pub(super) slot: bool,
     pub(super) other: bool,
+}
+
+/// Length in pages of what `pointer` names.
+pub(crate) fn pages_of(pointer: &Pointer, page_size: usize) -> u32 {
+    u32::try_from(pointer.pages(page_size)).unwrap_or(u32::MAX)
 }
 
 /// How the file's pages add up.
@@ -120,9 +159,9 @@ impl Space {
             unwritten: BTreeMap::new(),
             damage: Damage::default(),
         };
-        space.add_snapshot(head.id);
+        space.add_snapshot(&head);
         for slot in slots.iter().flatten() {
-            space.add_snapshot(slot.id);
+            space.add_snapshot(&Commit::of(slot));
         }
         space
     }
@@ -139,13 +178,14 @@ impl Space {
     }
 
     pub(super) fn acquire_head(&mut self) -> Commit {
-        self.add_snapshot(self.head.id);
-        self.head
+        let head = self.head;
+        self.add_snapshot(&head);
+        head
     }
 
-    fn add_snapshot(&mut self, id: TxnId) {
-        self.data.add(id);
-        self.system.add(id);
+    pub(super) fn add_snapshot(&mut self, commit: &Commit) {
+        self.data.snapshots.add(commit.id, commit.data);
+        self.system.snapshots.add(commit.id, commit.system);
     }
 
     pub(super) fn drop_snapshot(&mut self, id: TxnId, cache: &Cache) {
@@ -153,6 +193,30 @@ impl Space {
         self.data.drop_snapshot(id, &mut freed);
         self.system.drop_snapshot(id, &mut freed);
         self.release_all(&freed, cache);
+        self.keep_budget(cache);
+    }
+
+    /// Sheds sets if they take too much memory, and tells the cache what they take.
+    pub(super) fn keep_budget(&mut self, cache: &Cache) {
+        let bytes = self.ledgers().map(|ledger| {
+            let lost = Lost::shed(&mut ledger.kept, cache);
+            ledger.lose(lost);
+            ledger.kept.bytes()
+        });
+        cache.set_aside(bytes.into_iter().sum());
+    }
+
+    pub(super) fn ledgers(&mut self) -> [&mut Ledger; 2] {
+        [&mut self.data, &mut self.system]
+    }
+
+    pub(super) fn has_lost_pages(&self) -> bool {
+        self.data.lost.is_some() || self.system.lost.is_some()
+    }
+
+    /// Whether pages that nobody needs may be among the lost ones.
+    pub(super) fn has_lost_free_pages(&self) -> bool {
+        [&self.data, &self.system].iter().any(|ledger| ledger.lost.is_some_and(|lost| lost.some_free))
     }
 
     fn ledger(&mut self, class: Class) -> &mut Ledger {
@@ -165,7 +229,7 @@ impl Space {
     /// Makes `commit` the head and decides what becomes of the pages that it unlinked.
     pub(super) fn publish(&mut self, commit: Commit, unlinked: &[Unlinked], cache: &Cache) {
         let before = core::mem::replace(&mut self.head, commit);
-        self.add_snapshot(commit.id);
+        self.add_snapshot(&commit);
         let mut freed = Vec::new();
         self.data.drop_snapshot(before.id, &mut freed);
         self.system.drop_snapshot(before.id, &mut freed);
@@ -177,11 +241,12 @@ impl Space {
             });
         }
         self.release_all(&freed, cache);
+        self.keep_budget(cache);
     }
 
     /// The commit in `slot` is on disk; the one that was in the other slot's place before is no snapshot any more.
     pub(super) fn slot_written(&mut self, index: usize, slot: CommitSlot, cache: &Cache) {
-        self.add_snapshot(slot.id);
+        self.add_snapshot(&Commit::of(&slot));
         let replaced = self.slots.get_mut(index).and_then(|place| place.replace(slot));
         self.newest = index;
         if let Some(replaced) = replaced {
@@ -189,10 +254,8 @@ impl Space {
         }
     }
 
-    fn release_all(&mut self, freed: &[(PageNumber, u32)], cache: &Cache) {
-        for &(start, pages) in freed {
-            self.release(start, pages, cache);
-        }
+    pub(super) fn release_all(&mut self, freed: &[(PageNumber, u32)], cache: &Cache) {
+        freed.iter().for_each(|&(start, pages)| self.release(start, pages, cache));
     }
 
     /// Makes pages that nobody needs allocatable again.

@@ -5,7 +5,7 @@ use super::allocator::Heat;
 use super::cache::FrameRef;
 use super::edit::PageMut;
 use super::page_set::PageSet;
-use super::space::{Class, Commit, Unlinked};
+use super::space::{Class, Commit, Unlinked, pages_of};
 use super::{Store, load::damaged};
 use crate::error::StorageError;
 use crate::format::{Checksum, MAX_TXN_ID, PageNumber, Pointer, TxnId};
@@ -129,10 +129,27 @@ impl PageWriter {
         Pointer { page, level, flags, birth: self.id, checksum: Checksum::UNSEALED, size }
     }
 
+    /// Pages are noted as allocated here before anybody can take them for lost. Before the file grows for them lost
+    /// pages are found again.
     fn allocate(&self, pages: u32, heat: Heat) -> Result<PageNumber, StorageError> {
-        let page = self.store.space.lock().allocate(pages, heat, &self.store)?;
-        self.work.lock().allocated.insert_range(page, pages);
+        let mut work = self.work.lock();
+        let free = self.store.space.lock().allocate(pages, heat)?;
+        let page = match free {
+            Some(page) => page,
+            None => {
+                drop(work);
+                self.store.reclaim(self)?;
+                work = self.work.lock();
+                self.store.space.lock().allocate_or_grow(pages, heat, &self.store)?
+            }
+        };
+        work.allocated.insert_range(page, pages);
         Ok(page)
+    }
+
+    /// Calls `work` with the pages that this transaction has allocated, which stay the same meanwhile.
+    pub(super) fn with_allocated<T>(&self, work: impl FnOnce(&PageSet) -> T) -> T {
+        work(&self.work.lock().allocated)
     }
 
     /// Whether `pointer` names something that only this transaction knows, which may be changed in place.
@@ -196,7 +213,7 @@ impl PageWriter {
 
     /// The trees of this transaction no longer link what `pointer` names.
     pub(crate) fn unlink(&self, pointer: &Pointer, class: Class) {
-        let pages = u32::try_from(pointer.pages(self.store.page_size())).unwrap_or(u32::MAX);
+        let pages = pages_of(pointer, self.store.page_size());
         let mut work = self.work.lock();
         if self.owns(pointer) {
             work.sealed.remove(&pointer.page);

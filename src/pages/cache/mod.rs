@@ -60,6 +60,8 @@ pub(crate) struct Cache {
     dirty: AtomicUsize,
     /// Its count of all bytes.
     held: AtomicUsize,
+    /// Bytes of the budget that something outside of the cache takes.
+    aside: AtomicUsize,
     state: Padded<Mutex<State>>,
     /// Comes last: the frames in the others are back when it is dropped.
     pool: OwnedPool,
@@ -143,6 +145,7 @@ impl Cache {
             most,
             dirty: AtomicUsize::new(0),
             held: AtomicUsize::new(0),
+            aside: AtomicUsize::new(0),
             state: Padded(Mutex::new(State::new(books))),
             pool,
         }
@@ -161,7 +164,7 @@ impl Cache {
 
     /// A buffer to fill and insert. What is in it is of no meaning.
     pub(crate) fn buffer(&self, length: usize) -> FrameBuf {
-        let held = self.held.load(Ordering::Relaxed) + self.pool.overhead_bytes();
+        let held = self.held.load(Ordering::Relaxed) + self.pool.overhead_bytes() + self.aside_bytes();
         let frame = if length == self.page_size { self.pool.take(held, self.most) } else { None };
         frame.unwrap_or_else(|| FrameBuf::zeroed(length))
     }
@@ -244,10 +247,20 @@ impl Cache {
         self.budget
     }
 
-    /// All memory that the cache takes, frames that only their holders keep left out.
+    /// Takes so many bytes of the budget for something outside of the cache, instead of those that were taken before.
+    /// What comes in from now on makes room for them.
+    pub(crate) fn set_aside(&self, bytes: usize) {
+        self.aside.store(bytes, Ordering::Relaxed);
+    }
+
+    fn aside_bytes(&self) -> usize {
+        self.aside.load(Ordering::Relaxed)
+    }
+
+    /// All memory that the cache takes, and what was set aside; frames that only their holders keep left out.
     pub(crate) fn used_bytes(&self) -> usize {
         let state = self.state.0.lock();
-        state.held() + self.pool.idle_bytes()
+        state.held() + self.pool.idle_bytes() + self.aside_bytes()
     }
 
     pub(crate) fn dirty_bytes(&self) -> usize {
@@ -288,7 +301,8 @@ impl Cache {
         let mut share = EVICTIONS_AT_ONCE + 2 * incoming.div_ceil(self.page_size.max(1));
         let mut slabs_can_go = true;
         while share > 0 {
-            let held = state.resident + state.books.bytes() + self.pool.overhead_bytes() + incoming;
+            let held =
+                state.resident + state.books.bytes() + self.pool.overhead_bytes() + self.aside_bytes() + incoming;
             let crowded = held + self.pool.spare_bytes() > self.most;
             if !crowded && held <= self.limit {
                 return true;

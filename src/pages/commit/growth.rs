@@ -19,17 +19,22 @@ pub(super) struct Extent {
 }
 
 impl Space {
+    /// A free run of pages, if there is one.
+    pub(in crate::pages) fn allocate(&mut self, pages: u32, heat: Heat) -> Result<Option<PageNumber>, StorageError> {
+        Ok(self.free_map.as_mut().ok_or(StorageError::PreviousIo)?.alloc(pages, heat))
+    }
+
     /// A free run of pages; the file grows if there is none.
-    pub(in crate::pages) fn allocate(
+    pub(in crate::pages) fn allocate_or_grow(
         &mut self,
         pages: u32,
         heat: Heat,
         store: &Store,
     ) -> Result<PageNumber, StorageError> {
-        let map = self.free_map.as_mut().ok_or(StorageError::PreviousIo)?;
-        if let Some(page) = map.alloc(pages, heat) {
+        if let Some(page) = self.allocate(pages, heat)? {
             return Ok(page);
         }
+        let map = self.free_map.as_mut().ok_or(StorageError::PreviousIo)?;
         let length = map.len();
         let step = (length / 8).clamp(4, (GROWTH_CAP / store.page_size()) as u32);
         let block = pages.checked_next_power_of_two().unwrap_or(pages);

@@ -54,7 +54,9 @@ impl PageWriter {
     fn commit_durable(&self, commit: Commit, mode: CommitMode) -> Result<(), StorageError> {
         let store = self.store();
         self.unlink_saved_state();
-        let state = if mode.saves_state { Some(self.reserve_state()?) } else { None };
+        // Who does not know all kept pages cannot say which will be free.
+        let saves_state = mode.saves_state && !store.space.lock().has_lost_pages();
+        let state = if saves_state { Some(self.reserve_state()?) } else { None };
         let extent = store.plan_extent(mode.closing)?;
         let saved = state.and_then(|(pointer, run)| self.fill_state(pointer, run, &extent));
         let mut work = self.take_work();

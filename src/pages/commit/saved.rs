@@ -59,6 +59,9 @@ impl PageWriter {
     fn map_for_next_opener(&self, extent: &Extent) -> Option<Buddy> {
         let unlinked = self.unlinked_ranges();
         let space = self.store().space.lock();
+        if space.has_lost_pages() {
+            return None;
+        }
         let mut map = space.free_map.as_ref()?.to_buddy();
         let old_mirror = extent.old_mirror.filter(|old| *old != extent.mirror).map(|page| (page, 1));
         let kept: Vec<_> = space.kept_ranges().iter_ranges().collect();

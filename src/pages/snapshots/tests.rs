@@ -46,12 +46,13 @@ impl Walk {
         let free = self.free.iter_ranges().flat_map(|(start, pages)| start..start + pages);
         assert!(free.eq(self.model.free.iter().copied()));
         let live: BTreeSet<TxnId> = self.model.live.iter().copied().collect();
-        assert!(self.snapshots.holders.keys().eq(&live));
+        assert!(self.snapshots.live.keys().eq(&live));
         assert!(self.kept.sets.iter().all(|(pair, set)| {
             set.len() != 0 && live.contains(&pair.0) && live.contains(&pair.1) && pair.0 <= pair.1
         }));
         let by_newest: BTreeSet<_> = self.kept.sets.keys().map(|(oldest, newest)| (*newest, *oldest)).collect();
         assert_eq!(by_newest, self.kept.by_newest);
+        assert_eq!(self.kept.words, self.kept.sets.values().map(PageSet::words).sum());
     }
 
     /// Writes and unlinks pages under a new id, some of them in one go; the id becomes the head.
@@ -80,7 +81,7 @@ impl Walk {
     fn add(&mut self, rng: &mut Rng) {
         let again = self.model.live.get(rng.below(20) as usize).copied();
         let id = again.unwrap_or(self.head);
-        self.snapshots.add(id);
+        self.snapshots.add(id, None);
         self.model.live.push(id);
     }
 
@@ -123,13 +124,13 @@ fn kept_and_free_pages_follow_the_rule() {
 fn snapshots_count_their_holders() {
     let mut snapshots = Snapshots::default();
     for id in [3, 5, 5, 9] {
-        snapshots.add(id);
+        snapshots.add(id, None);
     }
     assert_eq!((snapshots.pair_in(4..9), snapshots.pair_in(0..9)), (Some((5, 5)), Some((3, 5))));
     let backwards = Range { start: 9, end: 3 };
     assert_eq!((snapshots.pair_in(6..9), snapshots.pair_in(backwards)), (None, None));
     assert_eq!((snapshots.drop(5), snapshots.drop(5), snapshots.drop(5)), (false, true, false));
-    assert!(snapshots.holders.keys().eq(&[3, 9]));
+    assert!(snapshots.live.keys().eq(&[3, 9]));
 }
 
 /// A thousand snapshots live at a time, one commit each, dropped in random order.
@@ -141,7 +142,7 @@ fn many_snapshots_and_commits() {
     let (mut unlinked, mut freed) = (0, 0);
     let mut free = |_, pages: u32| freed += u64::from(pages);
     for head in 1..10_000 {
-        snapshots.add(head);
+        snapshots.add(head, None);
         live.push(head);
         if live.len() > 1_000 {
             let id = live.swap_remove(rng.below(1_000) as usize);
@@ -161,4 +162,36 @@ fn many_snapshots_and_commits() {
         kept.dropped(&snapshots, id, &mut free);
     }
     assert_eq!((kept.iter_ranges().count(), freed), (0, u64::from(unlinked)));
+}
+
+/// What is shed is forgotten, pages that only its snapshots needed are in the range that is told, and the rest goes on
+/// as if nothing had happened.
+#[test]
+fn sets_beyond_the_budget_are_shed_largest_first() {
+    for seed in 1..=20 {
+        let (mut rng, mut walk) = (Rng(seed), Walk::new(2000));
+        for _ in 0..60 {
+            walk.add(&mut rng);
+            (0..5).for_each(|_| walk.commit(&mut rng));
+        }
+        let before = walk.kept.clone();
+        assert_eq!(walk.kept.shed(before.bytes()), None);
+        let budget = before.bytes() * 3 / 4;
+        let (oldest, newest) = walk.kept.shed(budget).expect("they take more");
+        assert!(walk.kept.bytes() <= budget / 2);
+        let is_shed = |pair: &Pair| !walk.kept.sets.contains_key(pair);
+        let (shed, stay): (Vec<_>, Vec<_>) = before.sets.iter().partition(|(pair, _)| is_shed(pair));
+        assert!(shed.iter().all(|(pair, _)| oldest <= pair.0 && pair.1 <= newest));
+        assert!(stay.iter().all(|(pair, set)| walk.kept.sets.get(pair) == Some(set)));
+        let smallest = shed.iter().map(|(_, set)| set.words()).min();
+        assert!(smallest >= stay.iter().map(|(_, set)| set.words()).max());
+        let mut again = walk.kept.clone();
+        shed.into_iter().for_each(|(pair, set)| {
+            set.iter_ranges().for_each(|(start, pages)| again.keep(*pair, start, pages));
+        });
+        assert_eq!((&again.sets, again.words), (&before.sets, before.words));
+        walk.kept = KeptSets::default();
+        walk.kept.absorb(again);
+        walk.check();
+    }
 }
