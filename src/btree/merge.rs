@@ -12,19 +12,33 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
     /// Puts `page`, the child that `parent`'s step took, together with a neighbour if both fit one page.
     pub(super) fn merge(&mut self, parent: &mut Step, page: Step) -> Result<(), StorageError> {
         let node = parent.node();
-        let left_at = if parent.at + 1 < node.count() { parent.at } else { parent.at.saturating_sub(1) };
-        let neighbour_at = if left_at == parent.at { left_at + 1 } else { left_at };
-        let neighbour = child_of(&node, neighbour_at, &parent.pointer)?;
-        let joint = NewKey::moved(&node, left_at);
-        if !self.fit_together(&page, &neighbour, &joint)? {
-            return Ok(());
+        let places = [Some(parent.at), parent.at.checked_sub(1)].into_iter().flatten();
+        for left_at in places.filter(|left_at| left_at + 1 < node.count()) {
+            let neighbour_at = if left_at == parent.at { left_at + 1 } else { left_at };
+            let neighbour = child_of(&node, neighbour_at, &parent.pointer)?;
+            let joint = NewKey::moved(&node, left_at);
+            if self.fit_together(&page, &neighbour, &joint)? {
+                return self.join(parent, page, left_at, neighbour, &joint);
+            }
         }
+        Ok(())
+    }
+
+    /// Puts `page` together with its neighbour; child `left_at` of `parent` is the left one of them.
+    fn join(
+        &mut self,
+        parent: &mut Step,
+        page: Step,
+        left_at: usize,
+        neighbour: Pointer,
+        joint: &NewKey<'_>,
+    ) -> Result<(), StorageError> {
         let (left, right) = if left_at == parent.at {
-            self.append(page, &neighbour, &joint)?
+            self.append(page, &neighbour, joint)?
         } else {
             let (pointer, left) = self.writer.make_mut(&neighbour, self.tree.class)?;
             let left = Step { pointer, page: left, at: 0 };
-            self.append_page(left, &page.node(), page.pointer, &joint)?
+            self.append_page(left, &page.node(), page.pointer, joint)?
         };
         self.unlink(&right);
         if left.level == 0 {
