@@ -1,38 +1,12 @@
-//! Ordered walks from both ends.
+//! Ordered walks: of a range from both ends, and of one gap in both directions.
 
-use super::get::{Row, Slice};
-use super::kind::{RECORD_LINES, TreeKind};
+use super::gap::{Aim, Gap, Side};
+use super::get::{Row, value_length};
+use super::kind::TreeKind;
 use crate::error::StorageError;
 use crate::format::Pointer;
-use crate::format::node::Node;
-use crate::limits::MAX_TREE_LEVEL;
-use crate::pages::cache::{FrameStock, Pin, prefetch};
-use crate::pages::{PageRef, Store};
+use crate::pages::Store;
 use core::ops::Bound;
-
-/// How many rows ahead of a walk records are asked for, as they do not lie in key order.
-const AHEAD: usize = 4;
-
-/// By level, the child that was taken of a branch.
-type Path = [u16; MAX_TREE_LEVEL as usize + 1];
-
-/// A gap between two rows: before entry `at` of `leaf`.
-#[derive(Clone, Debug)]
-struct Gap {
-    path: Path,
-    leaf: FrameStock,
-    at: usize,
-    count: usize,
-    /// Whether a leaf was left behind: then it is likely that the next one is read to its end as well.
-    walking: bool,
-}
-
-impl PartialEq for Gap {
-    fn eq(&self, other: &Self) -> bool {
-        let page = |gap: &Self| gap.leaf.frame().frame().page();
-        (page(self), self.at) == (page(other), other.at)
-    }
-}
 
 /// The rows of a range that neither end has come to yet.
 #[derive(Clone, Debug, Default)]
@@ -45,18 +19,6 @@ pub(crate) struct RangeCursor {
     root: Option<Pointer>,
 }
 
-/// Where a descent goes.
-enum Aim<'k> {
-    First,
-    Last,
-    /// The gap before the first key that is not less, or, if `after`, greater.
-    Key {
-        kind: &'k TreeKind,
-        key: &'k [u8],
-        after: bool,
-    },
-}
-
 impl RangeCursor {
     pub(crate) fn new(
         store: &Store,
@@ -66,16 +28,8 @@ impl RangeCursor {
         end: Bound<&[u8]>,
     ) -> Result<Self, StorageError> {
         let Some(root) = root.filter(|_| !is_empty(kind, start, end)) else { return Ok(Self::default()) };
-        let front = match start {
-            Bound::Unbounded => None,
-            Bound::Included(key) => Some(Aim::Key { kind, key, after: false }),
-            Bound::Excluded(key) => Some(Aim::Key { kind, key, after: true }),
-        };
-        let back = match end {
-            Bound::Unbounded => None,
-            Bound::Included(key) => Some(Aim::Key { kind, key, after: true }),
-            Bound::Excluded(key) => Some(Aim::Key { kind, key, after: false }),
-        };
+        let front = (start != Bound::Unbounded).then(|| Aim::lower(kind, start));
+        let back = (end != Bound::Unbounded).then(|| Aim::upper(kind, end));
         let find = |aim: Option<Aim<'_>>| aim.map(|aim| Gap::find(store, &root, &aim)).transpose();
         Ok(Self { front: find(front)?, back: find(back)?, root: Some(root) })
     }
@@ -136,124 +90,83 @@ impl RangeCursor {
     }
 }
 
-impl Gap {
-    fn find(store: &Store, root: &Pointer, aim: &Aim<'_>) -> Result<Self, StorageError> {
-        let pin = aim.pin(store);
-        let top = store.view(pin.as_ref(), root)?;
-        Self::descend(store, pin.as_ref(), [0; _], top, aim)
-    }
-
-    fn descend<'p>(
-        store: &Store,
-        pin: Option<&'p Pin<'_>>,
-        mut path: Path,
-        top: PageRef<'p>,
-        aim: &Aim<'_>,
-    ) -> Result<Self, StorageError> {
-        let mut page = top;
-        loop {
-            let node = Node::new(&page);
-            let at = aim.place(store, &node)?;
-            if node.is_leaf() {
-                let count = node.count();
-                return Ok(Self { path, leaf: FrameStock::new(page.hold()), at, count, walking: false });
-            }
-            if let Some(place) = path.get_mut(usize::from(node.level())) {
-                // A page has fewer entries than bytes.
-                *place = at as u16;
-            }
-            page = store.view_child(pin, &node, at)?;
-        }
-    }
-
-    /// The row of entry `at`; `ahead(at, n)` is the entry `n` rows on. A walk through the leaf needs two references a
-    /// row; they are counted in one go.
-    #[inline]
-    fn row(&mut self, store: &Store, at: usize, ahead: impl Fn(usize, usize) -> usize) -> Result<Row, StorageError> {
-        let fresh = self.leaf.stock(2 * self.count);
-        let node = Node::new(self.leaf.frame());
-        for rows in if fresh { 1..=AHEAD } else { AHEAD..=AHEAD } {
-            prefetch(node.record_start(ahead(at, rows)), RECORD_LINES);
-        }
-        Slice::of_row(store, &mut self.leaf, at)
-    }
-
-    /// Moves to the start of the next leaf; false at the end of the tree.
-    fn advance_leaf(&mut self, store: &Store, root: &Pointer) -> Result<bool, StorageError> {
-        let next = |at: usize, count: usize| at.checked_add(1).filter(|next| *next < count);
-        self.turn_to(store, root, next, &Aim::First)
-    }
-
-    /// Moves to the end of the previous leaf; false at the start of the tree.
-    fn retreat_leaf(&mut self, store: &Store, root: &Pointer) -> Result<bool, StorageError> {
-        self.turn_to(store, root, |at, _| at.checked_sub(1), &Aim::Last)
-    }
-
-    /// Walks down the path again, to the lowest branch that has a child `beside` the one that was taken.
-    #[inline(never)]
-    fn turn_to(
-        &mut self,
-        store: &Store,
-        root: &Pointer,
-        beside: impl Fn(usize, usize) -> Option<usize>,
-        aim: &Aim<'_>,
-    ) -> Result<bool, StorageError> {
-        let pin = store.cache().pin();
-        let mut turn = None;
-        let mut next = Some(store.view(Some(&pin), root)?);
-        while let Some(page) = next.take() {
-            let node = Node::new(&page);
-            let Some(at) = self.path.get(usize::from(node.level())).filter(|_| !node.is_leaf()) else { break };
-            let at = usize::from(*at);
-            if node.level() > 1 {
-                next = Some(store.view_child(Some(&pin), &node, at)?);
-            }
-            let Some(sibling) = beside(at, node.count()) else { continue };
-            if let (1, true, Some(after)) = (node.level(), self.walking, beside(sibling, node.count())) {
-                store.prefetch(&pin, &node.child(after));
-            }
-            turn = Some((page, sibling));
-        }
-        let Some((branch, sibling)) = turn else { return Ok(false) };
-        let node = Node::new(&branch);
-        let mut path = self.path;
-        if let Some(place) = path.get_mut(usize::from(node.level())) {
-            *place = sibling as u16;
-        }
-        let top = store.view_child(Some(&pin), &node, sibling)?;
-        let gap = Self::descend(store, Some(&pin), path, top, aim)?;
-        if gap.count == 0 {
-            return Err(StorageError::corrupted("a leaf beside another has no rows"));
-        }
-        *self = Self { walking: true, ..gap };
-        Ok(true)
-    }
+/// One gap of a tree that does not change, with the rows on both sides of it.
+#[derive(Clone, Debug)]
+pub(crate) struct GapCursor {
+    kind: TreeKind,
+    root: Option<Pointer>,
+    /// `None` if there are no rows, or if an error lost it.
+    gap: Option<Gap>,
+    lost: bool,
 }
 
-impl Aim<'_> {
-    /// A pin for the descent, as of [`TreeKind::pin`].
-    fn pin<'s>(&self, store: &'s Store) -> Option<Pin<'s>> {
-        match self {
-            Self::Key { kind, .. } => kind.pin(store),
-            Self::First | Self::Last => Some(store.cache().pin()),
-        }
+impl GapCursor {
+    pub(crate) fn new(kind: TreeKind, root: Option<Pointer>) -> Self {
+        Self { kind, root, gap: None, lost: false }
     }
 
-    fn place(&self, store: &Store, node: &Node<'_>) -> Result<usize, StorageError> {
-        match self {
-            Self::First => Ok(0),
-            Self::Last if node.is_leaf() => Ok(node.count()),
-            Self::Last => Ok(node.count().saturating_sub(1)),
-            Self::Key { kind, key, after } => {
-                let (at, equal) = kind.search(store, node, &kind.sought(key))?;
-                Ok(at + usize::from(equal && *after && node.is_leaf()))
-            }
+    pub(crate) fn kind(&self) -> &TreeKind {
+        &self.kind
+    }
+
+    /// Moves to another gap. Where that is in the leaf at hand, no way down is taken.
+    pub(crate) fn seek(&mut self, store: &Store, aim: &Aim<'_>) -> Result<(), StorageError> {
+        let Some(root) = &self.root else { return Ok(()) };
+        let mut gap = self.gap.take();
+        self.lost = true;
+        let near = gap.as_mut().map_or(Ok(false), |gap| gap.seek_within(store, aim))?;
+        self.gap = if near { gap } else { Some(Gap::find(store, root, aim)?) };
+        self.lost = false;
+        Ok(())
+    }
+
+    /// The row on that side.
+    #[inline]
+    pub(crate) fn peek(&mut self, store: &Store, side: Side) -> Result<Option<Row>, StorageError> {
+        self.at_row(store, side, |gap, at| match side {
+            Side::Before => gap.row(store, at, usize::saturating_sub),
+            Side::After => gap.row(store, at, |at, rows| at + rows),
+        })
+    }
+
+    /// Goes past the row on that side, and gives it.
+    #[inline]
+    pub(crate) fn pass(&mut self, store: &Store, side: Side) -> Result<Option<Row>, StorageError> {
+        let row = self.peek(store, side)?;
+        if let (Some(gap), true) = (&mut self.gap, row.is_some()) {
+            gap.pass(side);
         }
+        Ok(row)
+    }
+
+    /// Length in bytes of the value on that side. Does not read a value that is not in its leaf.
+    pub(crate) fn value_length(&mut self, store: &Store, side: Side) -> Result<Option<u64>, StorageError> {
+        self.at_row(store, side, |gap, at| value_length(gap.leaf.frame(), at))
+    }
+
+    /// What `found` makes of the gap and the entry on that side, if there is one.
+    #[inline]
+    fn at_row<T>(
+        &mut self,
+        store: &Store,
+        side: Side,
+        found: impl FnOnce(&mut Gap, usize) -> Result<T, StorageError>,
+    ) -> Result<Option<T>, StorageError> {
+        if self.lost {
+            return Err(StorageError::PreviousIo);
+        }
+        let (Some(gap), Some(root)) = (&mut self.gap, &self.root) else { return Ok(None) };
+        let found = match gap.settle(store, root, side) {
+            Ok(_) => side.entry(gap.at, gap.count).map(|at| found(gap, at)).transpose(),
+            Err(err) => Err(err),
+        };
+        self.lost = found.is_err();
+        found
     }
 }
 
 /// Whether no key can lie between the bounds. Bounds in the wrong order hold nothing.
-fn is_empty(kind: &TreeKind, start: Bound<&[u8]>, end: Bound<&[u8]>) -> bool {
+pub(crate) fn is_empty(kind: &TreeKind, start: Bound<&[u8]>, end: Bound<&[u8]>) -> bool {
     let (Bound::Included(low) | Bound::Excluded(low), Bound::Included(high) | Bound::Excluded(high)) = (start, end)
     else {
         return false;

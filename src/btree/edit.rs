@@ -20,11 +20,13 @@ pub(crate) struct Tree {
     /// The last leaf, if the last change was at its end: sorted inserts need no way down. Every other change, and
     /// sealing, forgets it.
     pub(super) tail: Option<Step>,
+    /// How often it was sealed: a way down that was made before may lead to frames that are no longer the pages.
+    pub(super) sealings: u64,
 }
 
 impl Tree {
     pub(crate) fn new(kind: TreeKind, root: Option<Pointer>, class: Class) -> Self {
-        Self { kind, root, rows: root.map_or(0, |root| root.size), class, tail: None }
+        Self { kind, root, rows: root.map_or(0, |root| root.size), class, tail: None, sealings: 0 }
     }
 
     /// The tree as it stands, to be read.
@@ -35,6 +37,7 @@ impl Tree {
     /// Seals the tree's pages. Gives the root.
     pub(crate) fn seal(&mut self, writer: &PageWriter) -> Result<Option<Pointer>, StorageError> {
         self.tail = None;
+        self.sealings += 1;
         self.root = self.root.map(|root| writer.seal(&root)).transpose()?;
         Ok(self.root)
     }
@@ -45,15 +48,6 @@ pub(crate) struct TreeEditor<'t, S: ChangeSink> {
     pub(super) writer: &'t PageWriter,
     pub(super) tree: &'t mut Tree,
     pub(super) sink: &'t mut S,
-}
-
-/// Breaks its transaction when dropped: an operation stopped half-way, by an error or a panic.
-struct Unfinished<'w>(&'w PageWriter);
-
-impl Drop for Unfinished<'_> {
-    fn drop(&mut self) {
-        self.0.mark_broken();
-    }
 }
 
 /// A page on the way down, which may be changed, and the entry that the way took.
@@ -108,10 +102,10 @@ impl<'t, S: ChangeSink> TreeEditor<'t, S> {
         if self.writer.is_broken() {
             return Err(StorageError::PreviousIo);
         }
-        let unfinished = Unfinished(self.writer);
+        let unfinished = self.writer.unfinished();
         self.relieve()?;
         let result = change(self)?;
-        core::mem::forget(unfinished);
+        unfinished.finish();
         Ok(result)
     }
 

@@ -37,6 +37,14 @@ impl Deref for Slice {
 }
 
 impl Slice {
+    /// The same bytes without a hold on a page that may be changed.
+    pub(crate) fn detached(self) -> Self {
+        match self {
+            Self::Framed { .. } => Self::Owned(self.to_vec()),
+            other => other,
+        }
+    }
+
     #[inline]
     fn within(frame: FrameRef, range: Range<usize>) -> Self {
         // Pages are at most 65,536 bytes long.
@@ -79,9 +87,22 @@ impl Slice {
         match Node::new(leaf).value(at) {
             ValuePart::Inline(value) => Ok(Self::Owned(value.to_vec())),
             ValuePart::Run(run) => store.load(&run).map(Self::Run),
-            ValuePart::Subtree(root) | ValuePart::Extents(root) => Err(damaged(&root, "stands where a value should")),
+            ValuePart::Subtree(root) | ValuePart::Extents(root) => Err(not_a_value(&root)),
         }
     }
+}
+
+/// Length in bytes of the value of an entry, which is not read.
+pub(crate) fn value_length(leaf: &[u8], at: usize) -> Result<u64, StorageError> {
+    match Node::new(leaf).value(at) {
+        ValuePart::Inline(value) => Ok(value.len() as u64),
+        ValuePart::Run(run) => Ok(run.size),
+        ValuePart::Subtree(root) | ValuePart::Extents(root) => Err(not_a_value(&root)),
+    }
+}
+
+fn not_a_value(root: &Pointer) -> StorageError {
+    damaged(root, "stands where a value should")
 }
 
 /// Where `part`, a slice of `whole`, lies in it.

@@ -11,7 +11,6 @@ use crate::limits::{MAX_KEY_LENGTH, MAX_VALUE_LENGTH};
 use crate::pages::{PageMut, damaged};
 use alloc::borrow::Cow;
 use alloc::vec;
-use alloc::vec::Vec;
 use core::ops::Range;
 
 /// The value of a new row.
@@ -67,15 +66,13 @@ enum Side {
 impl<S: ChangeSink> TreeEditor<'_, S> {
     /// Sets the value of a key. Gives the value before, if there was one.
     pub(crate) fn insert(&mut self, key: &[u8], value: NewValue<'_>) -> Result<Option<Slice>, StorageError> {
-        check_length(key.len(), MAX_KEY_LENGTH)?;
-        check_length(value.len(), MAX_VALUE_LENGTH)?;
+        check_row(key.len(), value.len())?;
         self.guarded(|editor| editor.insert_row(key, value))
     }
 
     /// Sets the value of a key to `length` zero bytes, and gives the page and the place in it where they lie.
     pub(crate) fn reserve(&mut self, key: &[u8], length: usize) -> Result<(PageMut, Range<usize>), StorageError> {
-        check_length(key.len(), MAX_KEY_LENGTH)?;
-        check_length(length, MAX_VALUE_LENGTH)?;
+        check_row(key.len(), length)?;
         self.guarded(|editor| {
             editor.insert_row(key, NewValue::Zeroed(length))?;
             let (mut path, _) = editor.descend(&Target::Key(key))?;
@@ -96,8 +93,24 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
         if self.add_to_tail(key, value)? {
             return Ok(None);
         }
-        let (mut path, exists) = self.descend(&Target::Key(key))?;
-        let Some(leaf) = path.last_mut() else { return Ok(None) };
+        let (path, exists) = self.descend(&Target::Key(key))?;
+        let (old, placed) = self.set_row(path, exists, key, value)?;
+        if let Some(path) = placed {
+            self.keep_tail(path);
+        }
+        Ok(old)
+    }
+
+    /// Sets the value of the entry that `path` leads to if it `exists`, else puts a row before it. Gives the value
+    /// before, and the way to a new row unless its leaf was split.
+    pub(super) fn set_row(
+        &mut self,
+        mut path: Path,
+        exists: bool,
+        key: &[u8],
+        value: NewValue<'_>,
+    ) -> Result<(Option<Slice>, Option<Path>), StorageError> {
+        let Some(leaf) = path.last_mut() else { return Ok((None, None)) };
         let (key_part, old) = if exists {
             (NewKey::moved(&leaf.node(), leaf.at), Some(self.take_value(leaf)?))
         } else {
@@ -113,14 +126,14 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
         };
         let part = self.value_part(&key_part, value)?;
         self.report(key, old.as_deref(), value);
-        if exists {
-            self.replace(path, key, &key_part, part)?;
+        let placed = if exists {
+            self.replace(path, key, &key_part, part)?
         } else {
             // A damaged file may claim any number of rows.
             self.tree.rows = self.tree.rows.saturating_add(1);
-            self.place(path, key, &key_part, part)?;
-        }
-        Ok(old)
+            self.place(path, key, &key_part, part)?
+        };
+        Ok((old, placed))
     }
 
     /// Puts a row behind the last one if the last leaf is at hand. False if it is not, or the row does not belong there
@@ -178,16 +191,10 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
     }
 
     /// The value of the leaf's entry, which is about to go, and unlinks what it pointed to.
-    pub(super) fn take_value(&self, leaf: &Step) -> Result<Slice, StorageError> {
-        match leaf.node().value(leaf.at) {
-            ValuePart::Inline(value) => Ok(Slice::Owned(value.to_vec())),
-            ValuePart::Run(run) => {
-                let frame = self.writer.store().load(&run)?;
-                self.unlink(&run);
-                Ok(Slice::Run(frame))
-            }
-            ValuePart::Subtree(_) | ValuePart::Extents(_) => Ok(Slice::Owned(Vec::new())),
-        }
+    fn take_value(&self, leaf: &Step) -> Result<Slice, StorageError> {
+        let value = self.value_of(leaf)?;
+        self.unlink_value(leaf);
+        Ok(value)
     }
 
     fn replace(
@@ -196,11 +203,11 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
         key: &[u8],
         key_part: &NewKey<'_>,
         value: ValuePart<'_>,
-    ) -> Result<(), StorageError> {
-        let Some(leaf) = path.last_mut() else { return Ok(()) };
+    ) -> Result<Option<Path>, StorageError> {
+        let Some(leaf) = path.last_mut() else { return Ok(None) };
         let at = leaf.at;
         match leaf.apply(&PageOp::SetValue { at, value }) {
-            Ok(()) => Ok(()),
+            Ok(()) => Ok(None),
             Err(EditError::PageFull) => {
                 leaf.must(&PageOp::Remove { at })?;
                 self.place(path, key, key_part, value)
@@ -209,34 +216,31 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
         }
     }
 
-    /// Puts an entry where `path` leads, splitting pages as needed.
+    /// Puts an entry where `path` leads, splitting pages as needed. Gives the way to it unless its leaf was split.
     fn place(
         &mut self,
         mut path: Path,
         key: &[u8],
         key_part: &NewKey<'_>,
         value: ValuePart<'_>,
-    ) -> Result<(), StorageError> {
+    ) -> Result<Option<Path>, StorageError> {
         loop {
-            let Some(leaf) = path.last_mut() else { return Ok(()) };
+            let Some(leaf) = path.last_mut() else { return Ok(None) };
             let op = PageOp::Insert { at: leaf.at, head: key_part.head, key: key_part.part(), value };
             match leaf.apply(&op) {
-                Ok(()) => {
-                    self.keep_tail(path);
-                    return Ok(());
-                }
+                Ok(()) => return Ok(Some(path)),
                 Err(EditError::PageFull) => {}
                 Err(err) => return Err(misfit(&leaf.pointer, err)),
             }
             if self.split_leaf(path, key_part, value)? {
-                return Ok(());
+                return Ok(None);
             }
             (path, _) = self.descend(&Target::Key(key))?;
         }
     }
 
     /// Keeps the leaf that `path` leads to at hand if the entry is the tree's last.
-    fn keep_tail(&mut self, mut path: Path) {
+    pub(super) fn keep_tail(&mut self, mut path: Path) {
         if path.iter().all(is_last) {
             self.tree.tail = path.pop();
         }
@@ -280,8 +284,8 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
     /// A short key between the last row of `left` and the first of `right`.
     fn separator(&self, left: &Step, right: &Step) -> Result<NewKey<'static>, StorageError> {
         let store = self.writer.store();
-        let last = Slice::of_key(store, &left.page.frame(), left.node().count().saturating_sub(1))?;
-        let first = Slice::of_key(store, &right.page.frame(), 0)?;
+        let last = Slice::of_key(store, left.page.frame(), left.node().count().saturating_sub(1))?;
+        let first = Slice::of_key(store, right.page.frame(), 0)?;
         let bytes = (self.tree.kind.key.separator)(&last, &first).into_owned();
         let key = self.new_key(&bytes)?;
         Ok(NewKey { head: key.head, run: key.run, bytes: Cow::Owned(bytes) })
@@ -334,11 +338,11 @@ struct Edge {
     last: bool,
 }
 
-fn is_first(step: &Step) -> bool {
+pub(super) fn is_first(step: &Step) -> bool {
     step.at == 0
 }
 
-fn is_last(step: &Step) -> bool {
+pub(super) fn is_last(step: &Step) -> bool {
     step.at + 1 == step.node().count()
 }
 
@@ -402,6 +406,12 @@ fn branch_split(node: &Node<'_>, at: usize, room: usize, capacity: usize, rightm
         }
     }
     best.1
+}
+
+/// Checks lengths in bytes.
+pub(crate) fn check_row(key: usize, value: usize) -> Result<(), StorageError> {
+    check_length(key, MAX_KEY_LENGTH)?;
+    check_length(value, MAX_VALUE_LENGTH)
 }
 
 fn check_length(length: usize, most: usize) -> Result<(), StorageError> {

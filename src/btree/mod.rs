@@ -7,6 +7,8 @@
 
 mod cursor;
 mod edit;
+mod edit_cursor;
+mod gap;
 mod get;
 mod insert;
 mod kind;
@@ -16,9 +18,11 @@ mod sink;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use cursor::RangeCursor;
+pub(crate) use cursor::{GapCursor, RangeCursor, is_empty};
 pub(crate) use edit::{Tree, TreeEditor};
-pub(crate) use get::{Row, Slice, find, first_or_last, get};
-pub(crate) use insert::NewValue;
+pub(crate) use edit_cursor::EditCursor;
+pub(crate) use gap::{Aim, Side};
+pub(crate) use get::{Row, Slice, find, first_or_last, get, value_length};
+pub(crate) use insert::{NewValue, check_row};
 pub(crate) use kind::TreeKind;
 pub(crate) use remove::Target;

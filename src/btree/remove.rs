@@ -1,12 +1,14 @@
 //! Removing a row.
 
 use super::edit::{Path, Step, TreeEditor};
+use super::gap::Route;
 use super::get::{Slice, has};
 use super::kind::TreeKind;
 use super::sink::{Change, ChangeSink};
 use crate::error::StorageError;
-use crate::format::node::{KeyPart, Node, PageOp};
+use crate::format::node::{KeyPart, Node, PageOp, ValuePart};
 use crate::pages::Store;
+use alloc::vec::Vec;
 
 /// The row that a way down leads to.
 #[derive(Clone, Copy, Debug)]
@@ -14,6 +16,11 @@ pub(crate) enum Target<'k> {
     Key(&'k [u8]),
     First,
     Last,
+    /// The entry `at` of the leaf that a route leads to.
+    At {
+        route: &'k Route,
+        at: usize,
+    },
 }
 
 impl Target<'_> {
@@ -23,6 +30,10 @@ impl Target<'_> {
             Self::Key(key) => kind.search(store, node, &kind.sought(key)),
             Self::First => Ok((0, node.count() > 0)),
             Self::Last => Ok((node.count().saturating_sub(1), node.count() > 0)),
+            Self::At { at, .. } if node.is_leaf() => Ok((*at, *at < node.count())),
+            Self::At { route, .. } => {
+                Ok((route.get(usize::from(node.level())).map_or(0, |at| usize::from(*at)), false))
+            }
         }
     }
 }
@@ -48,19 +59,43 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
     fn remove_row(&mut self, target: &Target<'_>) -> Result<Option<(Option<Slice>, Slice)>, StorageError> {
         let (mut path, hit) = self.descend(target)?;
         let Some(leaf) = path.last_mut().filter(|_| hit) else { return Ok(None) };
-        let key = if S::ACTIVE || !matches!(target, Target::Key(_)) { Some(self.key_of(leaf)?) } else { None };
-        let value = self.take_value(leaf)?;
+        let key = if matches!(target, Target::Key(_)) { None } else { Some(self.key_of(leaf)?) };
+        let value = self.value_of(leaf)?;
+        self.drop_row(leaf)?;
+        self.mend(path)?;
+        Ok(Some((key, value)))
+    }
+
+    /// Takes the step's entry out of its leaf. What that leaves behind is to be mended.
+    pub(super) fn drop_row(&mut self, leaf: &mut Step) -> Result<(), StorageError> {
+        let row = if S::ACTIVE { Some((self.key_of(leaf)?, self.value_of(leaf)?)) } else { None };
+        self.unlink_value(leaf);
         self.unlink_key(leaf);
         leaf.must(&PageOp::Remove { at: leaf.at })?;
         self.tree.rows = self.tree.rows.saturating_sub(1);
-        if let Some(key) = key.as_deref().filter(|_| S::ACTIVE) {
-            self.sink.changed(Change { key, old: Some(&value), new: None });
+        if let Some((key, value)) = row {
+            self.sink.changed(Change { key: &key, old: Some(&value), new: None });
         }
-        self.mend(path)?;
-        Ok(Some((key.filter(|_| !matches!(target, Target::Key(_))), value)))
+        Ok(())
     }
 
-    fn key_of(&self, leaf: &Step) -> Result<Slice, StorageError> {
+    /// The value of the step's entry.
+    pub(super) fn value_of(&self, leaf: &Step) -> Result<Slice, StorageError> {
+        match leaf.node().value(leaf.at) {
+            ValuePart::Inline(value) => Ok(Slice::Owned(value.to_vec())),
+            ValuePart::Run(run) => self.writer.store().load(&run).map(Slice::Run),
+            ValuePart::Subtree(_) | ValuePart::Extents(_) => Ok(Slice::Owned(Vec::new())),
+        }
+    }
+
+    /// The value of the step's entry is about to go.
+    pub(super) fn unlink_value(&self, leaf: &Step) {
+        if let ValuePart::Run(run) = leaf.node().value(leaf.at) {
+            self.unlink(&run);
+        }
+    }
+
+    pub(super) fn key_of(&self, leaf: &Step) -> Result<Slice, StorageError> {
         match leaf.node().key(leaf.at) {
             KeyPart::Inline(key) => Ok(Slice::Owned(key.to_vec())),
             KeyPart::Long { run, .. } => self.writer.store().load(&run).map(Slice::Run),
@@ -75,20 +110,25 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
     }
 
     /// Restores the tree's rules along `path` after its leaf has lost an entry.
-    fn mend(&mut self, mut path: Path) -> Result<(), StorageError> {
+    pub(super) fn mend(&mut self, mut path: Path) -> Result<(), StorageError> {
         while let Some(page) = path.pop() {
             let Some(parent) = path.last_mut() else { return self.mend_root(page) };
             let node = page.node();
             if node.count() == 0 {
                 self.unlink(&page.pointer);
                 self.drop_child(parent)?;
-            } else if node.free_space() > self.tree.kind.capacity() / 4 * 3 && parent.node().count() > 1 {
+            } else if self.is_thin(&node) && parent.node().count() > 1 {
                 self.merge(parent, page)?;
             } else {
                 return Ok(());
             }
         }
         Ok(())
+    }
+
+    /// Whether the page holds so little that a neighbour may well have room for it.
+    pub(super) fn is_thin(&self, node: &Node<'_>) -> bool {
+        node.free_space() > self.tree.kind.capacity() / 4 * 3
     }
 
     /// Takes out of `parent` the child that its step took.

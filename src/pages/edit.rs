@@ -37,7 +37,7 @@ impl PageMut {
     }
 
     /// The frame, for a guard that reads it while the tree stays borrowed.
-    pub(crate) fn frame(&self) -> FrameRef {
-        self.0.clone()
+    pub(crate) fn frame(&self) -> &FrameRef {
+        &self.0
     }
 }

@@ -46,6 +46,21 @@ pub(super) struct Work {
     pub(super) sealed: BTreeMap<PageNumber, FrameRef>,
 }
 
+/// Breaks its transaction when dropped: an operation stopped half-way, by an error or a panic.
+pub(crate) struct Unfinished<'w>(&'w PageWriter);
+
+impl Unfinished<'_> {
+    pub(crate) fn finish(self) {
+        core::mem::forget(self);
+    }
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        self.0.mark_broken();
+    }
+}
+
 impl PageWriter {
     /// The work of a transaction on top of the head. The caller holds the writer's gate.
     pub(crate) fn begin(store: Arc<Store>) -> Result<Self, StorageError> {
@@ -86,6 +101,11 @@ impl PageWriter {
 
     pub(crate) fn is_broken(&self) -> bool {
         self.broken.load(Ordering::Acquire)
+    }
+
+    /// Breaks the transaction unless what begins here is finished.
+    pub(crate) fn unfinished(&self) -> Unfinished<'_> {
+        Unfinished(self)
     }
 
     /// A new page, its bytes unspecified, and the pointer to it, which is unsealed.
@@ -186,7 +206,7 @@ impl PageWriter {
         // nobody else's can it be marked dirty for good.
         let page = self.exclusive(pointer, frame);
         if sealed {
-            self.store.cache.mark_dirty(&page.frame());
+            self.store.cache.mark_dirty(page.frame());
         }
         Ok((Pointer { checksum: Checksum::UNSEALED, ..*pointer }, page))
     }
