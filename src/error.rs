@@ -111,6 +111,16 @@ pub enum CommitError {
     TransactionPoisoned,
 }
 
+/// Errors of inserting at a cursor.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum CursorError {
+    /// The key does not lie between those on both sides of the cursor.
+    UnorderedKey,
+    /// The storage underneath failed.
+    Storage(StorageError),
+}
+
 /// Errors of choosing a transaction's durability.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -253,7 +263,7 @@ macro_rules! wraps_storage_error {
         }
     )*};
 }
-wraps_storage_error!(TableError, DatabaseError, TransactionError, CommitError);
+wraps_storage_error!(TableError, DatabaseError, TransactionError, CommitError, CursorError);
 
 impl From<io::Error> for Error {
     fn from(err: io::Error) -> Self {
@@ -344,6 +354,15 @@ impl From<CommitError> for Error {
     }
 }
 
+impl From<CursorError> for Error {
+    fn from(err: CursorError) -> Self {
+        match err {
+            CursorError::UnorderedKey => Self::UnorderedKey,
+            CursorError::Storage(err) => err.into(),
+        }
+    }
+}
+
 impl From<SetDurabilityError> for Error {
     fn from(err: SetDurabilityError) -> Self {
         match err {
@@ -426,6 +445,15 @@ impl Display for CommitError {
     }
 }
 
+impl Display for CursorError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::UnorderedKey => f.write_str("the key does not belong at this place of the order"),
+            Self::Storage(err) => err.fmt(f),
+        }
+    }
+}
+
 impl Display for SetDurabilityError {
     fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
         match self {
@@ -449,7 +477,7 @@ impl Display for Error {
             Self::Corrupted(what) => write!(f, "the file is damaged: {what}"),
             Self::UpgradeRequired(version) => DatabaseError::UpgradeRequired(*version).fmt(f),
             Self::ValueTooLarge(length) => StorageError::ValueTooLarge(*length).fmt(f),
-            Self::UnorderedKey => f.write_str("the key does not belong at this place of the order"),
+            Self::UnorderedKey => CursorError::UnorderedKey.fmt(f),
             Self::TableTypeMismatch { table, key, value } => {
                 write!(f, "table '{table}' holds {} -> {}", key.name(), value.name())
             }
@@ -501,7 +529,7 @@ macro_rules! error_from_storage {
         }
     )*};
 }
-error_from_storage!(TableError, DatabaseError, TransactionError, CommitError);
+error_from_storage!(TableError, DatabaseError, TransactionError, CommitError, CursorError);
 
 impl core::error::Error for SetDurabilityError {}
 

@@ -40,11 +40,12 @@ pub mod backends {
 pub use backend::StorageBackend;
 pub use db::{Builder, CacheStats, Database, OpenOutcome, ReadableDatabase, VerifyReport};
 pub use error::{
-    BackendError, CommitError, DatabaseError, Error, SetDurabilityError, StorageError, TableError, TransactionError,
+    BackendError, CommitError, CursorError, DatabaseError, Error, SetDurabilityError, StorageError, TableError,
+    TransactionError,
 };
 pub use table::{
-    AccessGuard, AccessGuardMut, AccessGuardMutInPlace, Range, ReadOnlyTable, ReadableTable, ReadableTableMetadata,
-    Table,
+    AccessGuard, AccessGuardMut, AccessGuardMutInPlace, Cursor, CursorMut, Entry, ExtractIf, OccupiedEntry, Range,
+    ReadOnlyTable, ReadableTable, ReadableTableMetadata, Table, VacantEntry,
 };
 pub use txn::{Durability, ReadTransaction, TableDefinition, TableHandle, WriteTransaction};
 pub use types::{Key, MutInPlaceValue, TypeName, Value};

@@ -1,7 +1,8 @@
-use crate::btree::{NewValue, Slice, TreeEditor};
+use super::open::OpenTree;
+use crate::btree::{NewValue, Slice};
 use crate::error::StorageError;
 use crate::pages::PageMut;
-use crate::txn::{Loan, TableCell, Tables};
+use crate::txn::Loan;
 use crate::types::{MutInPlaceValue, Value};
 use alloc::format;
 use alloc::vec::Vec;
@@ -28,6 +29,11 @@ impl<V: Value + 'static> AccessGuard<'_, V> {
         Ok(Self { bytes, types: PhantomData })
     }
 
+    /// The same without a hold on a page, which can then be changed in place.
+    pub(super) fn detached(self) -> Self {
+        Self { bytes: self.bytes.detached(), types: PhantomData }
+    }
+
     /// The key or value.
     pub fn value(&self) -> V::SelfType<'_> {
         V::from_bytes(&self.bytes)
@@ -42,15 +48,14 @@ impl<V: Value + 'static> Debug for AccessGuard<'_, V> {
 
 /// A value that can be replaced.
 pub struct AccessGuardMut<'a, V: Value + 'static> {
-    tables: &'a Tables,
-    cell: &'a TableCell,
+    open: OpenTree<'a>,
     key: Vec<u8>,
     current: AccessGuard<'a, V>,
 }
 
 impl<'a, V: Value + 'static> AccessGuardMut<'a, V> {
-    pub(super) fn new(tables: &'a Tables, cell: &'a TableCell, key: &[u8], current: AccessGuard<'a, V>) -> Self {
-        Self { tables, cell, key: key.to_vec(), current }
+    pub(super) fn new(open: OpenTree<'a>, key: &[u8], current: AccessGuard<'a, V>) -> Self {
+        Self { open, key: key.to_vec(), current }
     }
 
     /// The value as it stands.
@@ -62,9 +67,7 @@ impl<'a, V: Value + 'static> AccessGuardMut<'a, V> {
     pub fn insert<'v>(&mut self, value: impl Borrow<V::SelfType<'v>>) -> Result<(), StorageError> {
         let bytes = V::as_bytes(value.borrow());
         let bytes = bytes.as_ref();
-        self.cell.edit(|tree| {
-            TreeEditor::new(self.tables.pages(), tree, &mut ()).insert(&self.key, NewValue::Bytes(bytes))
-        })?;
+        self.open.edit(|editor| editor.insert(&self.key, NewValue::Bytes(bytes)))?;
         self.current = AccessGuard::new(Slice::Owned(bytes.to_vec()))?;
         Ok(())
     }

@@ -1,10 +1,20 @@
 //! Typed tables.
 
+mod cursor;
+mod cursor_mut;
+mod entry;
+mod extract;
 mod guard;
+mod open;
 mod range;
 mod read;
+mod sweep;
 mod write;
 
+pub use cursor::Cursor;
+pub use cursor_mut::CursorMut;
+pub use entry::{Entry, OccupiedEntry, VacantEntry};
+pub use extract::ExtractIf;
 pub use guard::{AccessGuard, AccessGuardMut, AccessGuardMutInPlace};
 pub use range::Range;
 pub use read::{ReadOnlyTable, ReadableTable, ReadableTableMetadata};

@@ -16,7 +16,7 @@ pub(super) enum Source {
 }
 
 impl Source {
-    fn store(&self) -> &Store {
+    pub(super) fn store(&self) -> &Store {
         match self {
             Self::Snapshot(snapshot) => snapshot.store(),
             Self::Table(store, _) => store,
@@ -31,7 +31,8 @@ pub struct Range<'a, K: Key + 'static, V: Value + 'static> {
     types: Lends<&'a (), (K, V)>,
 }
 
-type RowGuards<'a, K, V> = (AccessGuard<'a, K>, AccessGuard<'a, V>);
+/// A row as it is given to a user.
+pub(super) type RowGuards<'a, K, V> = (AccessGuard<'a, K>, AccessGuard<'a, V>);
 
 impl<'a, K: Key + 'static, V: Value + 'static> Range<'a, K, V> {
     pub(super) fn new(cursor: RangeCursor, source: Source) -> Self {

@@ -1,6 +1,7 @@
+use super::cursor::Cursor;
 use super::guard::AccessGuard;
 use super::range::{Range, Source, guards};
-use crate::btree::{RangeCursor, Slice, TreeKind, first_or_last, get};
+use crate::btree::{Aim, GapCursor, RangeCursor, Slice, TreeKind, find, first_or_last, get, value_length};
 use crate::error::StorageError;
 use crate::format::Pointer;
 use crate::pages::Store;
@@ -43,6 +44,47 @@ pub trait ReadableTable<K: Key + 'static, V: Value + 'static>: ReadableTableMeta
     #[allow(clippy::type_complexity)]
     fn last(&self) -> Result<Option<(AccessGuard<'_, K>, AccessGuard<'_, V>)>, StorageError>;
 
+    /// A cursor at the gap before the first row that the bound admits as a lower bound.
+    ///
+    /// # Errors
+    ///
+    /// A table of your own that does not have this method gives [`Unsupported`](StorageError::Unsupported).
+    fn lower_bound<'a>(&self, bound: Bound<impl Borrow<K::SelfType<'a>>>) -> Result<Cursor<'_, K, V>, StorageError> {
+        let _ = bound;
+        Err(StorageError::Unsupported)
+    }
+
+    /// A cursor at the gap after the last row that the bound admits as an upper bound.
+    ///
+    /// # Errors
+    ///
+    /// As of [`lower_bound`](Self::lower_bound).
+    fn upper_bound<'a>(&self, bound: Bound<impl Borrow<K::SelfType<'a>>>) -> Result<Cursor<'_, K, V>, StorageError> {
+        let _ = bound;
+        Err(StorageError::Unsupported)
+    }
+
+    /// Length in bytes of the value of a key, as it is stored. A long value is not read for it.
+    ///
+    /// ```
+    /// use sapwood::{Database, ReadableTable, TableDefinition, backends::InMemoryBackend};
+    ///
+    /// const FILES: TableDefinition<&str, &[u8]> = TableDefinition::new("files");
+    /// let db = Database::builder().create_with_backend(InMemoryBackend::new())?;
+    /// let txn = db.begin_write()?;
+    /// {
+    ///     let mut files = txn.open_table(FILES)?;
+    ///     files.insert("a film", [0; 100_000].as_slice())?;
+    ///     assert_eq!(files.value_len("a film")?, Some(100_000));
+    ///     assert_eq!(files.value_len("a song")?, None);
+    /// }
+    /// # Ok::<(), sapwood::Error>(())
+    /// ```
+    fn value_len<'a>(&self, key: impl Borrow<K::SelfType<'a>>) -> Result<Option<u64>, StorageError> {
+        let value = self.get(key)?;
+        Ok(value.map(|value| V::as_bytes(&value.value()).as_ref().len() as u64))
+    }
+
     /// All rows, in key order.
     fn iter(&self) -> Result<Range<'_, K, V>, StorageError> {
         self.range::<K::SelfType<'_>>(..)
@@ -74,6 +116,33 @@ impl View<'_> {
         RangeCursor::new(self.store, self.kind, self.root, start, end)
     }
 
+    pub(super) fn value_len(&self, key: &[u8]) -> Result<Option<u64>, StorageError> {
+        let Some(root) = &self.root else { return Ok(None) };
+        find(self.store, self.kind, root, key, |leaf, at| value_length(&leaf, at))
+    }
+
+    pub(super) fn lower_bound<'a, K: Key + 'static>(
+        &self,
+        bound: Bound<impl Borrow<K::SelfType<'a>>>,
+    ) -> Result<GapCursor, StorageError> {
+        let bytes = bound_bytes::<K, _>(bound.as_ref());
+        self.gap(&Aim::lower(self.kind, bytes.as_ref().map(AsRef::as_ref)))
+    }
+
+    pub(super) fn upper_bound<'a, K: Key + 'static>(
+        &self,
+        bound: Bound<impl Borrow<K::SelfType<'a>>>,
+    ) -> Result<GapCursor, StorageError> {
+        let bytes = bound_bytes::<K, _>(bound.as_ref());
+        self.gap(&Aim::upper(self.kind, bytes.as_ref().map(AsRef::as_ref)))
+    }
+
+    fn gap(&self, aim: &Aim<'_>) -> Result<GapCursor, StorageError> {
+        let mut cursor = GapCursor::new(*self.kind, self.root);
+        cursor.seek(self.store, aim)?;
+        Ok(cursor)
+    }
+
     #[allow(clippy::type_complexity)]
     pub(super) fn edge<'g, K: Key + 'static, V: Value + 'static>(
         &self,
@@ -85,7 +154,7 @@ impl View<'_> {
     }
 }
 
-fn bound_bytes<'b, 'a: 'b, K, KR>(bound: Bound<&'b KR>) -> Bound<K::AsBytes<'b>>
+pub(super) fn bound_bytes<'b, 'a: 'b, K, KR>(bound: Bound<&'b KR>) -> Bound<K::AsBytes<'b>>
 where
     K: Key + 'static,
     KR: Borrow<K::SelfType<'a>>,
@@ -144,6 +213,18 @@ impl<K: Key + 'static, V: Value + 'static> ReadableTable<K, V> for ReadOnlyTable
 
     fn last(&self) -> Result<Option<(AccessGuard<'_, K>, AccessGuard<'_, V>)>, StorageError> {
         self.view().edge(true)
+    }
+
+    fn lower_bound<'a>(&self, bound: Bound<impl Borrow<K::SelfType<'a>>>) -> Result<Cursor<'_, K, V>, StorageError> {
+        Ok(Cursor::new(self.view().lower_bound::<K>(bound)?, Source::Snapshot(self.snapshot.clone())))
+    }
+
+    fn upper_bound<'a>(&self, bound: Bound<impl Borrow<K::SelfType<'a>>>) -> Result<Cursor<'_, K, V>, StorageError> {
+        Ok(Cursor::new(self.view().upper_bound::<K>(bound)?, Source::Snapshot(self.snapshot.clone())))
+    }
+
+    fn value_len<'a>(&self, key: impl Borrow<K::SelfType<'a>>) -> Result<Option<u64>, StorageError> {
+        self.view().value_len(K::as_bytes(key.borrow()).as_ref())
     }
 }
 

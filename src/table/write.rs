@@ -1,8 +1,15 @@
+use super::cursor::Cursor;
+use super::cursor_mut::CursorMut;
+use super::entry::Entry;
+use super::extract::{ExtractIf, retain};
 use super::guard::{AccessGuard, AccessGuardMut, AccessGuardMutInPlace};
+use super::open::OpenTree;
 use super::range::{Range, Source};
-use super::read::{ReadableTable, ReadableTableMetadata, View};
-use crate::btree::{NewValue, Target, Tree, TreeEditor};
+use super::read::{ReadableTable, ReadableTableMetadata, View, bound_bytes};
+use super::sweep::Sweep;
+use crate::btree::{EditCursor, NewValue, Target, Tree, TreeEditor};
 use crate::error::StorageError;
+use crate::pages::Store;
 use crate::sync::Arc;
 use crate::txn::sealed::Sealed;
 use crate::txn::{TableCell, TableHandle, Tables};
@@ -11,7 +18,7 @@ use alloc::string::String;
 use core::borrow::Borrow;
 use core::fmt::{Debug, Formatter};
 use core::marker::PhantomData;
-use core::ops::RangeBounds;
+use core::ops::{Bound, RangeBounds};
 
 /// A table of a write transaction.
 pub struct Table<'txn, K: Key + 'static, V: Value + 'static> {
@@ -62,7 +69,16 @@ impl<'txn, K: Key + 'static, V: Value + 'static> Table<'txn, K, V> {
         let _loan = self.cell.lend();
         let tree = self.cell.tree();
         let current = self.view(&tree).get(key.as_ref())?;
-        Ok(current.map(|current| AccessGuardMut::new(self.tables, &self.cell, key.as_ref(), current)))
+        Ok(current.map(|current| AccessGuardMut::new(self.open(), key.as_ref(), current)))
+    }
+
+    /// What the table holds under a key, to be changed there without looking for it again.
+    ///
+    /// # Errors
+    ///
+    /// [`ValueTooLarge`](StorageError::ValueTooLarge) if the key is over the [limit](crate::limits).
+    pub fn entry<'a>(&'a mut self, key: K::SelfType<'a>) -> Result<Entry<'a, K, V>, StorageError> {
+        Entry::find(self.open(), key)
     }
 
     /// Removes the row with the smallest key, and gives it.
@@ -85,16 +101,147 @@ impl<'txn, K: Key + 'static, V: Value + 'static> Table<'txn, K, V> {
         }
     }
 
+    /// The rows for which `predicate` is true, in an iterator from both ends that removes each row that it gives.
+    ///
+    /// What it has not given stays, also if it is dropped. Rows are tested as it comes to them.
+    ///
+    /// # Errors
+    ///
+    /// After an error the iterator gives [`PreviousIo`](StorageError::PreviousIo) for good; the rows that it gave are
+    /// removed.
+    ///
+    /// # Panics
+    ///
+    /// If `predicate` panics, the transaction can only be aborted.
+    ///
+    /// ```
+    /// use sapwood::{Database, ReadableTableMetadata, TableDefinition, backends::InMemoryBackend};
+    ///
+    /// const AGES: TableDefinition<&str, u64> = TableDefinition::new("ages");
+    /// let db = Database::builder().create_with_backend(InMemoryBackend::new())?;
+    /// let txn = db.begin_write()?;
+    /// {
+    ///     let mut ages = txn.open_table(AGES)?;
+    ///     for (tree, age) in [("beech", 120), ("oak", 300), ("yew", 900)] {
+    ///         ages.insert(tree, age)?;
+    ///     }
+    ///     let mut old = ages.extract_if(|_, age| age > 200)?;
+    ///     assert_eq!(old.next_back().transpose()?.map(|(tree, _)| tree.value().to_string()), Some("yew".into()));
+    ///     old.close()?;
+    ///     assert_eq!(ages.len()?, 2);
+    /// }
+    /// # Ok::<(), sapwood::Error>(())
+    /// ```
+    pub fn extract_if<F: for<'f> FnMut(K::SelfType<'f>, V::SelfType<'f>) -> bool>(
+        &mut self,
+        predicate: F,
+    ) -> Result<ExtractIf<'_, K, V, F>, StorageError> {
+        self.extract_from_if::<K::SelfType<'_>, F>(.., predicate)
+    }
+
+    /// Like [`extract_if`](Self::extract_if), in a range of keys. A range whose start is after its end has no rows.
+    pub fn extract_from_if<'a, KR, F: for<'f> FnMut(K::SelfType<'f>, V::SelfType<'f>) -> bool>(
+        &mut self,
+        range: impl RangeBounds<KR> + 'a,
+        predicate: F,
+    ) -> Result<ExtractIf<'_, K, V, F>, StorageError>
+    where
+        KR: Borrow<K::SelfType<'a>> + 'a,
+    {
+        Ok(ExtractIf::new(self.sweep::<KR>(&range), predicate))
+    }
+
+    /// Removes the rows for which `predicate` is false.
+    ///
+    /// # Errors
+    ///
+    /// After an error the rows up to the one that it was met at have been tested and, as it may be, removed.
+    ///
+    /// # Panics
+    ///
+    /// If `predicate` panics, the transaction can only be aborted.
+    ///
+    /// ```
+    /// use sapwood::{Database, ReadableTableMetadata, TableDefinition, backends::InMemoryBackend};
+    ///
+    /// const SQUARES: TableDefinition<u64, u64> = TableDefinition::new("squares");
+    /// let db = Database::builder().create_with_backend(InMemoryBackend::new())?;
+    /// let txn = db.begin_write()?;
+    /// {
+    ///     let mut squares = txn.open_table(SQUARES)?;
+    ///     for number in 0..100 {
+    ///         squares.insert(number, number * number)?;
+    ///     }
+    ///     squares.retain(|_, square| square % 10 == 1)?;
+    ///     squares.retain_in(50.., |number, _| number == 99)?;
+    ///     assert_eq!(squares.len()?, 11);
+    /// }
+    /// # Ok::<(), sapwood::Error>(())
+    /// ```
+    pub fn retain<F: for<'f> FnMut(K::SelfType<'f>, V::SelfType<'f>) -> bool>(
+        &mut self,
+        predicate: F,
+    ) -> Result<(), StorageError> {
+        self.retain_in::<K::SelfType<'_>, F>(.., predicate)
+    }
+
+    /// Removes the rows in a range of keys for which `predicate` is false; see [`retain`](Self::retain).
+    pub fn retain_in<'a, KR, F: for<'f> FnMut(K::SelfType<'f>, V::SelfType<'f>) -> bool>(
+        &mut self,
+        range: impl RangeBounds<KR> + 'a,
+        predicate: F,
+    ) -> Result<(), StorageError>
+    where
+        KR: Borrow<K::SelfType<'a>> + 'a,
+    {
+        retain::<K, V>(self.sweep::<KR>(&range), predicate)
+    }
+
+    /// A cursor at the gap before the first row that the bound admits as a lower bound, to insert and remove rows there.
+    pub fn lower_bound_mut<'a>(
+        &mut self,
+        bound: Bound<impl Borrow<K::SelfType<'a>>>,
+    ) -> Result<CursorMut<'_, K, V>, StorageError> {
+        let bytes = bound_bytes::<K, _>(bound.as_ref());
+        self.cursor(|store, tree| EditCursor::lower(store, tree, bytes.as_ref().map(AsRef::as_ref)))
+    }
+
+    /// A cursor at the gap after the last row that the bound admits as an upper bound, to insert and remove rows there.
+    pub fn upper_bound_mut<'a>(
+        &mut self,
+        bound: Bound<impl Borrow<K::SelfType<'a>>>,
+    ) -> Result<CursorMut<'_, K, V>, StorageError> {
+        let bytes = bound_bytes::<K, _>(bound.as_ref());
+        self.cursor(|store, tree| EditCursor::upper(store, tree, bytes.as_ref().map(AsRef::as_ref)))
+    }
+
+    fn cursor(
+        &self,
+        find: impl FnOnce(&Store, &Tree) -> Result<EditCursor, StorageError>,
+    ) -> Result<CursorMut<'_, K, V>, StorageError> {
+        let loan = self.cell.lend();
+        let cursor = find(self.tables.store(), &self.cell.tree())?;
+        Ok(CursorMut::new(self.open(), loan, cursor))
+    }
+
+    fn sweep<'a, KR: Borrow<K::SelfType<'a>>>(&self, range: &impl RangeBounds<KR>) -> Sweep<'_> {
+        let own = |bound: Bound<&KR>| bound.map(|key| K::as_bytes(key.borrow()).as_ref().to_vec());
+        Sweep::new(self.open(), own(range.start_bound()), own(range.end_bound()))
+    }
+
+    fn open(&self) -> OpenTree<'_> {
+        OpenTree::new(self.tables, &self.cell)
+    }
+
     fn edit<T>(
         &self,
         change: impl FnOnce(&mut TreeEditor<'_, ()>) -> Result<T, StorageError>,
     ) -> Result<T, StorageError> {
-        self.tables.relieve()?;
-        self.cell.edit(|tree| change(&mut TreeEditor::new(self.tables.pages(), tree, &mut ())))
+        self.open().edit(change)
     }
 
     fn view<'v>(&'v self, tree: &'v Tree) -> View<'v> {
-        View { store: self.tables.store(), kind: &tree.kind, root: tree.root }
+        self.open().view(tree)
     }
 }
 
@@ -137,6 +284,23 @@ impl<K: Key + 'static, V: Value + 'static> ReadableTable<K, V> for Table<'_, K, 
     fn last(&self) -> Result<Option<(AccessGuard<'_, K>, AccessGuard<'_, V>)>, StorageError> {
         let _loan = self.cell.lend();
         self.view(&self.cell.tree()).edge(true)
+    }
+
+    fn lower_bound<'a>(&self, bound: Bound<impl Borrow<K::SelfType<'a>>>) -> Result<Cursor<'_, K, V>, StorageError> {
+        let loan = self.cell.lend();
+        let cursor = self.view(&self.cell.tree()).lower_bound::<K>(bound)?;
+        Ok(Cursor::new(cursor, Source::Table(self.tables.store().clone(), loan)))
+    }
+
+    fn upper_bound<'a>(&self, bound: Bound<impl Borrow<K::SelfType<'a>>>) -> Result<Cursor<'_, K, V>, StorageError> {
+        let loan = self.cell.lend();
+        let cursor = self.view(&self.cell.tree()).upper_bound::<K>(bound)?;
+        Ok(Cursor::new(cursor, Source::Table(self.tables.store().clone(), loan)))
+    }
+
+    fn value_len<'a>(&self, key: impl Borrow<K::SelfType<'a>>) -> Result<Option<u64>, StorageError> {
+        let _loan = self.cell.lend();
+        self.view(&self.cell.tree()).value_len(K::as_bytes(key.borrow()).as_ref())
     }
 }
 
