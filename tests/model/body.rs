@@ -2,9 +2,10 @@
 //! says which crate `db` is.
 
 mod fields;
+mod rows;
 mod store;
 
-use super::{db, tune};
+use super::{db, seek, tune, value_len, value_len_at, verify};
 use crate::plan::{Limits, Plan, Sizes};
 use crate::rng::Rng;
 use crate::shared::shared_memory;
@@ -89,28 +90,28 @@ pub fn run(seed: u64, limits: &Limits) -> Result<u64, String> {
             world.slots.iter_mut().for_each(|slot| slot.spoil());
         }
     }
-    world.reopen().and_then(|()| world.check()).map_err(|failure| format!("at the end: {}", failure.0))?;
+    world.reopen().and_then(|()| world.verify()).map_err(|failure| format!("at the end: {}", failure.0))?;
     Ok(world.run.answers.finish())
 }
 
 /// One table of every kind.
 fn all_slots() -> Vec<Option<Box<dyn Slot>>> {
     vec![
-        Some(Box::new(Store::<u64, u64>::new("numbers"))),
-        Some(Box::new(Store::<&str, &[u8]>::new("text to bytes").reserving(reserve))),
+        Some(Box::new(Store::<u64, u64>::new("numbers").changing_rows())),
+        Some(Box::new(Store::<&str, &[u8]>::new("text to bytes").reserving(reserve).changing_rows())),
         Some(Box::new(Store::<&[u8], &str>::new("bytes to text"))),
         Some(Box::new(Store::<(u32, &str), Option<u64>>::new("pairs"))),
         Some(Box::new(Store::<i64, f64>::new("signed to float"))),
-        Some(Box::new(Store::<[u8; 3], ()>::new("a set"))),
+        Some(Box::new(Store::<[u8; 3], ()>::new("a set").changing_rows())),
         Some(Box::new(Store::<String, Vec<u32>>::new("string to list"))),
         Some(Box::new(Store::<u128, char>::new("wide to char"))),
-        Some(Box::new(Store::<(i8, u16, &[u8]), &[u8]>::new("triples").reserving(reserve))),
+        Some(Box::new(Store::<(i8, u16, &[u8]), &[u8]>::new("triples").reserving(reserve).changing_rows())),
         Some(Box::new(Store::<char, String>::new("char to string"))),
         Some(Box::new(Store::<bool, &[u8]>::new("two rows at most").reserving(reserve))),
         Some(Box::new(Store::<(), &str>::new("one row at most"))),
-        Some(Box::new(Store::<Reversed, u64>::new("descending"))),
+        Some(Box::new(Store::<Reversed, u64>::new("descending").changing_rows())),
         Some(Box::new(Store::<u64, &[u8]>::new("number to bytes").reserving(reserve))),
-        Some(Box::new(Store::<&[u8], &[u8]>::new("bytes to bytes").reserving(reserve))),
+        Some(Box::new(Store::<&[u8], &[u8]>::new("bytes to bytes").reserving(reserve).changing_rows())),
     ]
 }
 
@@ -180,6 +181,13 @@ impl World {
         let Some(db) = &self.db else { return Ok(()) };
         let txn = db.begin_read()?;
         self.slots.iter().try_for_each(|slot| slot.check(&txn, false, &mut self.run))
+    }
+
+    fn verify(&mut self) -> Outcome {
+        if let Some(db) = &self.db {
+            verify(db)?;
+        }
+        self.check()
     }
 
     /// Closes the database and opens it from its bytes. Only durable commits must survive, so there is one before.

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::rc::Rc;
 
-type Rows<K, V> = BTreeMap<<K as Field>::Owned, <V as Field>::Owned>;
+pub type Rows<K, V> = BTreeMap<<K as Field>::Owned, <V as Field>::Owned>;
 /// `None` while the table does not exist.
 type State<K, V> = Option<Rc<Rows<K, V>>>;
 type Reserve<K, V> =
@@ -29,9 +29,12 @@ pub trait Slot {
     fn spoil(&mut self);
 }
 
+type Change<K, V> = for<'t> fn(&mut Table<'t, K, V>, &mut Rows<K, V>, &mut Run) -> Outcome;
+
 pub struct Store<K: KeyField, V: Field> {
     name: &'static str,
     reserve: Option<Reserve<K, V>>,
+    change_rows: Option<Change<K, V>>,
     committed: State<K, V>,
     working: State<K, V>,
     held: State<K, V>,
@@ -102,7 +105,7 @@ impl<K: KeyField, V: Field> Slot for Store<K, V> {
 
 /// From which end rows are taken.
 #[derive(Clone, Copy)]
-enum Walk {
+pub enum Walk {
     Forward,
     Backward,
     InTurns,
@@ -110,11 +113,11 @@ enum Walk {
 }
 
 impl Walk {
-    fn any(rng: &mut Rng) -> Self {
+    pub fn any(rng: &mut Rng) -> Self {
         rng.pick(&[Self::Forward, Self::Forward, Self::Backward, Self::InTurns, Self::AtRandom])
     }
 
-    fn takes_front(self, step: usize, rng: &mut Rng) -> bool {
+    pub fn takes_front(self, step: usize, rng: &mut Rng) -> bool {
         match self {
             Self::Forward => true,
             Self::Backward => false,
@@ -124,7 +127,7 @@ impl Walk {
     }
 }
 
-type Row<K, V> = (<K as Field>::Owned, <V as Field>::Owned);
+pub type Row<K, V> = (<K as Field>::Owned, <V as Field>::Owned);
 
 /// What two guards hold, owned. A macro, because the crates' guards share no trait.
 macro_rules! own {
@@ -133,19 +136,27 @@ macro_rules! own {
     };
 }
 
+pub(super) use own;
+
 impl<K: KeyField, V: Field> Store<K, V> {
     pub fn new(name: &'static str) -> Self {
-        Self { name, reserve: None, committed: None, working: None, held: None }
+        Self { name, reserve: None, change_rows: None, committed: None, working: None, held: None }
     }
 
     pub fn reserving(self, reserve: Reserve<K, V>) -> Self {
         Self { reserve: Some(reserve), ..self }
     }
 
+    /// With operations on rows where they lie. Not every table has them, as each is compiled for each.
+    pub fn changing_rows(self) -> Self {
+        Self { change_rows: Some(Self::change_rows), ..self }
+    }
+
     fn step(&self, table: &mut Table<K, V>, map: &mut Rows<K, V>, run: &mut Run) -> Outcome {
         match run.rng.below(100) {
-            0..30 => Self::insert(table, map, run),
-            30..46 => Self::remove(table, map, run),
+            0..26 => Self::insert(table, map, run),
+            26..38 => Self::remove(table, map, run),
+            38..46 => self.change_rows.map_or(Ok(()), |change| change(table, map, run)),
             46..56 => Self::get(table, map, run),
             56..66 => Self::range(table, map, run),
             66..70 => Self::ends(table, map, run),
@@ -159,13 +170,13 @@ impl<K: KeyField, V: Field> Store<K, V> {
     }
 
     /// The same number gives the same key, however often.
-    fn any_key(run: &mut Run) -> K::Owned {
+    pub fn any_key(run: &mut Run) -> K::Owned {
         let number = run.rng.below(run.plan.distinct) as u64;
         K::make(&mut Rng::new(number, 0), &mut run.plan.key_sizes())
     }
 
     /// A key that is mostly in the table.
-    fn likely_key(map: &Rows<K, V>, run: &mut Run) -> K::Owned {
+    pub fn likely_key(map: &Rows<K, V>, run: &mut Run) -> K::Owned {
         let key = Self::any_key(run);
         if run.rng.chance(25) {
             return key;
@@ -173,7 +184,7 @@ impl<K: KeyField, V: Field> Store<K, V> {
         map.range(&key..).next().map_or(key, |(found, _)| found.clone())
     }
 
-    fn any_value(run: &mut Run) -> V::Owned {
+    pub fn any_value(run: &mut Run) -> V::Owned {
         V::make(&mut run.rng, &mut run.values)
     }
 
@@ -282,7 +293,7 @@ impl<K: KeyField, V: Field> Store<K, V> {
         Self::walk(table, map, bounds, walk, run)
     }
 
-    fn any_bound(map: &Rows<K, V>, run: &mut Run) -> Bound<K::Owned> {
+    pub fn any_bound(map: &Rows<K, V>, run: &mut Run) -> Bound<K::Owned> {
         match run.rng.below(5) {
             0 => Bound::Unbounded,
             1 | 2 => Bound::Included(Self::likely_key(map, run)),
@@ -291,7 +302,7 @@ impl<K: KeyField, V: Field> Store<K, V> {
     }
 
     /// Takes the rows between the bounds, mostly all of them.
-    fn walk(
+    pub fn walk(
         table: &impl ReadableTable<K, V>,
         map: &Rows<K, V>,
         bounds: (Bound<K::Owned>, Bound<K::Owned>),
@@ -320,7 +331,7 @@ impl<K: KeyField, V: Field> Store<K, V> {
     }
 
     /// Rows of the model between the bounds: none if they are the wrong way round, where the standard map panics.
-    fn between<'m>(
+    pub fn between<'m>(
         map: &'m Rows<K, V>,
         (low, high): &(Bound<K::Owned>, Bound<K::Owned>),
     ) -> VecDeque<(&'m K::Owned, &'m V::Owned)> {
