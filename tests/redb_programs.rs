@@ -43,4 +43,8 @@ same![
     user_types,
     numbers,
     opened_again,
+    entries,
+    extraction,
+    predicates_that_panic,
+    cursors,
 ];

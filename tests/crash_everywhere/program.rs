@@ -4,6 +4,7 @@ use crate::common::crash::RecordingBackend;
 use crate::common::rng::Rng;
 use crate::model::{History, Model, NUMBERS, WORDS, text};
 use sapwood::{Builder, Database, Durability, ReadTransaction, ReadableDatabase, Table, WriteTransaction};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// How the file is laid out and how much memory there is.
@@ -116,11 +117,15 @@ impl<'r> Session<'r> {
         let few = self.rng.below(12) + 1;
         let steps = *self.rng.pick(&[few, few, few, 40, 150]);
         let shrinks = self.rng.chance(16);
+        let sieve = self.rng.chance(48).then(|| Sieve::any(self.rng));
         for (definition, rows) in NUMBERS.iter().zip(&mut model.numbers) {
             if self.rng.chance(100) {
                 continue;
             }
             let mut table = txn.open_table(*definition).map_err(text)?;
+            if let Some(sieve) = sieve {
+                sieve.through(&mut table, rows, self.rng)?;
+            }
             if shrinks {
                 for key in doomed(rows.keys(), self.rng) {
                     let old = table.remove(key).map_err(text)?.map(|old| old.value().into());
@@ -202,6 +207,45 @@ fn put(
     }
     let old = table.insert(key, value).map_err(text)?.map(|old| old.value().into());
     same(old, before.cloned())
+}
+
+/// Takes rows out by a predicate: those whose key gives a remainder.
+#[derive(Clone, Copy)]
+struct Sieve {
+    divisor: u64,
+    remainder: u64,
+}
+
+impl Sieve {
+    fn any(rng: &mut Rng) -> Self {
+        Self { divisor: *rng.pick(&[1, 2, 9]), remainder: rng.below(2) }
+    }
+
+    fn takes(self, key: u64) -> bool {
+        (key % self.divisor == self.remainder) || self.divisor == 1
+    }
+
+    /// From a range of keys, by `retain_in` or from both ends, as it may be not to the end.
+    fn through(
+        self,
+        table: &mut Table<'_, u64, &'static [u8]>,
+        rows: &mut BTreeMap<u64, Arc<[u8]>>,
+        rng: &mut Rng,
+    ) -> Result<(), String> {
+        let start = rng.below(300);
+        if rng.chance(128) {
+            table.retain_in(start.., |key, _| !self.takes(key)).map_err(text)?;
+            rows.retain(|key, _| *key < start || !self.takes(*key));
+            return Ok(());
+        }
+        let mut extracted = table.extract_from_if(start.., |key, _| self.takes(key)).map_err(text)?;
+        for step in 0..*rng.pick(&[3, 30, 1_000]) {
+            let row = if step % 3 == 0 { extracted.next_back() } else { extracted.next() };
+            let Some((key, value)) = row.transpose().map_err(text)? else { break };
+            same(Some(value.value().into()), rows.remove(&key.value()))?;
+        }
+        extracted.close().map_err(text)
+    }
 }
 
 /// Nearly all of the keys, or all of them.

@@ -1,8 +1,10 @@
 use db::{
-    AccessGuard, Database, Durability, Error, Key, ReadableDatabase, ReadableTable, ReadableTableMetadata,
+    AccessGuard, CommitError, CursorError, Database, Durability, Entry, Error, Key, ReadableDatabase, ReadableTable, ReadableTableMetadata,
     StorageError, Table, TableDefinition, TableError, TypeName, Value,
 };
 use std::cmp::Ordering;
+use std::ops::Bound;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 type Found = Result<Vec<String>, Error>;
@@ -509,5 +511,164 @@ pub fn opened_again(path: &Path) -> Found {
     let db = Database::open(path)?;
     let sum: u64 = db.begin_read()?.open_table(INTS)?.iter()?.map(|row| row.unwrap().1.value()).sum();
     out.push(format!("{sum}"));
+    Ok(out)
+}
+
+pub fn entries(path: &Path) -> Found {
+    let mut out = Vec::new();
+    let db = Database::create(path)?;
+    let txn = db.begin_write()?;
+    {
+        let mut table = txn.open_table(TEXT)?;
+        for word in ["oak", "elm", "oak", "yew"] {
+            let entry = table.entry(word)?.and_modify(|guard| guard.insert("again"))?;
+            out.push(entry.key().to_string());
+            out.push(entry.or_insert("new")?.value().to_string());
+        }
+        let made = table.entry("ash")?.or_insert_with_key(|key| key.len().to_string().leak() as &str)?.value().len();
+        out.push(format!("{made} {}", table.entry("ash")?.or_insert_with(|| "unused")?.value()));
+        match table.entry("oak")? {
+            Entry::Occupied(mut entry) => {
+                out.push(format!("{:?}", entry.insert("third")?.value()));
+                out.push(format!("{:?}", entry.get()?.value()));
+                entry.get_mut()?.insert("fourth")?;
+                out.push(format!("{:?}", entry.get()?.value()));
+                let (key, value) = entry.remove_entry()?;
+                out.push(format!("{key} {}", value.value()));
+            }
+            Entry::Vacant(_) => out.push("vacant".into()),
+        }
+        if let Entry::Vacant(entry) = table.entry("oak")? {
+            out.push(entry.into_key().to_string());
+        }
+        let failed = table.entry("elm")?.and_modify(|_| Err(StorageError::DatabaseClosed));
+        out.push(format!("{:?}", failed.is_err()));
+        out.push(words(&table, "", "zzz")?);
+    }
+    txn.commit()?;
+    Ok(out)
+}
+
+pub fn extraction(path: &Path) -> Found {
+    let mut out = Vec::new();
+    let db = Database::create(path)?;
+    let txn = db.begin_write()?;
+    {
+        let mut table = txn.open_table(INTS)?;
+        for i in 0..3_000 {
+            table.insert(i, i % 7)?;
+        }
+        let mut held = Vec::new();
+        {
+            let mut rows = table.extract_if(|_, value| value == 3)?;
+            for step in 0..100 {
+                let row = if step % 3 == 0 { rows.next_back() } else { rows.next() };
+                held.push(row.unwrap()?);
+            }
+            rows.close()?;
+        }
+        out.push(format!("{:?}", held.iter().map(|(key, _)| key.value()).collect::<Vec<_>>()));
+        drop(held);
+        out.push(format!("{}", table.len()?));
+        let mut tested = 0;
+        drop(table.extract_if(|_, _| {
+            tested += 1;
+            true
+        })?);
+        out.push(format!("{tested} {}", table.len()?));
+        let some = table.extract_from_if(100..=110, |_, _| true)?.map(|row| row.map(|(key, _)| key.value()));
+        out.push(format!("{:?}", some.collect::<Result<Vec<_>, _>>()?));
+        let mut over = table.extract_from_if(500..500, |_, _| true)?;
+        out.push(format!("{} {}", over.next().is_none(), over.next_back().is_none()));
+        drop(over);
+        table.retain_in(1_000.., |key, _| key % 10 == 0)?;
+        table.retain(|_, value| value != 5)?;
+        out.push(format!("{} {:?}", table.len()?, table.range(900..1100)?.count()));
+        table.retain(|_, _| false)?;
+        out.push(format!("{}", table.is_empty()?));
+    }
+    txn.commit()?;
+    Ok(out)
+}
+
+pub fn predicates_that_panic(path: &Path) -> Found {
+    let mut out = Vec::new();
+    let db = Database::create(path)?;
+    for part in 0..3 {
+        let txn = db.begin_write()?;
+        {
+            let mut table = txn.open_table(INTS)?;
+            for i in 0..50 {
+                table.insert(i, i)?;
+            }
+            let panicked = catch_unwind(AssertUnwindSafe(|| match part {
+                0 => table.retain(|key, _| if key == 20 { panic!("a predicate of this test") } else { false }),
+                1 => table.extract_if(|_, _| panic!("a predicate of this test")).map(|mut rows| drop(rows.next())),
+                _ => table.retain(|key, _| key > 10),
+            }));
+            out.push(format!("{}", panicked.is_err()));
+        }
+        out.push(format!("{:?}", matches!(txn.commit(), Err(CommitError::TransactionPoisoned))));
+    }
+    out.push(format!("{}", db.begin_read()?.open_table(INTS)?.len()?));
+    Ok(out)
+}
+
+fn at<K: Key + 'static, V: Value + 'static>(row: Option<(AccessGuard<K>, AccessGuard<V>)>) -> String {
+    row.map_or("none".into(), |(key, value)| format!("{:?}={:?}", key.value(), value.value()))
+}
+
+pub fn cursors(path: &Path) -> Found {
+    let mut out = Vec::new();
+    let db = Database::create(path)?;
+    let txn = db.begin_write()?;
+    {
+        let mut table = txn.open_table(INTS)?;
+        let mut cursor = table.upper_bound_mut(Bound::<u64>::Unbounded)?;
+        out.push(at(cursor.peek_next()?));
+            out.push(at(cursor.remove_prev()?));
+        for i in 0..1_000 {
+            cursor.insert_before(i * 10, i)?;
+        }
+        out.push(at(cursor.next()?));
+            out.push(at(cursor.peek_prev()?));
+        out.push(format!("{:?}", matches!(cursor.insert_before(9_990, 0), Err(CursorError::UnorderedKey))));
+        cursor.close()?;
+        let mut cursor = table.lower_bound_mut(Bound::Excluded(500))?;
+        for i in (501..510).rev() {
+            cursor.insert_after(i, i)?;
+        }
+        out.push(format!("{:?}", matches!(cursor.insert_after(501, 0), Err(CursorError::UnorderedKey))));
+        out.push(at(cursor.next()?));
+            out.push(at(cursor.next()?));
+            out.push(at(cursor.prev()?));
+        out.push(at(cursor.remove_prev()?));
+            out.push(at(cursor.remove_next()?));
+            out.push(at(cursor.peek_next()?));
+        while cursor.remove_prev()?.is_some() {}
+        out.push(at(cursor.prev()?));
+            out.push(at(cursor.peek_next()?));
+        drop(cursor);
+        out.push(format!("{}", table.len()?));
+        for bound in [Bound::Included(700), Bound::Excluded(700), Bound::Included(701), Bound::Unbounded] {
+            let (mut low, mut high) = (table.lower_bound(bound)?, table.upper_bound(bound)?);
+            out.push(at(low.peek_prev()?));
+            out.push(at(low.peek_next()?));
+            out.push(at(low.next()?));
+            out.push(at(low.next()?));
+            out.push(at(high.peek_next()?));
+            out.push(at(high.peek_prev()?));
+            out.push(at(high.prev()?));
+            out.push(at(high.prev()?));
+        }
+    }
+    txn.commit()?;
+    let txn = db.begin_read()?;
+    let table = txn.open_table(INTS)?;
+    let mut cursor = table.lower_bound(Bound::Included(&9_000))?;
+    while let Some((key, value)) = cursor.next()? {
+        out.push(format!("{} {}", key.value(), value.value()));
+    }
+    out.push(format!("{}", Error::from(CursorError::UnorderedKey).to_string().is_empty()));
     Ok(out)
 }
