@@ -43,10 +43,10 @@ pub use error::{
     BackendError, CommitError, DatabaseError, Error, SetDurabilityError, StorageError, TableError, TransactionError,
 };
 pub use table::{
-    AccessGuard, AccessGuardMut, AccessGuardMutInPlace, Range, ReadOnlyTable, ReadableTable, ReadableTableMetadata,
-    Table,
+    AccessGuard, AccessGuardMut, AccessGuardMutInPlace, Range, ReadOnlyTable, ReadOnlyUntypedTable, ReadableTable,
+    ReadableTableMetadata, Table,
 };
-pub use txn::{Durability, ReadTransaction, TableDefinition, TableHandle, WriteTransaction};
+pub use txn::{Durability, ReadTransaction, TableDefinition, TableHandle, UntypedTableHandle, WriteTransaction};
 pub use types::{Key, MutInPlaceValue, TypeName, Value};
 
 /// The result of most operations on an open database.

@@ -4,7 +4,7 @@ use crate::error::StorageError;
 use crate::format::Pointer;
 use crate::format::node::Node;
 use crate::pages::page_set::PageSet;
-use crate::pages::{Accounting, Commit, Store, damaged, rows};
+use crate::pages::{Accounting, Commit, Store, damaged, note_once, rows};
 use crate::sync::Arc;
 use alloc::format;
 
@@ -31,10 +31,8 @@ pub(super) fn verify(store: &Arc<Store>) -> Result<VerifyReport, StorageError> {
 /// Every page and run that `commit` links, each read and checked.
 fn check_trees(store: &Store, commit: &Commit) -> Result<PageSet, StorageError> {
     let mut linked = PageSet::new();
-    store.walk_linked(commit, &mut |pointer, pages| {
-        if linked.insert_range(pointer.page, pages) != pages {
-            return Err(damaged(pointer, "is linked twice"));
-        }
+    store.walk(commit.roots(), &mut |pointer, pages| {
+        note_once(&mut linked, pointer, pages)?;
         let frame = store.load(pointer)?;
         if !pointer.is_run() && rows(&Node::new(&frame)) != pointer.size {
             return Err(damaged(pointer, "holds another number of rows than its pointer says"));

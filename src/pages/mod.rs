@@ -12,8 +12,8 @@ mod seal;
 pub(crate) mod snapshots;
 mod space;
 #[cfg(test)]
-#[cfg(test)]
 mod test_rng;
+mod walk;
 mod writer;
 
 pub use commit::OpenOutcome;
@@ -22,6 +22,7 @@ pub(crate) use edit::PageMut;
 pub(crate) use load::{PageRef, damaged};
 pub(crate) use seal::rows;
 pub(crate) use space::{Accounting, Class, Commit};
+pub(crate) use walk::note_once;
 pub(crate) use writer::PageWriter;
 
 use crate::backend::StorageBackend;

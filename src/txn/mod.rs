@@ -2,10 +2,13 @@
 
 mod catalog;
 mod definition;
+mod names;
 mod read;
+#[cfg(test)]
+mod tests;
 mod write;
 
-pub use definition::{TableDefinition, TableHandle};
+pub use definition::{TableDefinition, TableHandle, UntypedTableHandle};
 pub use read::ReadTransaction;
 pub(crate) use read::Snapshot;
 pub use write::{Durability, WriteTransaction};
