@@ -44,9 +44,11 @@ pub use error::{
 };
 pub use table::{
     AccessGuard, AccessGuardMut, AccessGuardMutInPlace, Range, ReadOnlyTable, ReadOnlyUntypedTable, ReadableTable,
-    ReadableTableMetadata, Table,
+    ReadableTableMetadata, Table, TableStats,
 };
-pub use txn::{Durability, ReadTransaction, TableDefinition, TableHandle, UntypedTableHandle, WriteTransaction};
+pub use txn::{
+    DatabaseStats, Durability, ReadTransaction, TableDefinition, TableHandle, UntypedTableHandle, WriteTransaction,
+};
 pub use types::{Key, MutInPlaceValue, TypeName, Value};
 
 /// The result of most operations on an open database.

@@ -13,6 +13,7 @@ mod kind;
 mod merge;
 mod remove;
 mod sink;
+mod stats;
 #[cfg(test)]
 mod tests;
 
@@ -22,3 +23,4 @@ pub(crate) use get::{Row, Slice, find, first_or_last, get};
 pub(crate) use insert::NewValue;
 pub(crate) use kind::TreeKind;
 pub(crate) use remove::Target;
+pub(crate) use stats::TreeStats;

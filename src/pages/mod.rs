@@ -29,6 +29,7 @@ use crate::backend::StorageBackend;
 use crate::error::StorageError;
 use crate::format::Geometry;
 use crate::sync::{Arc, AtomicBool, AtomicU32, Mutex, Ordering};
+use allocator::FreeMap;
 use cache::Cache;
 use space::Space;
 
@@ -103,6 +104,11 @@ impl Store {
     /// Gives back what [`acquire_head`](Self::acquire_head) kept.
     pub(crate) fn release(&self, commit: &Commit) {
         self.space.lock().drop_snapshot(commit.id, &self.cache);
+    }
+
+    /// How many pages of the file are free, if that is known.
+    pub(crate) fn free_pages(&self) -> Option<u32> {
+        self.space.lock().free_map.as_ref().map(FreeMap::free_pages)
     }
 
     /// How the file's pages add up right now.

@@ -1,6 +1,7 @@
 //! Walks over everything that roots link.
 
 use super::Store;
+use super::cache::FrameRef;
 use super::load::damaged;
 use super::page_set::PageSet;
 use crate::error::StorageError;
@@ -32,20 +33,20 @@ impl Store {
     }
 
     /// Length in pages of what `pointer` names, if it lies within the file.
-    pub(super) fn extent_of(&self, pointer: &Pointer) -> Result<u32, StorageError> {
+    pub(crate) fn extent_of(&self, pointer: &Pointer) -> Result<u32, StorageError> {
         self.check_bounds(pointer)?;
         Ok(u32::try_from(pointer.pages(self.page_size())).unwrap_or(u32::MAX))
     }
 
     /// Reads what `pointer` names, verified, and shows every pointer in it.
-    pub(super) fn visit(
+    pub(crate) fn visit(
         &self,
         pointer: &Pointer,
         found: &mut dyn FnMut(PointerRole, Pointer) -> Result<(), StorageError>,
-    ) -> Result<(), StorageError> {
+    ) -> Result<FrameRef, StorageError> {
         let frame = self.load(pointer)?;
         if pointer.is_run() {
-            return Ok(());
+            return Ok(frame);
         }
         let node = Node::new(&frame);
         for (role, child) in node.pointers() {
@@ -57,7 +58,7 @@ impl Store {
             }
             found(role, child)?;
         }
-        Ok(())
+        Ok(frame)
     }
 }
 

@@ -1,5 +1,6 @@
 use super::guard::AccessGuard;
 use super::range::{Range, Source, guards};
+use super::stats::TableStats;
 use crate::btree::{RangeCursor, Slice, TreeKind, first_or_last, get};
 use crate::error::StorageError;
 use crate::format::Pointer;
@@ -16,6 +17,9 @@ use core::ops::{Bound, RangeBounds};
 
 /// What can be asked of any table.
 pub trait ReadableTableMetadata {
+    /// How much room the table takes. Reads every page of it but those of long keys and values.
+    fn stats(&self) -> Result<TableStats, StorageError>;
+
     /// Number of rows. Takes no time.
     fn len(&self) -> Result<u64, StorageError>;
 
@@ -148,6 +152,10 @@ impl<K: Key + 'static, V: Value + 'static> ReadableTable<K, V> for ReadOnlyTable
 }
 
 impl<K: Key + 'static, V: Value + 'static> ReadableTableMetadata for ReadOnlyTable<K, V> {
+    fn stats(&self) -> Result<TableStats, StorageError> {
+        TableStats::of(self.snapshot.store(), self.root)
+    }
+
     fn len(&self) -> Result<u64, StorageError> {
         Ok(self.root.map_or(0, |root| root.size))
     }

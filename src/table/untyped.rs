@@ -1,4 +1,5 @@
 use super::read::ReadableTableMetadata;
+use super::stats::TableStats;
 use crate::error::StorageError;
 use crate::format::Pointer;
 use crate::sync::Arc;
@@ -23,6 +24,10 @@ impl ReadOnlyUntypedTable {
 }
 
 impl ReadableTableMetadata for ReadOnlyUntypedTable {
+    fn stats(&self) -> Result<TableStats, StorageError> {
+        TableStats::of(self.snapshot.store(), self.root)
+    }
+
     fn len(&self) -> Result<u64, StorageError> {
         Ok(self.root.map_or(0, |root| root.size))
     }

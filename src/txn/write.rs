@@ -86,6 +86,12 @@ pub(super) struct TableState {
     open: Option<&'static Location<'static>>,
 }
 
+impl TableState {
+    pub(super) fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+}
+
 /// The tables of a write transaction: the catalog's tree, and those that were opened.
 #[derive(Debug)]
 pub(crate) struct Tables {
