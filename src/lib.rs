@@ -43,7 +43,8 @@ pub use error::{
     BackendError, CommitError, DatabaseError, Error, SetDurabilityError, StorageError, TableError, TransactionError,
 };
 pub use table::{
-    AccessGuard, AccessGuardMut, AccessGuardMutInPlace, Range, ReadOnlyTable, ReadOnlyUntypedTable, ReadableTable,
+    AccessGuard, AccessGuardMut, AccessGuardMutInPlace, OwnedAccessGuard, OwnedRange, Range, ReadOnlyTable,
+    ReadOnlyUntypedTable, ReadableTable,
     ReadableTableMetadata, Table, TableStats,
 };
 pub use txn::{

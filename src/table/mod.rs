@@ -1,6 +1,7 @@
 //! Typed tables.
 
 mod guard;
+mod owned;
 mod range;
 mod read;
 mod stats;
@@ -8,6 +9,7 @@ mod untyped;
 mod write;
 
 pub use guard::{AccessGuard, AccessGuardMut, AccessGuardMutInPlace};
+pub use owned::{OwnedAccessGuard, OwnedRange};
 pub use range::Range;
 pub use read::{ReadOnlyTable, ReadableTable, ReadableTableMetadata};
 pub use stats::TableStats;

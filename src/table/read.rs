@@ -1,4 +1,5 @@
 use super::guard::AccessGuard;
+use super::owned::{OwnedAccessGuard, OwnedRange};
 use super::range::{Range, Source, guards};
 use super::stats::TableStats;
 use crate::btree::{RangeCursor, Slice, TreeKind, first_or_last, get};
@@ -121,12 +122,28 @@ impl<K: Key + 'static, V: Value + 'static> ReadOnlyTable<K, V> {
         self.view().get(K::as_bytes(key.borrow()).as_ref())
     }
 
+    /// The value of a key, in a guard that keeps the read transaction alive.
+    pub fn get_owned<'a>(
+        &self,
+        key: impl Borrow<K::SelfType<'a>>,
+    ) -> Result<Option<OwnedAccessGuard<V>>, StorageError> {
+        Ok(self.get(key)?.map(|guard| OwnedAccessGuard::new(guard, self.snapshot.clone())))
+    }
+
     /// The rows of a range of keys, in an iterator that may outlive the table.
     pub fn range<'a, KR>(&self, range: impl RangeBounds<KR>) -> Result<Range<'static, K, V>, StorageError>
     where
         KR: Borrow<K::SelfType<'a>>,
     {
         Ok(Range::new(self.view().cursor::<K, KR>(&range)?, Source::Snapshot(self.snapshot.clone())))
+    }
+
+    /// The rows of a range of keys, in an iterator that keeps the read transaction alive, as do its guards.
+    pub fn range_owned<'a, KR>(&self, range: impl RangeBounds<KR>) -> Result<OwnedRange<K, V>, StorageError>
+    where
+        KR: Borrow<K::SelfType<'a>>,
+    {
+        Ok(OwnedRange::new(self.range(range)?, self.snapshot.clone()))
     }
 }
 
