@@ -38,14 +38,15 @@ pub mod backends {
 }
 
 pub use backend::StorageBackend;
-pub use db::{Builder, CacheStats, Database, OpenOutcome, ReadableDatabase, VerifyReport};
+#[cfg(feature = "std")]
+pub use db::ReadOnlyDatabase;
+pub use db::{Builder, CacheStats, Database, OpenOutcome, ReadableDatabase, RepairSession, VerifyReport};
 pub use error::{
     BackendError, CommitError, DatabaseError, Error, SetDurabilityError, StorageError, TableError, TransactionError,
 };
 pub use table::{
     AccessGuard, AccessGuardMut, AccessGuardMutInPlace, OwnedAccessGuard, OwnedRange, Range, ReadOnlyTable,
-    ReadOnlyUntypedTable, ReadableTable,
-    ReadableTableMetadata, Table, TableStats,
+    ReadOnlyUntypedTable, ReadableTable, ReadableTableMetadata, Table, TableStats,
 };
 pub use txn::{
     DatabaseStats, Durability, ReadTransaction, TableDefinition, TableHandle, UntypedTableHandle, WriteTransaction,

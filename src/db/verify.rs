@@ -1,10 +1,11 @@
 //! The whole-file checker.
 
+use super::close::commit_again;
 use crate::error::StorageError;
 use crate::format::Pointer;
 use crate::format::node::Node;
 use crate::pages::page_set::PageSet;
-use crate::pages::{Accounting, Commit, Store, damaged, note_once, rows};
+use crate::pages::{Accounting, Commit, CommitMode, Store, damaged, note_once, rows};
 use crate::sync::Arc;
 use alloc::format;
 
@@ -23,9 +24,31 @@ pub struct VerifyReport {
 pub(super) fn verify(store: &Arc<Store>) -> Result<VerifyReport, StorageError> {
     store.check_usable()?;
     store.prepare_writes()?;
-    let books = store.accounting().ok_or_else(|| StorageError::corrupted("the free map is missing"))?;
+    let books = books(store)?;
     let linked = check_trees(store, &books.head)?;
     check_books(store, &books, &linked)
+}
+
+fn books(store: &Store) -> Result<Accounting, StorageError> {
+    store.accounting().ok_or_else(|| StorageError::corrupted("the free map is missing"))
+}
+
+/// Checks the file itself, not what is in memory of it, and puts right what does not cost rows. Gives whether all was
+/// well. There must be no transaction.
+pub(super) fn check_integrity(store: &Arc<Store>) -> Result<bool, StorageError> {
+    store.check_usable()?;
+    let mut mended = store.mend()?;
+    // Commits without durability are not in the file yet.
+    commit_again(store, CommitMode::default())?;
+    store.cache().clear_clean();
+    let books = books(store)?;
+    let linked = check_trees(store, &books.head)?;
+    if check_books(store, &books, &linked).is_err() {
+        store.rebuild_books()?;
+        verify(store)?;
+        mended = true;
+    }
+    Ok(!mended)
 }
 
 /// Every page and run that `commit` links, each read and checked.

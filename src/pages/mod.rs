@@ -17,7 +17,7 @@ mod walk;
 mod writer;
 
 pub use commit::OpenOutcome;
-pub(crate) use commit::{CommitMode, Opened};
+pub(crate) use commit::{CommitMode, Opened, Watch};
 pub(crate) use edit::PageMut;
 pub(crate) use load::{PageRef, damaged};
 pub(crate) use seal::rows;

@@ -1,19 +1,27 @@
 //! The walks that follow an unclean end: is the last commit whole, and which pages does it link.
 
-use super::Store;
 use super::allocator::Buddy;
 use super::load::damaged;
 use super::page_set::PageSet;
 use super::space::Commit;
 use super::walk::note_once;
-use crate::error::StorageError;
+use super::{Store, Watch};
+use crate::error::{DatabaseError, StorageError};
 use crate::format::{PageNumber, Pointer, TxnId};
 use alloc::vec::Vec;
+
+/// Pages from one report to the next.
+const WATCHED: u32 = 256;
 
 impl Store {
     /// An error unless every page and run of `commit` that was born after `above` is whole. What is older was synced
     /// before, and a parent is never older than its child.
-    pub(super) fn verify_above(&self, commit: &Commit, above: TxnId) -> Result<(), StorageError> {
+    pub(super) fn verify_above(
+        &self,
+        commit: &Commit,
+        above: TxnId,
+        watch: &mut Watch<'_>,
+    ) -> Result<(), DatabaseError> {
         let mut seen = PageSet::new();
         let mut waiting: Vec<Pointer> = commit.roots().collect();
         while let Some(pointer) = waiting.pop() {
@@ -25,6 +33,9 @@ impl Store {
                     waiting.push(child);
                     Ok(())
                 })?;
+                if seen.len().is_multiple_of(WATCHED) {
+                    watch(f64::from(seen.len()) / f64::from(self.file_pages()))?;
+                }
             }
         }
         Ok(())
