@@ -43,4 +43,9 @@ same![
     user_types,
     numbers,
     opened_again,
+    tables_by_name,
+    stats,
+    owned,
+    integrity,
+    read_only,
 ];

@@ -153,7 +153,7 @@ fn what_is_out_of_line_counts_where_it_is_pointed_to() {
     }
     let stats = table.stats().unwrap();
     assert_eq!(stats.tree_height(), 2);
-    assert!(stats.branch_pages() >= 1 + 2 * 2, "{stats:?}");
+    assert!(stats.branch_pages() > 2 * 2, "{stats:?}");
     assert_eq!(stats.stored_bytes(), 10_003 + 100 * 5001);
     assert_eq!(bytes(&stats), pages(&stats) * 4096);
 }
