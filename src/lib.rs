@@ -38,16 +38,21 @@ pub mod backends {
 }
 
 pub use backend::StorageBackend;
-pub use db::{Builder, CacheStats, Database, OpenOutcome, ReadableDatabase, VerifyReport};
+#[cfg(feature = "std")]
+pub use db::ReadOnlyDatabase;
+pub use db::{Builder, CacheStats, Database, OpenOutcome, ReadableDatabase, RepairSession, VerifyReport};
 pub use error::{
     BackendError, CommitError, CursorError, DatabaseError, Error, SetDurabilityError, StorageError, TableError,
     TransactionError,
 };
 pub use table::{
-    AccessGuard, AccessGuardMut, AccessGuardMutInPlace, Cursor, CursorMut, Entry, ExtractIf, OccupiedEntry, Range,
-    ReadOnlyTable, ReadableTable, ReadableTableMetadata, Table, VacantEntry,
+    AccessGuard, AccessGuardMut, AccessGuardMutInPlace, Cursor, CursorMut, Entry, ExtractIf, OccupiedEntry,
+    OwnedAccessGuard, OwnedRange, Range, ReadOnlyTable, ReadOnlyUntypedTable, ReadableTable, ReadableTableMetadata,
+    Table, TableStats, VacantEntry,
 };
-pub use txn::{Durability, ReadTransaction, TableDefinition, TableHandle, WriteTransaction};
+pub use txn::{
+    DatabaseStats, Durability, ReadTransaction, TableDefinition, TableHandle, UntypedTableHandle, WriteTransaction,
+};
 pub use types::{Key, MutInPlaceValue, TypeName, Value};
 
 /// The result of most operations on an open database.

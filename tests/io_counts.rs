@@ -164,6 +164,31 @@ fn opening_after_a_clean_close_reads_no_leaf_that_it_need_not() {
 }
 
 #[test]
+fn deleting_reads_no_leaf_that_holds_no_pointers() {
+    let backend = RecordingBackend::new();
+    build(&Builder::new().create_with_backend(backend.clone()).unwrap());
+    let image = backend.contents();
+    let backend = RecordingBackend::from_image(image.clone());
+    let db = Builder::new().set_cache_size(0).create_with_backend(backend.clone()).unwrap();
+    let txn = db.begin_write().unwrap();
+    // One leaf is changed, and is then in memory.
+    txn.open_table(PLAIN).unwrap().insert(7, &[1; 100][..]).unwrap();
+    backend.take_counters();
+    for table in [PLAIN, RUNS] {
+        assert!(txn.delete_table(table).unwrap());
+    }
+    let read = pages_read(&backend.take_counters());
+    let needless: Vec<_> =
+        read.keys().filter(|page| is_leaf(&image, **page) && !holds_pointers(&image, **page)).collect();
+    println!("{} of {} pages read", read.len(), image.len() / PAGE);
+    // The catalog's leaf holds pointers; of the tables' leaves 20,000 rows fill more than 500.
+    assert!(needless.is_empty(), "leaves {needless:?}");
+    assert!(read.len() < 60, "{} pages", read.len());
+    txn.commit().unwrap();
+    assert_eq!(db.verify().unwrap().linked_pages, 0);
+}
+
+#[test]
 fn reading_what_is_cached_asks_the_storage_for_nothing() {
     let backend = RecordingBackend::new();
     let db = Builder::new().create_with_backend(backend.clone()).unwrap();

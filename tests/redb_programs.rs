@@ -47,4 +47,9 @@ same![
     extraction,
     predicates_that_panic,
     cursors,
+    tables_by_name,
+    stats,
+    owned,
+    integrity,
+    read_only,
 ];

@@ -51,13 +51,22 @@ impl FileBackend {
     /// [`DatabaseError::Storage`] where the file system has no locks. Anything but a regular file
     /// is refused.
     pub fn new(file: File) -> Result<Self, DatabaseError> {
+        Self::locked(file, Held::Exclusive)
+    }
+
+    /// The same with a shared lock, for somebody who only reads.
+    pub(crate) fn new_shared(file: File) -> Result<Self, DatabaseError> {
+        Self::locked(file, Held::Shared)
+    }
+
+    fn locked(file: File, lock: Held) -> Result<Self, DatabaseError> {
         check_regular(&file)?;
-        if !try_lock(&file, Held::Exclusive)? {
+        if !try_lock(&file, lock)? {
             return Err(DatabaseError::DatabaseAlreadyOpen);
         }
         // Only under the lock is nobody else changing the length.
         let end = AtomicU64::new(file.metadata()?.len());
-        Ok(Self { file: positional::Handle::new(file), end, held: Mutex::new(Held::Exclusive) })
+        Ok(Self { file: positional::Handle::new(file), end, held: Mutex::new(lock) })
     }
 
     fn check_within(&self, offset: u64, len: usize) -> Result<(), Error> {

@@ -6,6 +6,7 @@ use super::kind::TreeKind;
 use crate::error::StorageError;
 use crate::format::Pointer;
 use crate::pages::Store;
+use crate::pages::cache::FrameRef;
 use core::ops::Bound;
 
 /// The rows of a range that neither end has come to yet.
@@ -48,8 +49,19 @@ impl RangeCursor {
         self.settle(step)
     }
 
+    /// The leaf and place of the next row from the front, for trees whose values are not all bytes.
+    pub(crate) fn next_place(&mut self, store: &Store) -> Result<Option<(FrameRef, usize)>, StorageError> {
+        let place = self.next_front(store).map(|front| {
+            front.map(|front| {
+                front.at += 1;
+                (front.leaf.frame().clone(), front.at - 1)
+            })
+        });
+        self.settle(place)
+    }
+
     #[inline]
-    fn settle(&mut self, step: Result<Option<Row>, StorageError>) -> Result<Option<Row>, StorageError> {
+    fn settle<T>(&mut self, step: Result<Option<T>, StorageError>) -> Result<Option<T>, StorageError> {
         if !matches!(step, Ok(Some(_))) {
             *self = Self::default();
         }
@@ -58,6 +70,15 @@ impl RangeCursor {
 
     #[inline]
     fn step_front(&mut self, store: &Store) -> Result<Option<Row>, StorageError> {
+        let Some(front) = self.next_front(store)? else { return Ok(None) };
+        let row = front.row(store, front.at, |at, rows| at + rows)?;
+        front.at += 1;
+        Ok(Some(row))
+    }
+
+    /// The gap before the next row from the front.
+    #[inline]
+    fn next_front(&mut self, store: &Store) -> Result<Option<&mut Gap>, StorageError> {
         let Some(root) = &self.root else { return Ok(None) };
         let front = match &mut self.front {
             Some(front) => front,
@@ -69,9 +90,7 @@ impl RangeCursor {
         if front.at >= front.count && (!front.advance_leaf(store, root)? || self.back.as_ref() == Some(front)) {
             return Ok(None);
         }
-        let row = front.row(store, front.at, |at, rows| at + rows)?;
-        front.at += 1;
-        Ok(Some(row))
+        Ok(Some(front))
     }
 
     #[inline]

@@ -15,6 +15,7 @@ mod kind;
 mod merge;
 mod remove;
 mod sink;
+mod stats;
 #[cfg(test)]
 mod tests;
 
@@ -26,3 +27,4 @@ pub(crate) use get::{Row, Slice, find, first_or_last, get, value_length};
 pub(crate) use insert::{NewValue, check_row};
 pub(crate) use kind::TreeKind;
 pub(crate) use remove::Target;
+pub(crate) use stats::TreeStats;

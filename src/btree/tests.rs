@@ -1,5 +1,5 @@
 use super::sink::{Change, ChangeSink};
-use super::{NewValue, Target, Tree, TreeEditor, TreeKind};
+use super::{EditCursor, NewValue, Side, Target, Tree, TreeEditor, TreeKind};
 use crate::backend::InMemoryBackend;
 use crate::format::Geometry;
 use crate::pages::{Class, PageWriter, Store};
@@ -7,6 +7,7 @@ use crate::sync::Arc;
 use crate::types::KeyType;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::ops::Bound;
 
 fn writer() -> PageWriter {
     let geometry = Geometry { page_size: 512, block_size: 512 };
@@ -68,4 +69,29 @@ fn sorted_inserts_fill_pages() {
     // Branches take an eighth more, and the file grows by an eighth; leaves split in halves would take twice as many.
     let pages = writer.store().file_pages() as usize;
     assert!(pages < leaves * 3 / 2, "{leaves} full leaves, a file of {pages} pages");
+}
+
+#[test]
+fn a_cursor_tells_the_sink_and_leaves_the_bytes_of_those_who_hold_them() {
+    let (writer, mut sink) = (writer(), Replica::default());
+    let kind = TreeKind::new(KeyType::of::<&[u8]>(), None, 512);
+    let mut tree = Tree::new(kind, None, Class::System);
+    let mut cursor = EditCursor::default();
+    for key in 0..500_u16 {
+        let mut editor = TreeEditor::new(&writer, &mut tree, &mut sink);
+        assert!(cursor.insert(&mut editor, &key.to_be_bytes(), &key.to_le_bytes(), Side::Before).unwrap());
+    }
+    assert_eq!((sink.0.len(), tree.rows), (500, 500));
+    let mut cursor = EditCursor::lower(writer.store(), &tree, Bound::Unbounded).unwrap();
+    let mut held = Vec::new();
+    for _ in 0..500 {
+        let mut editor = TreeEditor::new(&writer, &mut tree, &mut sink);
+        assert!(cursor.settle(&mut editor, Side::After).unwrap());
+        held.push(cursor.row(writer.store(), Side::After).unwrap().unwrap());
+        cursor.remove(&mut editor, Side::After).unwrap();
+    }
+    assert!(sink.0.is_empty() && tree.root.is_none());
+    for (key, (found, value)) in (0..500_u16).zip(&held) {
+        assert_eq!((&**found, &**value), (&key.to_be_bytes()[..], &key.to_le_bytes()[..]));
+    }
 }

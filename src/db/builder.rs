@@ -1,12 +1,14 @@
-use super::Database;
+use super::{Database, RepairSession};
 use crate::backend::StorageBackend;
 use crate::error::{DatabaseError, StorageError};
 use crate::format::Geometry;
 use crate::limits::{DEFAULT_CACHE_SIZE, DEFAULT_PAGE_SIZE};
-use crate::pages::Store;
+use crate::pages::{OpenOutcome, Opened, Store};
 use crate::sync::Arc;
+use alloc::boxed::Box;
+use core::fmt::{Debug, Formatter};
 #[cfg(feature = "std")]
-use {crate::backend::FileBackend, std::fs::File, std::path::Path};
+use {super::ReadOnlyDatabase, crate::backend::FileBackend, std::fs::File, std::path::Path};
 
 /// Settings for creating and opening a database.
 ///
@@ -19,10 +21,33 @@ use {crate::backend::FileBackend, std::fs::File, std::path::Path};
 ///     .create_with_backend(InMemoryBackend::new())?;
 /// # Ok::<(), sapwood::Error>(())
 /// ```
-#[derive(Debug)]
 pub struct Builder {
     cache_size: usize,
     geometry: Geometry,
+    repair_callback: Box<dyn Fn(&mut RepairSession)>,
+}
+
+/// What may be done to a storage.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Access {
+    /// It is written, and laid out if it is empty.
+    Create,
+    #[cfg(feature = "std")]
+    Write,
+    #[cfg(feature = "std")]
+    Read,
+}
+
+impl Access {
+    fn writes(self) -> bool {
+        match self {
+            Self::Create => true,
+            #[cfg(feature = "std")]
+            Self::Write => true,
+            #[cfg(feature = "std")]
+            Self::Read => false,
+        }
+    }
 }
 
 impl Default for Builder {
@@ -35,7 +60,7 @@ impl Builder {
     /// The default settings.
     pub fn new() -> Self {
         let geometry = Geometry { page_size: DEFAULT_PAGE_SIZE, block_size: Geometry::DEFAULT_BLOCK_SIZE };
-        Self { cache_size: DEFAULT_CACHE_SIZE, geometry }
+        Self { cache_size: DEFAULT_CACHE_SIZE, geometry, repair_callback: Box::new(|_| {}) }
     }
 
     /// Memory for cached pages, in bytes; 1 GiB unless said otherwise.
@@ -58,6 +83,25 @@ impl Builder {
         self
     }
 
+    /// Has `callback` called while a file that was not closed is opened: before its last commit is checked, and from
+    /// time to time until that is done. It may [`abort`](RepairSession::abort) opening.
+    ///
+    /// The search for free pages that comes before the first write is not told of. Nor is a file without rows, nor one
+    /// whose last commit was with [quick repair](crate::WriteTransaction::set_quick_repair).
+    ///
+    /// ```
+    /// use sapwood::{Builder, backends::InMemoryBackend};
+    ///
+    /// let db = Builder::new()
+    ///     .set_repair_callback(|session| println!("{:.0} %", 100.0 * session.progress()))
+    ///     .create_with_backend(InMemoryBackend::new())?;
+    /// # Ok::<(), sapwood::Error>(())
+    /// ```
+    pub fn set_repair_callback(&mut self, callback: impl Fn(&mut RepairSession) + 'static) -> &mut Self {
+        self.repair_callback = Box::new(callback);
+        self
+    }
+
     /// Opens the database at `path`, creating it if there is no file or an empty one.
     #[cfg(feature = "std")]
     pub fn create(&self, path: impl AsRef<Path>) -> Result<Database, DatabaseError> {
@@ -74,37 +118,59 @@ impl Builder {
     pub fn open(&self, path: impl AsRef<Path>) -> Result<Database, DatabaseError> {
         refuse_directory(path.as_ref())?;
         let file = File::options().read(true).write(true).open(path)?;
-        self.start(Arc::new(FileBackend::new(file)?), false)
+        self.start(Arc::new(FileBackend::new(file)?), Access::Write).map(Database::new)
+    }
+
+    /// Opens the database at `path`, which must exist, for reading, beside others who only read. Nothing is written:
+    /// after a crash the file stays as it is, and its last commit is read.
+    ///
+    /// # Errors
+    ///
+    /// [`DatabaseAlreadyOpen`](DatabaseError::DatabaseAlreadyOpen) if somebody has it open as a [`Database`].
+    #[cfg(feature = "std")]
+    pub fn open_read_only(&self, path: impl AsRef<Path>) -> Result<ReadOnlyDatabase, DatabaseError> {
+        refuse_directory(path.as_ref())?;
+        let file = File::open(path)?;
+        self.start(Arc::new(FileBackend::new_shared(file)?), Access::Read).map(ReadOnlyDatabase::new)
     }
 
     /// Opens the database in `file`, creating it if the file is empty.
     #[cfg(feature = "std")]
     pub fn create_file(&self, file: File) -> Result<Database, DatabaseError> {
-        self.start(Arc::new(FileBackend::new(file)?), true)
+        self.start(Arc::new(FileBackend::new(file)?), Access::Create).map(Database::new)
     }
 
     /// Opens the database on a storage, creating it if the storage is empty.
     pub fn create_with_backend(&self, backend: impl StorageBackend) -> Result<Database, DatabaseError> {
-        self.start(Arc::new(backend), true)
+        self.start(Arc::new(backend), Access::Create).map(Database::new)
     }
 
-    fn start(&self, backend: Arc<dyn StorageBackend>, create: bool) -> Result<Database, DatabaseError> {
-        let started = self.start_on(backend.clone(), create);
-        if started.is_err() {
+    fn start(&self, backend: Arc<dyn StorageBackend>, access: Access) -> Result<Opened, DatabaseError> {
+        let started = self.start_on(backend.clone(), access);
+        match &started {
             // What went wrong first is what the caller should hear of.
-            let _ = backend.close();
+            Err(_) => _ = backend.close(),
+            Ok(opened) => log_outcome(&opened.outcome),
         }
         started
     }
 
-    fn start_on(&self, backend: Arc<dyn StorageBackend>, create: bool) -> Result<Database, DatabaseError> {
+    fn start_on(&self, backend: Arc<dyn StorageBackend>, access: Access) -> Result<Opened, DatabaseError> {
         let unfinished = backend.len()? == 0 || Store::is_half_created(&*backend)?;
-        let opened = match (unfinished, create) {
-            (true, true) => Store::create(backend, self.checked_geometry()?, self.cache_size)?,
-            (true, false) => return Err(crate::io::invalid_data("the file is empty, or its creation stopped").into()),
-            (false, _) => Store::open(backend, self.cache_size, true)?,
-        };
-        Ok(Database::new(opened))
+        match (unfinished, access) {
+            (true, Access::Create) => Store::create(backend, self.checked_geometry()?, self.cache_size),
+            #[cfg(feature = "std")]
+            (true, Access::Write | Access::Read) => {
+                Err(crate::io::invalid_data("the file is empty, or its creation stopped").into())
+            }
+            (false, _) => Store::open(backend, self.cache_size, access.writes(), &mut |progress| self.report(progress)),
+        }
+    }
+
+    fn report(&self, progress: f64) -> Result<(), DatabaseError> {
+        let mut session = RepairSession::new(progress);
+        (self.repair_callback)(&mut session);
+        if session.is_aborted() { Err(DatabaseError::RepairAborted) } else { Ok(()) }
     }
 
     fn checked_geometry(&self) -> Result<Geometry, DatabaseError> {
@@ -114,6 +180,24 @@ impl Builder {
         let what = "page size and block size must be powers of two from 512 to 65,536";
         Err(StorageError::Io(crate::io::invalid_input(what)).into())
     }
+}
+
+impl Debug for Builder {
+    fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
+        let (cache_size, geometry) = (&self.cache_size, &self.geometry);
+        f.debug_struct("Builder").field("cache_size", cache_size).field("geometry", geometry).finish_non_exhaustive()
+    }
+}
+
+fn log_outcome(outcome: &OpenOutcome) {
+    #[cfg(feature = "logging")]
+    match outcome {
+        OpenOutcome::Clean => log::debug!("opened a database that was closed properly"),
+        OpenOutcome::Recovered => log::warn!("opened a database that was not closed properly; nothing is lost"),
+        OpenOutcome::RolledBack(why) => log::error!("rolled back to the commit before the last: {why}"),
+    }
+    #[cfg(not(feature = "logging"))]
+    let _ = outcome;
 }
 
 #[cfg(feature = "std")]

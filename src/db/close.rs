@@ -11,10 +11,12 @@ pub(super) fn close(store: &Arc<Store>) -> Result<(), StorageError> {
 }
 
 fn commit_closing(store: &Arc<Store>) -> Result<(), StorageError> {
+    commit_again(store, CommitMode { closing: true, saves_state: true, ..CommitMode::default() })
+}
+
+/// A two-phase commit of what is committed already, to the disk.
+pub(super) fn commit_again(store: &Arc<Store>, mode: CommitMode) -> Result<(), StorageError> {
     let writer = PageWriter::begin(store.clone())?;
     let roots = *writer.base();
-    writer.commit(
-        roots,
-        CommitMode { durable: true, two_phase: true, closing: true, saves_state: true, ..CommitMode::default() },
-    )
+    writer.commit(roots, CommitMode { durable: true, two_phase: true, ..mode })
 }

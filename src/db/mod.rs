@@ -2,10 +2,16 @@
 
 mod builder;
 mod close;
+#[cfg(feature = "std")]
+mod read_only;
+mod repair;
 mod verify;
 
 pub use crate::pages::OpenOutcome;
 pub use builder::Builder;
+#[cfg(feature = "std")]
+pub use read_only::ReadOnlyDatabase;
+pub use repair::RepairSession;
 pub use verify::VerifyReport;
 
 use crate::error::{DatabaseError, TransactionError};
@@ -56,6 +62,12 @@ pub struct CacheStats {
 }
 
 impl CacheStats {
+    fn of(store: &Store) -> Self {
+        let cache = store.cache();
+        let stats = cache.stats();
+        Self { hits: stats.hits, misses: stats.misses, evictions: stats.evictions, used_bytes: cache.used_bytes() }
+    }
+
     /// Pages that had to make room for others.
     pub fn evictions(&self) -> u64 {
         self.evictions
@@ -88,13 +100,7 @@ pub trait ReadableDatabase {
 
 impl Database {
     fn new(opened: Opened) -> Self {
-        #[cfg(feature = "logging")]
-        match &opened.outcome {
-            OpenOutcome::Clean => log::debug!("opened a database that was closed properly"),
-            OpenOutcome::Recovered => log::warn!("opened a database that was not closed properly; nothing is lost"),
-            OpenOutcome::RolledBack(why) => log::error!("rolled back to the commit before the last: {why}"),
-        }
-        let core = Core { store: opened.store, gate: Arc::default() };
+        let core = Core::new(opened.store);
         Self { core: Arc::new(core), outcome: opened.outcome }
     }
 
@@ -139,6 +145,31 @@ impl Database {
         let _pass = self.core.gate.pass();
         Ok(verify::verify(&self.core.store)?)
     }
+
+    /// Checks the file as it is on disk, and puts right what can be without a loss of rows: `true` if all was well,
+    /// `false` if something was not and is now.
+    ///
+    /// What can be put right are copies of the header and of commit slots, the file's length, and the record of its free
+    /// pages. Nothing need be done so after a crash, which opening and the first write deal with. Commits without
+    /// durability are made durable first. Reads everything anew, whatever the page cache holds.
+    ///
+    /// ```
+    /// use sapwood::{Database, backends::InMemoryBackend};
+    ///
+    /// let mut db = Database::builder().create_with_backend(InMemoryBackend::new())?;
+    /// assert!(db.check_integrity()?);
+    /// # Ok::<(), sapwood::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`TransactionInProgress`](DatabaseError::TransactionInProgress) while a transaction lives, or a table or range
+    /// of one. [`Corrupted`](crate::StorageError::Corrupted) if a page of a table is damaged: no older commit is gone back to.
+    pub fn check_integrity(&mut self) -> Result<bool, DatabaseError> {
+        let core = Arc::get_mut(&mut self.core).ok_or(DatabaseError::TransactionInProgress)?;
+        Arc::get_mut(&mut core.store).ok_or(DatabaseError::TransactionInProgress)?;
+        Ok(verify::check_integrity(&core.store)?)
+    }
 }
 
 impl ReadableDatabase for Database {
@@ -147,14 +178,13 @@ impl ReadableDatabase for Database {
     }
 
     fn cache_stats(&self) -> CacheStats {
-        let cache = self.core.store.cache();
-        let stats = cache.stats();
-        CacheStats {
-            hits: stats.hits,
-            misses: stats.misses,
-            evictions: stats.evictions,
-            used_bytes: cache.used_bytes(),
-        }
+        CacheStats::of(&self.core.store)
+    }
+}
+
+impl Core {
+    fn new(store: Arc<Store>) -> Self {
+        Self { store, gate: Arc::default() }
     }
 }
 

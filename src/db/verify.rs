@@ -1,10 +1,11 @@
 //! The whole-file checker.
 
+use super::close::commit_again;
 use crate::error::StorageError;
 use crate::format::Pointer;
 use crate::format::node::Node;
 use crate::pages::page_set::PageSet;
-use crate::pages::{Accounting, Commit, Store, damaged, pages_of, rows};
+use crate::pages::{Accounting, Commit, CommitMode, Store, damaged, note_once, pages_of, rows};
 use crate::sync::Arc;
 use alloc::format;
 
@@ -23,6 +24,12 @@ pub struct VerifyReport {
 pub(super) fn verify(store: &Arc<Store>) -> Result<VerifyReport, StorageError> {
     store.check_usable()?;
     store.prepare_writes()?;
+    let books = books(store)?;
+    let linked = check_trees(store, &books.head)?;
+    check_books(store, &books, &linked)
+}
+
+fn books(store: &Store) -> Result<Accounting, StorageError> {
     let kept = store.find_lost_pages(None)?;
     let mut books = store.accounting().ok_or_else(|| StorageError::corrupted("the free map is missing"))?;
     // Some of these may have lost their last reader since, and be free.
@@ -30,17 +37,32 @@ pub(super) fn verify(store: &Arc<Store>) -> Result<VerifyReport, StorageError> {
     for page in pages.filter(|page| books.allocated.contains(*page)) {
         books.kept.insert_range(page, 1);
     }
+    Ok(books)
+}
+
+/// Checks the file itself, not what is in memory of it, and puts right what does not cost rows. Gives whether all was
+/// well. There must be no transaction.
+pub(super) fn check_integrity(store: &Arc<Store>) -> Result<bool, StorageError> {
+    store.check_usable()?;
+    let mut mended = store.mend()?;
+    // Commits without durability are not in the file yet.
+    commit_again(store, CommitMode::default())?;
+    store.cache().clear_clean();
+    let books = books(store)?;
     let linked = check_trees(store, &books.head)?;
-    check_books(store, &books, &linked)
+    if check_books(store, &books, &linked).is_err() {
+        store.rebuild_books()?;
+        verify(store)?;
+        mended = true;
+    }
+    Ok(!mended)
 }
 
 /// Every page and run that `commit` links, each read and checked.
 fn check_trees(store: &Store, commit: &Commit) -> Result<PageSet, StorageError> {
     let mut linked = PageSet::new();
-    store.walk_linked(commit, &mut |pointer, pages| {
-        if linked.insert_range(pointer.page, pages) != pages {
-            return Err(damaged(pointer, "is linked twice"));
-        }
+    store.walk(commit.roots(), &mut |pointer, pages| {
+        note_once(&mut linked, pointer, pages)?;
         let frame = store.load(pointer)?;
         if !pointer.is_run() && rows(&Node::new(&frame)) != pointer.size {
             return Err(damaged(pointer, "holds another number of rows than its pointer says"));

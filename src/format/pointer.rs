@@ -59,11 +59,6 @@ impl Pointer {
         self.flags & Self::HOLDS_POINTERS != 0
     }
 
-    /// Whether what it names holds pointers, its children's or its rows'.
-    pub(crate) fn leads_on(&self) -> bool {
-        !self.is_run() && (self.level > 0 || self.holds_pointers())
-    }
-
     pub(crate) fn is_sealed(&self) -> bool {
         self.checksum != Checksum::UNSEALED
     }

@@ -14,20 +14,23 @@ mod space;
 mod survey;
 #[cfg(test)]
 mod test_rng;
+mod walk;
 mod writer;
 
 pub use commit::OpenOutcome;
-pub(crate) use commit::{CommitMode, Opened};
+pub(crate) use commit::{CommitMode, Opened, Watch};
 pub(crate) use edit::PageMut;
 pub(crate) use load::{PageRef, damaged};
 pub(crate) use seal::rows;
 pub(crate) use space::{Accounting, Class, Commit, pages_of};
+pub(crate) use walk::note_once;
 pub(crate) use writer::PageWriter;
 
 use crate::backend::StorageBackend;
 use crate::error::StorageError;
 use crate::format::Geometry;
 use crate::sync::{Arc, AtomicBool, AtomicU32, Mutex, Ordering};
+use allocator::FreeMap;
 use cache::Cache;
 use space::Space;
 
@@ -102,6 +105,11 @@ impl Store {
     /// Gives back what [`acquire_head`](Self::acquire_head) kept.
     pub(crate) fn release(&self, commit: &Commit) {
         self.space.lock().drop_snapshot(commit.id, &self.cache);
+    }
+
+    /// How many pages of the file are free, if that is known.
+    pub(crate) fn free_pages(&self) -> Option<u32> {
+        self.space.lock().free_map.as_ref().map(FreeMap::free_pages)
     }
 
     /// How the file's pages add up right now.

@@ -166,6 +166,15 @@ impl Space {
         space
     }
 
+    /// The space of a file of which only one commit is known.
+    pub(super) fn of_slot(index: usize, slot: CommitSlot, last_id: TxnId) -> Self {
+        let mut slots = [None, None];
+        if let Some(place) = slots.get_mut(index) {
+            *place = Some(slot);
+        }
+        Self::new(slots, index, last_id)
+    }
+
     pub(super) fn newest_slot(&self) -> Option<&CommitSlot> {
         self.slots.get(self.newest).and_then(Option::as_ref)
     }

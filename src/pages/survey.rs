@@ -6,6 +6,7 @@ use super::load::damaged;
 use super::page_set::PageSet;
 use super::snapshots::{KeptSets, Pair};
 use super::space::{Ledger, Lost, Space, pages_of};
+use super::walk::may_hold_pointers;
 use super::{PageWriter, Store};
 use crate::error::StorageError;
 use crate::format::{PageNumber, Pointer, TxnId};
@@ -100,8 +101,11 @@ impl Store {
                 new if new < pages => return Err(damaged(&pointer, "overlaps another")),
                 _ => show(&pointer, pages),
             }
-            if pointer.leads_on() {
-                self.visit(&pointer, &mut |child| waiting.push(child))?;
+            if may_hold_pointers(&pointer) {
+                self.visit(&pointer, &mut |_, child| {
+                    waiting.push(child);
+                    Ok(())
+                })?;
             }
         }
         Ok(())

@@ -6,6 +6,7 @@ use super::cache::FrameRef;
 use super::edit::PageMut;
 use super::page_set::PageSet;
 use super::space::{Class, Commit, Unlinked, pages_of};
+use super::walk::note_once;
 use super::{Store, load::damaged};
 use crate::error::StorageError;
 use crate::format::{Checksum, MAX_TXN_ID, PageNumber, Pointer, TxnId};
@@ -242,6 +243,17 @@ impl PageWriter {
         } else {
             work.unlinked.push(Unlinked { class, birth: pointer.birth, start: pointer.page, pages });
         }
+    }
+
+    /// The trees of this transaction no longer link `root`, nor anything below it. After an error some of it is gone.
+    pub(crate) fn unlink_tree(&self, root: &Pointer, class: Class) -> Result<(), StorageError> {
+        let mut gone = PageSet::new();
+        self.store.walk([*root], &mut |pointer, pages| {
+            // In a damaged file two ways may lead to one page, which must not be freed twice.
+            note_once(&mut gone, pointer, pages)?;
+            self.unlink(pointer, class);
+            Ok(())
+        })
     }
 
     /// The bytes that `pointer` names are final: they may be written from now on.

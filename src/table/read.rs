@@ -1,6 +1,8 @@
 use super::cursor::Cursor;
 use super::guard::AccessGuard;
+use super::owned::{OwnedAccessGuard, OwnedRange};
 use super::range::{Range, Source, guards};
+use super::stats::TableStats;
 use crate::btree::{Aim, GapCursor, RangeCursor, Slice, TreeKind, find, first_or_last, get, value_length};
 use crate::error::StorageError;
 use crate::format::Pointer;
@@ -17,6 +19,9 @@ use core::ops::{Bound, RangeBounds};
 
 /// What can be asked of any table.
 pub trait ReadableTableMetadata {
+    /// How much room the table takes. Reads every page of it but those of long keys and values.
+    fn stats(&self) -> Result<TableStats, StorageError>;
+
     /// Number of rows. Takes no time.
     fn len(&self) -> Result<u64, StorageError>;
 
@@ -186,12 +191,28 @@ impl<K: Key + 'static, V: Value + 'static> ReadOnlyTable<K, V> {
         self.view().get(K::as_bytes(key.borrow()).as_ref())
     }
 
+    /// The value of a key, in a guard that keeps the read transaction alive.
+    pub fn get_owned<'a>(
+        &self,
+        key: impl Borrow<K::SelfType<'a>>,
+    ) -> Result<Option<OwnedAccessGuard<V>>, StorageError> {
+        Ok(self.get(key)?.map(|guard| OwnedAccessGuard::new(guard, self.snapshot.clone())))
+    }
+
     /// The rows of a range of keys, in an iterator that may outlive the table.
     pub fn range<'a, KR>(&self, range: impl RangeBounds<KR>) -> Result<Range<'static, K, V>, StorageError>
     where
         KR: Borrow<K::SelfType<'a>>,
     {
         Ok(Range::new(self.view().cursor::<K, KR>(&range)?, Source::Snapshot(self.snapshot.clone())))
+    }
+
+    /// The rows of a range of keys, in an iterator that keeps the read transaction alive, as do its guards.
+    pub fn range_owned<'a, KR>(&self, range: impl RangeBounds<KR>) -> Result<OwnedRange<K, V>, StorageError>
+    where
+        KR: Borrow<K::SelfType<'a>>,
+    {
+        Ok(OwnedRange::new(self.range(range)?, self.snapshot.clone()))
     }
 }
 
@@ -229,6 +250,10 @@ impl<K: Key + 'static, V: Value + 'static> ReadableTable<K, V> for ReadOnlyTable
 }
 
 impl<K: Key + 'static, V: Value + 'static> ReadableTableMetadata for ReadOnlyTable<K, V> {
+    fn stats(&self) -> Result<TableStats, StorageError> {
+        TableStats::of(self.snapshot.store(), self.root)
+    }
+
     fn len(&self) -> Result<u64, StorageError> {
         Ok(self.root.map_or(0, |root| root.size))
     }

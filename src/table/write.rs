@@ -6,6 +6,7 @@ use super::guard::{AccessGuard, AccessGuardMut, AccessGuardMutInPlace};
 use super::open::OpenTree;
 use super::range::{Range, Source};
 use super::read::{ReadableTable, ReadableTableMetadata, View, bound_bytes};
+use super::stats::TableStats;
 use super::sweep::Sweep;
 use crate::btree::{EditCursor, NewValue, Target, Tree, TreeEditor};
 use crate::error::StorageError;
@@ -305,6 +306,11 @@ impl<K: Key + 'static, V: Value + 'static> ReadableTable<K, V> for Table<'_, K, 
 }
 
 impl<K: Key + 'static, V: Value + 'static> ReadableTableMetadata for Table<'_, K, V> {
+    fn stats(&self) -> Result<TableStats, StorageError> {
+        let _loan = self.cell.lend();
+        TableStats::of(self.tables.store(), self.cell.tree().root)
+    }
+
     fn len(&self) -> Result<u64, StorageError> {
         Ok(self.cell.tree().rows)
     }

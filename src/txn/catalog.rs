@@ -3,7 +3,7 @@
 //! Each table has two rows: space byte, name, 0 -> its definition, and space byte, name, 1 -> its root, which is
 //! missing while the table is empty.
 
-use crate::btree::{TreeKind, find, get};
+use crate::btree::{RangeCursor, Slice, TreeKind, find, get};
 use crate::error::{StorageError, TableError};
 use crate::format::Pointer;
 use crate::format::node::{Node, ValuePart};
@@ -11,8 +11,9 @@ use crate::limits::MAX_NAME_LENGTH;
 use crate::pages::{Store, damaged};
 use crate::types::{Key, KeyType, TypeName, Value};
 use alloc::format;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::ops::Bound;
 
 /// The name space that tables and multimaps share.
 const TABLES: u8 = 1;
@@ -72,14 +73,34 @@ pub(super) fn look_up(store: &Store, root: Option<Pointer>, name: &str) -> Resul
     let Some(root) = root else { return Ok(None) };
     let kind = kind(store.page_size());
     let Some(bytes) = get(store, &kind, &root, &definition_key(name))? else { return Ok(None) };
-    let damage = || StorageError::corrupted(format!("the definition of table '{name}' is malformed"));
-    let definition = Definition::decode(&bytes).ok_or_else(damage)?;
+    let definition = Definition::decode(&bytes).ok_or_else(|| malformed(name))?;
     let root = find(store, &kind, &root, &root_key(name), |leaf, at| match Node::new(&leaf).value(at) {
         ValuePart::Subtree(root) => Ok(root),
         ValuePart::Run(other) | ValuePart::Extents(other) => Err(damaged(&other, "stands where a table's root should")),
-        ValuePart::Inline(_) => Err(damage()),
+        ValuePart::Inline(_) => Err(malformed(name)),
     })?;
     Ok(Some(TableEntry { definition, root }))
+}
+
+fn malformed(name: &str) -> StorageError {
+    StorageError::corrupted(format!("the definition of table '{name}' is malformed"))
+}
+
+/// The names of all tables in the catalog under `root`, or of all multimaps, in their order.
+pub(super) fn names(store: &Store, root: Option<Pointer>, multimap: bool) -> Result<Vec<String>, StorageError> {
+    let mut names = Vec::new();
+    let bounds = (Bound::Included(&[TABLES][..]), Bound::Excluded(&[TABLES + 1][..]));
+    let mut rows = RangeCursor::new(store, &kind(store.page_size()), root, bounds.0, bounds.1)?;
+    while let Some((leaf, at)) = rows.next_place(store)? {
+        let key = Slice::of_key(store, &leaf, at)?;
+        let [TABLES, name @ .., DEFINITION] = &*key else { continue };
+        let name = core::str::from_utf8(name).map_err(|_| StorageError::corrupted("a table's name is not UTF-8"))?;
+        let row = Slice::of_value(store, &leaf, at)?;
+        if Definition::decode(&row).ok_or_else(|| malformed(name))?.multimap == multimap {
+            names.push(name.to_string());
+        }
+    }
+    Ok(names)
 }
 
 impl Definition {
@@ -93,16 +114,23 @@ impl Definition {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn multimap(self) -> Self {
+        Self { multimap: true, ..self }
+    }
+
+    /// An error unless the table is a multimap just if it has to be one.
+    pub(super) fn check_kind(&self, name: &str, multimap: bool) -> Result<(), TableError> {
+        match (self.multimap, multimap) {
+            (true, false) => Err(TableError::TableIsMultimap(name.to_string())),
+            (false, true) => Err(TableError::TableIsNotMultimap(name.to_string())),
+            _ => Ok(()),
+        }
+    }
+
     /// An error unless a table that was made as `self` can be opened as `wanted`.
     pub(crate) fn check(&self, name: &str, wanted: &Self) -> Result<(), TableError> {
-        if self.multimap != wanted.multimap {
-            let name = name.to_string();
-            return Err(if self.multimap {
-                TableError::TableIsMultimap(name)
-            } else {
-                TableError::TableIsNotMultimap(name)
-            });
-        }
+        self.check_kind(name, wanted.multimap)?;
         if self.key != wanted.key || self.value != wanted.value {
             let (key, value) = (self.key.clone(), self.value.clone());
             return Err(TableError::TableTypeMismatch { table: name.to_string(), key, value });

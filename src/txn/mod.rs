@@ -2,12 +2,17 @@
 
 mod catalog;
 mod definition;
+mod names;
 mod read;
+mod stats;
+#[cfg(test)]
+mod tests;
 mod write;
 
-pub use definition::{TableDefinition, TableHandle};
+pub use definition::{TableDefinition, TableHandle, UntypedTableHandle};
 pub use read::ReadTransaction;
 pub(crate) use read::Snapshot;
+pub use stats::DatabaseStats;
 pub use write::{Durability, WriteTransaction};
 pub(crate) use write::{Loan, TableCell, Tables};
 

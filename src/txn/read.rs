@@ -1,9 +1,9 @@
-use super::catalog::{self, Definition};
-use super::definition::{TableDefinition, TableHandle};
-use crate::error::{TableError, TransactionError};
+use super::catalog::{self, Definition, TableEntry};
+use super::definition::{TableDefinition, TableHandle, UntypedTableHandle};
+use crate::error::{StorageError, TableError, TransactionError};
 use crate::pages::{Commit, Store};
 use crate::sync::Arc;
-use crate::table::ReadOnlyTable;
+use crate::table::{ReadOnlyTable, ReadOnlyUntypedTable};
 use crate::types::{Key, Value};
 use alloc::boxed::Box;
 use alloc::string::ToString;
@@ -69,12 +69,49 @@ impl ReadTransaction {
         definition: TableDefinition<'_, K, V>,
     ) -> Result<ReadOnlyTable<K, V>, TableError> {
         let name = definition.name();
-        catalog::check_name(name)?;
-        self.snapshot.store.check_open()?;
-        let entry = catalog::look_up(&self.snapshot.store, self.snapshot.commit.data, name)?
-            .ok_or_else(|| TableError::TableDoesNotExist(name.to_string()))?;
+        let entry = self.entry(name)?;
         entry.definition.check(name, &Definition::of::<K, V>())?;
         Ok(ReadOnlyTable::new(name.to_string(), self.snapshot.clone(), entry.root))
+    }
+
+    /// Opens a table whose types are not known, to learn its length and size.
+    ///
+    /// ```
+    /// # use sapwood::{Database, ReadableDatabase, ReadableTableMetadata, TableDefinition, backends::InMemoryBackend};
+    /// # const NAMES: TableDefinition<u64, &str> = TableDefinition::new("names");
+    /// # let db = Database::builder().create_with_backend(InMemoryBackend::new())?;
+    /// # let txn = db.begin_write()?;
+    /// # txn.open_table(NAMES)?.insert(1, "sapwood")?;
+    /// # txn.commit()?;
+    /// let txn = db.begin_read()?;
+    /// for table in txn.list_tables()? {
+    ///     assert_eq!(txn.open_untyped_table(table)?.len()?, 1);
+    /// }
+    /// # Ok::<(), sapwood::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`TableDoesNotExist`](TableError::TableDoesNotExist), or [`TableIsMultimap`](TableError::TableIsMultimap).
+    pub fn open_untyped_table(&self, handle: impl TableHandle) -> Result<ReadOnlyUntypedTable, TableError> {
+        let name = handle.name();
+        let entry = self.entry(name)?;
+        entry.definition.check_kind(name, false)?;
+        Ok(ReadOnlyUntypedTable::new(name.to_string(), self.snapshot.clone(), entry.root))
+    }
+
+    fn entry(&self, name: &str) -> Result<TableEntry, TableError> {
+        catalog::check_name(name)?;
+        self.snapshot.store.check_open()?;
+        catalog::look_up(&self.snapshot.store, self.snapshot.commit.data, name)?
+            .ok_or_else(|| TableError::TableDoesNotExist(name.to_string()))
+    }
+
+    /// The tables that there are, ordered by name; multimaps are not among them.
+    pub fn list_tables(&self) -> Result<impl Iterator<Item = UntypedTableHandle>, StorageError> {
+        self.snapshot.store.check_open()?;
+        let names = catalog::names(&self.snapshot.store, self.snapshot.commit.data, false)?;
+        Ok(names.into_iter().map(UntypedTableHandle::new))
     }
 
     /// Ends the transaction.

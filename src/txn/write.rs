@@ -1,6 +1,6 @@
 use super::catalog::{self, Definition};
 use super::definition::{TableDefinition, TableHandle};
-use crate::btree::{NewValue, Tree, TreeEditor, TreeKind};
+use crate::btree::{NewValue, Target, Tree, TreeEditor, TreeKind};
 use crate::error::{CommitError, SetDurabilityError, StorageError, TableError};
 use crate::format::Pointer;
 use crate::pages::{Class, Commit, CommitMode, PageWriter, Store};
@@ -79,24 +79,40 @@ impl Drop for Loan {
 }
 
 #[derive(Debug)]
-struct TableState {
-    cell: Arc<TableCell>,
+pub(super) struct TableState {
+    pub(super) cell: Arc<TableCell>,
     /// Root that the catalog names.
-    stored: Option<Pointer>,
+    pub(super) stored: Option<Pointer>,
     open: Option<&'static Location<'static>>,
+}
+
+impl TableState {
+    pub(super) fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
 }
 
 /// The tables of a write transaction: the catalog's tree, and those that were opened.
 #[derive(Debug)]
 pub(crate) struct Tables {
     pages: PageWriter,
-    state: Mutex<State>,
+    pub(super) state: Mutex<State>,
 }
 
 #[derive(Debug)]
-struct State {
-    catalog: Tree,
-    tables: BTreeMap<String, TableState>,
+pub(super) struct State {
+    pub(super) catalog: Tree,
+    pub(super) tables: BTreeMap<String, TableState>,
+}
+
+impl State {
+    /// An error while the table of that name is open.
+    pub(super) fn check_closed(&self, name: &str) -> Result<(), TableError> {
+        match self.tables.get(name).and_then(|table| table.open) {
+            Some(earlier) => Err(TableError::TableAlreadyOpen(name.to_string(), earlier)),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Tables {
@@ -122,11 +138,7 @@ impl Tables {
         place: &'static Location<'static>,
     ) -> Result<Arc<TableCell>, TableError> {
         let mut state = self.state.lock();
-        if let Some(table) = state.tables.get(name)
-            && let Some(earlier) = table.open
-        {
-            return Err(TableError::TableAlreadyOpen(name.to_string(), earlier));
-        }
+        state.check_closed(name)?;
         let entry = catalog::look_up(self.store(), state.catalog.root, name)?;
         match &entry {
             Some(entry) => entry.definition.check(name, definition)?,
@@ -139,7 +151,7 @@ impl Tables {
         Ok(table.cell.clone())
     }
 
-    fn define(&self, catalog: &mut Tree, name: &str, definition: &Definition) -> Result<(), StorageError> {
+    pub(super) fn define(&self, catalog: &mut Tree, name: &str, definition: &Definition) -> Result<(), StorageError> {
         let row = definition.encode();
         let mut sink = ();
         let mut editor = TreeEditor::new(&self.pages, catalog, &mut sink);
@@ -185,13 +197,13 @@ impl Tables {
         catalog.seal(&self.pages)
     }
 
-    fn store_root(&self, catalog: &mut Tree, name: &str, root: Option<Pointer>) -> Result<(), StorageError> {
+    pub(super) fn store_root(&self, catalog: &mut Tree, name: &str, root: Option<Pointer>) -> Result<(), StorageError> {
         let key = catalog::root_key(name);
         let mut sink = ();
         let mut editor = TreeEditor::new(&self.pages, catalog, &mut sink);
         match root {
             Some(root) => editor.insert(&key, NewValue::Subtree(root)).map(|_| ()),
-            None => editor.remove(&crate::btree::Target::Key(&key)).map(|_| ()),
+            None => editor.remove(&Target::Key(&key)).map(|_| ()),
         }
     }
 }
@@ -213,7 +225,7 @@ impl Tables {
 /// # Ok::<(), sapwood::Error>(())
 /// ```
 pub struct WriteTransaction {
-    tables: Tables,
+    pub(super) tables: Tables,
     durability: Durability,
     two_phase: bool,
     quick_repair: bool,

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub const NUMBERS: [TableDefinition<u64, &[u8]>; 2] = [TableDefinition::new("first"), TableDefinition::new("second")];
+/// A name that a table has between two renamings.
+pub const SPARE: TableDefinition<u64, &[u8]> = TableDefinition::new("spare");
 pub const WORDS: TableDefinition<&str, &[u8]> = TableDefinition::new("words");
 
 pub type Bytes = Arc<[u8]>;

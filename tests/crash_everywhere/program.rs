@@ -2,7 +2,7 @@
 
 use crate::common::crash::RecordingBackend;
 use crate::common::rng::Rng;
-use crate::model::{History, Model, NUMBERS, WORDS, text};
+use crate::model::{History, Model, NUMBERS, SPARE, WORDS, text};
 use sapwood::{Builder, Database, Durability, ReadTransaction, ReadableDatabase, Table, WriteTransaction};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -92,7 +92,13 @@ impl<'r> Session<'r> {
         txn.set_two_phase_commit(self.rng.chance(64));
         txn.set_quick_repair(self.rng.chance(24));
         let mut model = self.model.clone();
+        if self.rng.chance(32) {
+            self.rearrange(&txn, &mut model)?;
+        }
         self.change(&txn, &mut model)?;
+        if self.rng.chance(32) {
+            self.rearrange(&txn, &mut model)?;
+        }
         match self.rng.below(16) {
             0 => txn.abort().map_err(text),
             1 => {
@@ -101,6 +107,30 @@ impl<'r> Session<'r> {
             }
             _ => self.commit(txn, model, durable),
         }
+    }
+
+    /// Deletes a table, or gives the two of numbers each other's names.
+    fn rearrange(&mut self, txn: &WriteTransaction, model: &mut Model) -> Result<(), String> {
+        match self.rng.below(4) {
+            0 => {
+                txn.delete_table(WORDS).map_err(text)?;
+                model.words.clear();
+            }
+            1 => {
+                txn.delete_table(NUMBERS[0]).map_err(text)?;
+                model.numbers[0].clear();
+            }
+            _ => {
+                for table in NUMBERS {
+                    txn.open_table(table).map_err(text)?;
+                }
+                for (table, name) in [(NUMBERS[0], SPARE), (NUMBERS[1], NUMBERS[0]), (SPARE, NUMBERS[1])] {
+                    txn.rename_table(table, name).map_err(text)?;
+                }
+                model.numbers.swap(0, 1);
+            }
+        }
+        Ok(())
     }
 
     fn commit(&mut self, txn: WriteTransaction, model: Model, durable: bool) -> Result<(), String> {

@@ -9,12 +9,12 @@ use super::{db, seek, tune, value_len, value_len_at, verify};
 use crate::plan::{Limits, Plan, Sizes};
 use crate::rng::Rng;
 use crate::shared::shared_memory;
-use db::{Database, Durability, ReadTransaction, ReadableDatabase, WriteTransaction};
+use db::{Database, Durability, ReadTransaction, ReadableDatabase, TableHandle, UntypedTableHandle, WriteTransaction};
 use fields::Reversed;
 use std::collections::hash_map::DefaultHasher;
 use std::fmt::Debug;
 use std::hash::{Hash, Hasher};
-use store::{Slot, Store, reserve};
+use store::{Slot, Store, When, reserve};
 
 shared_memory!(db::StorageBackend);
 
@@ -115,6 +115,10 @@ fn all_slots() -> Vec<Option<Box<dyn Slot>>> {
     ]
 }
 
+fn listed(tables: impl Iterator<Item = UntypedTableHandle>) -> Vec<String> {
+    tables.map(|table| table.name().to_string()).collect()
+}
+
 impl World {
     fn transaction(&mut self) -> Outcome {
         if self.db.is_none() || self.run.rng.chance(15) {
@@ -134,6 +138,9 @@ impl World {
             if let Some((first, rest)) = self.slots.split_first_mut() {
                 first.operate(rest, &txn, &mut self.run)?;
             }
+            if self.run.rng.chance(12) {
+                self.administer(&txn)?;
+            }
         }
         if self.run.rng.chance(10) {
             // What is not committed must not be seen.
@@ -142,6 +149,22 @@ impl World {
         self.finish(txn, durable)?;
         self.hold_or_release()?;
         if self.run.rng.chance(40) { self.check() } else { Ok(()) }
+    }
+
+    /// Deletes or renames one table, and lists all.
+    fn administer(&mut self, txn: &WriteTransaction) -> Outcome {
+        let names = self.names(When::Working);
+        if let Some(slot) = self.slots.first_mut().filter(|_| !names.is_empty()) {
+            slot.administer(&names, txn, &mut self.run)?;
+        }
+        let expected = self.names(When::Working);
+        self.run.answer("list_tables", listed(txn.list_tables()?), expected)
+    }
+
+    fn names(&self, when: When) -> Vec<String> {
+        let mut names: Vec<String> = self.slots.iter().filter_map(|slot| slot.name(when)).collect();
+        names.sort();
+        names
     }
 
     /// Commits, aborts or drops.
@@ -160,7 +183,9 @@ impl World {
     }
 
     fn hold_or_release(&mut self) -> Outcome {
+        let names = self.names(When::Held);
         if let Some(held) = &self.held {
+            self.run.answer("list_tables", listed(held.list_tables()?), names)?;
             for slot in &self.slots {
                 slot.check(held, true, &mut self.run)?;
             }
@@ -180,6 +205,8 @@ impl World {
     fn check(&mut self) -> Outcome {
         let Some(db) = &self.db else { return Ok(()) };
         let txn = db.begin_read()?;
+        let expected = self.names(When::Committed);
+        self.run.answer("list_tables", listed(txn.list_tables()?), expected)?;
         self.slots.iter().try_for_each(|slot| slot.check(&txn, false, &mut self.run))
     }
 

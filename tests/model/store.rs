@@ -3,15 +3,15 @@
 use super::db::{ReadTransaction, ReadableTable, ReadableTableMetadata, Result as DbResult};
 use super::db::{StorageError, Table, TableDefinition, TableError, WriteTransaction};
 use super::fields::{Field, KeyField};
-use super::{Outcome, Run};
+use super::{Failure, Outcome, Run};
 use crate::rng::Rng;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::rc::Rc;
 
 pub type Rows<K, V> = BTreeMap<<K as Field>::Owned, <V as Field>::Owned>;
-/// `None` while the table does not exist.
-type State<K, V> = Option<Rc<Rows<K, V>>>;
+/// The table's name, and its rows; `None` while it does not exist.
+type State<K, V> = (String, Option<Rc<Rows<K, V>>>);
 type Reserve<K, V> =
     for<'t> fn(&mut Table<'t, K, V>, &<K as Field>::Owned, &<V as Field>::Owned) -> DbResult<(), StorageError>;
 
@@ -19,6 +19,10 @@ type Reserve<K, V> =
 pub trait Slot {
     /// Opens the table, operates on it, and lets the rest do the same half-way, so that several tables are open.
     fn operate(&mut self, rest: &mut [Box<dyn Slot>], txn: &WriteTransaction, run: &mut Run) -> Outcome;
+    /// Deletes or renames the table; `others` are the names of all that there are.
+    fn administer(&mut self, others: &[String], txn: &WriteTransaction, run: &mut Run) -> Outcome;
+    /// The table's name, if it exists in that state.
+    fn name(&self, when: When) -> Option<String>;
     /// The transaction was committed, or was not.
     fn settle(&mut self, committed: bool);
     /// A reader began that will be held.
@@ -30,9 +34,16 @@ pub trait Slot {
 }
 
 type Change<K, V> = for<'t> fn(&mut Table<'t, K, V>, &mut Rows<K, V>, &mut Run) -> Outcome;
+/// Which state is asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    Working,
+    Committed,
+    Held,
+}
 
 pub struct Store<K: KeyField, V: Field> {
-    name: &'static str,
+    base: &'static str,
     reserve: Option<Reserve<K, V>>,
     change_rows: Option<Change<K, V>>,
     committed: State<K, V>,
@@ -53,8 +64,8 @@ pub fn reserve<K: KeyField>(
 
 impl<K: KeyField, V: Field> Slot for Store<K, V> {
     fn operate(&mut self, rest: &mut [Box<dyn Slot>], txn: &WriteTransaction, run: &mut Run) -> Outcome {
-        let mut table = txn.open_table(TableDefinition::<K, V>::new(self.name))?;
-        let mut rows = self.working.take().unwrap_or_default();
+        let mut table = txn.open_table(Self::definition(&self.working.0))?;
+        let mut rows = self.working.1.take().unwrap_or_default();
         let map = Rc::make_mut(&mut rows);
         let operations = run.operations();
         let half = run.rng.below(operations + 1);
@@ -67,8 +78,38 @@ impl<K: KeyField, V: Field> Slot for Store<K, V> {
         for _ in half..operations {
             self.step(&mut table, map, run)?;
         }
-        self.working = Some(rows);
+        self.working.1 = Some(rows);
         Ok(())
+    }
+
+    fn administer(&mut self, others: &[String], txn: &WriteTransaction, run: &mut Run) -> Outcome {
+        let definition = Self::definition(&self.working.0);
+        if run.rng.chance(35) {
+            return run.answer("delete_table", txn.delete_table(definition)?, self.working.1.take().is_some());
+        }
+        let fresh = format!("{} {}", self.base, run.rng.below(3));
+        let new = if run.rng.chance(15) { others[run.rng.below(others.len())].clone() } else { fresh };
+        let outcome = match txn.rename_table(definition, Self::definition(&new)) {
+            Ok(()) => "renamed",
+            Err(TableError::TableDoesNotExist(_)) => "missing",
+            Err(TableError::TableExists(_)) => "exists",
+            Err(err) => return Err(err.into()),
+        };
+        let expected = match (self.name(When::Working), others.contains(&new)) {
+            (None, _) => "missing",
+            (Some(name), true) if name != new => "exists",
+            _ => "renamed",
+        };
+        run.answer("rename_table", outcome, expected)?;
+        if outcome == "renamed" {
+            self.working.0 = new;
+        }
+        Ok(())
+    }
+
+    fn name(&self, when: When) -> Option<String> {
+        let (name, rows) = self.state(when);
+        rows.as_ref().map(|_| name.clone())
     }
 
     fn settle(&mut self, committed: bool) {
@@ -84,20 +125,21 @@ impl<K: KeyField, V: Field> Slot for Store<K, V> {
     }
 
     fn check(&self, txn: &ReadTransaction, held: bool, run: &mut Run) -> Outcome {
-        let state = if held { &self.held } else { &self.committed };
-        let table = match txn.open_table(TableDefinition::<K, V>::new(self.name)) {
+        let (name, state) = self.state(if held { When::Held } else { When::Committed });
+        let table = match txn.open_table(Self::definition(name)) {
             Ok(table) => table,
             Err(TableError::TableDoesNotExist(_)) => return run.answer("table exists", false, state.is_some()),
             Err(err) => return Err(err.into()),
         };
         let Some(rows) = state else { return run.answer("table exists", true, false) };
         run.answer("len", table.len()?, rows.len() as u64)?;
+        Self::check_stored(table.stats()?.stored_bytes(), rows)?;
         let mode = Walk::any(&mut run.rng);
         Self::walk(&table, rows, (Bound::Unbounded, Bound::Unbounded), mode, run)
     }
 
     fn spoil(&mut self) {
-        for state in [&mut self.committed, &mut self.working].into_iter().flatten() {
+        for state in [&mut self.committed, &mut self.working].into_iter().flat_map(|state| &mut state.1) {
             Rc::make_mut(state).pop_last();
         }
     }
@@ -140,7 +182,30 @@ pub(super) use own;
 
 impl<K: KeyField, V: Field> Store<K, V> {
     pub fn new(name: &'static str) -> Self {
-        Self { name, reserve: None, change_rows: None, committed: None, working: None, held: None }
+        let state = || (name.to_string(), None);
+        let (committed, working, held) = (state(), state(), state());
+        Self { base: name, reserve: None, change_rows: None, committed, working, held }
+    }
+
+    fn definition(name: &str) -> TableDefinition<'_, K, V> {
+        TableDefinition::new(name)
+    }
+
+    fn state(&self, when: When) -> &State<K, V> {
+        match when {
+            When::Working => &self.working,
+            When::Committed => &self.committed,
+            When::Held => &self.held,
+        }
+    }
+
+    /// No answer, as the crates do not encode all types in as many bytes.
+    fn check_stored(said: u64, rows: &Rows<K, V>) -> Outcome {
+        let length = |(key, value): (&K::Owned, &V::Owned)| {
+            K::as_bytes(&K::lend(key)).as_ref().len() + V::as_bytes(&V::lend(value)).as_ref().len()
+        };
+        let stored: usize = rows.iter().map(length).sum();
+        if said == stored as u64 { Ok(()) } else { Err(Failure(format!("stored_bytes is {said} of {stored}"))) }
     }
 
     pub fn reserving(self, reserve: Reserve<K, V>) -> Self {

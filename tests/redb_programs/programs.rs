@@ -1,6 +1,8 @@
 use db::{
-    AccessGuard, CommitError, CursorError, Database, Durability, Entry, Error, Key, ReadableDatabase, ReadableTable, ReadableTableMetadata,
-    StorageError, Table, TableDefinition, TableError, TypeName, Value,
+    AccessGuard, Builder, CommitError, CursorError, Database, DatabaseError, Durability, Entry, Error, Key,
+    OwnedAccessGuard, OwnedRange, ReadOnlyDatabase, ReadOnlyUntypedTable, ReadableDatabase, ReadableTable,
+    ReadableTableMetadata, RepairSession, StorageError, Table, TableDefinition, TableError, TableHandle, TypeName,
+    UntypedTableHandle, Value, WriteTransaction,
 };
 use std::cmp::Ordering;
 use std::ops::Bound;
@@ -670,5 +672,199 @@ pub fn cursors(path: &Path) -> Found {
         out.push(format!("{} {}", key.value(), value.value()));
     }
     out.push(format!("{}", Error::from(CursorError::UnorderedKey).to_string().is_empty()));
+    Ok(out)
+}
+
+fn table_names(tables: impl Iterator<Item = UntypedTableHandle>) -> String {
+    tables.map(|table| table.name().to_string()).collect::<Vec<_>>().join(" ")
+}
+
+fn outcome<T: std::fmt::Debug>(outcome: Result<T, TableError>) -> String {
+    match outcome {
+        Err(TableError::TableAlreadyOpen(name, place)) => format!("{name} open at {}", place.line()),
+        other => format!("{other:?}"),
+    }
+}
+
+fn fill_ints(txn: &WriteTransaction, rows: u64) -> Result<(), Error> {
+    let mut table = txn.open_table(INTS)?;
+    for key in 0..rows {
+        table.insert(key, key)?;
+    }
+    Ok(())
+}
+
+pub fn tables_by_name(path: &Path) -> Found {
+    const NEW: TableDefinition<u64, u64> = TableDefinition::new("new");
+    let mut out = Vec::new();
+    let db = Database::create(path)?;
+    let txn = db.begin_write()?;
+    fill_ints(&txn, 500)?;
+    txn.open_table(TEXT)?.insert("a", "b")?;
+    out.push(table_names(txn.list_tables()?));
+    let open = txn.open_table(INTS)?;
+    out.push(outcome(txn.delete_table(INTS)));
+    out.push(outcome(txn.rename_table(INTS, NEW)));
+    out.push(outcome(txn.rename_table(INTS, INTS)));
+    out.push(outcome(txn.rename_table(TEXT, INTS)));
+    out.push(outcome(txn.rename_table(NEW, INTS)));
+    out.push(outcome(txn.rename_table(open, NEW)));
+    out.push(outcome(txn.rename_table(NEW, NEW)));
+    out.push(outcome(txn.rename_table(BLOBS, BLOBS)));
+    fill_ints(&txn, 3)?;
+    out.push(table_names(txn.list_tables()?));
+    txn.commit()?;
+
+    let txn = db.begin_write()?;
+    let open = txn.open_table(NEW)?;
+    out.push(format!("{}", open.len()?));
+    out.push(outcome(txn.delete_table(open)));
+    out.push(outcome(txn.delete_table(NEW)));
+    txn.open_table(NEW)?.insert(7, 8)?;
+    let handles: Vec<UntypedTableHandle> = txn.list_tables()?.collect();
+    for handle in handles.clone() {
+        out.push(format!("{} {}", handle.name(), outcome(txn.delete_table(handle.clone()))));
+    }
+    out.push(table_names(txn.list_tables()?));
+    txn.abort()?;
+
+    let reader = db.begin_read()?;
+    let txn = db.begin_write()?;
+    for handle in txn.list_tables()?.collect::<Vec<_>>() {
+        txn.delete_table(handle)?;
+    }
+    txn.commit()?;
+    out.push(format!("{}", db.begin_read()?.list_tables()?.count()));
+    out.push(table_names(reader.list_tables()?));
+    for handle in reader.list_tables()? {
+        let table: ReadOnlyUntypedTable = reader.open_untyped_table(handle)?;
+        out.push(format!("{} {} {}", table.name(), table.len()?, table.is_empty()?));
+    }
+    out.push(outcome(reader.open_untyped_table(BLOBS).map(|_| ())));
+    drop(reader);
+    Ok(out)
+}
+
+pub fn stats(path: &Path) -> Found {
+    let mut out = Vec::new();
+    let db = Database::create(path)?;
+    let txn = db.begin_write()?;
+    out.push(format!("{}", txn.stats()?.stored_bytes()));
+    fill_ints(&txn, 3)?;
+    let mut text = txn.open_table(TEXT)?;
+    fill_text(&mut text)?;
+    let of_text = text.stats()?;
+    out.push(format!("{} {}", of_text.tree_height(), of_text.leaf_pages()));
+    out.push(format!("{} {}", of_text.branch_pages(), of_text.stored_bytes()));
+    // An open table counts as it was.
+    out.push(format!("{}", txn.stats()?.stored_bytes()));
+    drop(text);
+    let all = txn.stats()?;
+    out.push(format!("{} {} {}", all.tree_height(), all.leaf_pages(), all.branch_pages()));
+    out.push(format!("{} {} {}", all.stored_bytes(), all.page_size(), all.allocated_pages() >= 3));
+    txn.open_table(BLOBS)?.insert(1, &[1; 100_000][..])?;
+    fill_ints(&txn, 5000)?;
+    txn.commit()?;
+    let txn = db.begin_read()?;
+    let ints = txn.open_table(INTS)?.stats()?;
+    out.push(format!("{} {}", ints.stored_bytes(), ints.tree_height()));
+    out.push(format!("{}", ints.leaf_pages() > 10 && ints.branch_pages() > 0 && ints.metadata_bytes() > 0));
+    let blobs = txn.open_untyped_table(BLOBS)?.stats()?;
+    out.push(format!("{} {}", blobs.stored_bytes(), blobs.tree_height()));
+    Ok(out)
+}
+
+pub fn owned(path: &Path) -> Found {
+    let mut out = Vec::new();
+    let db = Database::create(path)?;
+    let txn = db.begin_write()?;
+    fill_ints(&txn, 100)?;
+    txn.commit()?;
+    let txn = db.begin_read()?;
+    let guard: OwnedAccessGuard<u64> = txn.open_table(INTS)?.get_owned(&7)?.unwrap();
+    out.push(format!("{}", txn.open_table(INTS)?.get_owned(700)?.is_none()));
+    let mut range: OwnedRange<u64, u64> = txn.open_table(INTS)?.range_owned(5..=50)?;
+    let again = range.clone();
+    let txn = match txn.close() {
+        Err(db::TransactionError::ReadTransactionStillInUse(txn)) => *txn,
+        _ => return Ok(vec!["closed in use".into()]),
+    };
+    let last = range.next_back().unwrap()?;
+    drop((range, guard));
+    out.push(format!("{}", again.map(|row| row.unwrap().1.value()).sum::<u64>()));
+    let txn = match txn.close() {
+        Err(db::TransactionError::ReadTransactionStillInUse(txn)) => *txn,
+        _ => return Ok(vec!["closed in use by a guard".into()]),
+    };
+    out.push(format!("{} {}", last.0.value(), last.1.value()));
+    drop(last);
+    txn.close()?;
+    Ok(out)
+}
+
+pub fn integrity(path: &Path) -> Found {
+    let mut out = Vec::new();
+    let mut db = Database::create(path)?;
+    out.push(format!("{:?}", db.check_integrity()?));
+    let txn = db.begin_write()?;
+    fill_ints(&txn, 3000)?;
+    txn.commit()?;
+    let mut txn = db.begin_write()?;
+    txn.set_durability(Durability::None)?;
+    fill_text(&mut txn.open_table(TEXT)?)?;
+    let in_progress = |checked| matches!(checked, Err(DatabaseError::TransactionInProgress));
+    out.push(format!("{}", in_progress(db.check_integrity())));
+    txn.commit()?;
+    let range = db.begin_read()?.open_table(INTS)?.range_owned(1..9)?;
+    out.push(format!("{}", in_progress(db.check_integrity())));
+    out.push(format!("{}", range.count()));
+    out.push(format!("{:?}", db.check_integrity()?));
+
+    let copy = path.with_extension("copy");
+    std::fs::copy(path, &copy).unwrap();
+    let heard = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
+    let notes = heard.clone();
+    let mut builder = Builder::new();
+    builder.set_repair_callback(move |session: &mut RepairSession| notes.borrow_mut().push(session.progress()));
+    let mut copied = builder.open(&copy)?;
+    let all = heard.take();
+    out.push(format!("{}", !all.is_empty() && all.iter().all(|progress| (0.0..1.0).contains(progress))));
+    out.push(format!("{}", copied.begin_read()?.open_table(TEXT)?.len()?));
+    out.push(format!("{:?}", copied.check_integrity()?));
+    drop(copied);
+    builder.open(&copy)?;
+    out.push(format!("{:?}", heard.take()));
+    std::fs::copy(path, &copy).unwrap();
+    let aborted = Builder::new().set_repair_callback(|session| session.abort()).open(&copy);
+    out.push(format!("{}", matches!(aborted, Err(DatabaseError::RepairAborted))));
+    Ok(out)
+}
+
+fn sum(db: &impl ReadableDatabase) -> Result<u64, Error> {
+    let table = db.begin_read()?.open_table(INTS)?;
+    Ok(table.iter()?.map(|row| row.unwrap().1.value()).sum())
+}
+
+pub fn read_only(path: &Path) -> Found {
+    let mut out = Vec::new();
+    let db = Database::create(path)?;
+    let txn = db.begin_write()?;
+    fill_ints(&txn, 100)?;
+    txn.commit()?;
+    let taken = |opened| matches!(opened, Err(DatabaseError::DatabaseAlreadyOpen));
+    out.push(format!("{}", taken(ReadOnlyDatabase::open(path).map(drop))));
+    drop(db);
+    let one = ReadOnlyDatabase::open(path)?;
+    let another = Builder::new().set_cache_size(1 << 20).open_read_only(path)?;
+    out.push(format!("{} {}", sum(&one)?, sum(&another)?));
+    drop(another);
+    out.push(format!("{}", taken(Database::open(path).map(drop))));
+    drop(one);
+    let db = Database::open(path)?;
+    out.push(format!("{}", sum(&db)?));
+    match ReadOnlyDatabase::open(path.with_extension("missing")) {
+        Err(DatabaseError::Storage(StorageError::Io(err))) => out.push(format!("{:?}", err.kind())),
+        _ => out.push("?".into()),
+    }
     Ok(out)
 }

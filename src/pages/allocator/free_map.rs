@@ -77,6 +77,10 @@ impl FreeMap {
         self.buddy.len()
     }
 
+    pub(crate) fn free_pages(&self) -> u32 {
+        self.len().saturating_sub(self.used)
+    }
+
     /// Takes a run of pages, low in the file; `None` for no pages and when there is no such run.
     pub(crate) fn alloc(&mut self, pages: u32, heat: Heat) -> Option<PageNumber> {
         let page = match heat {

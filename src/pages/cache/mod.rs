@@ -234,8 +234,7 @@ impl Cache {
     }
 
     /// Evicts all that is clean.
-    #[cfg(test)]
-    fn clear_clean(&self) {
+    pub(crate) fn clear_clean(&self) {
         self.change(|state| {
             while let Some(frame) = state.clock.victim() {
                 state.unlink(&self.table.0, frame.frame().page());

@@ -6,11 +6,12 @@
 //! - The file is cut only after the sync of the commit that names the shorter length.
 
 mod growth;
+mod mend;
 mod open;
 mod saved;
 
 pub use open::OpenOutcome;
-pub(crate) use open::Opened;
+pub(crate) use open::{Opened, Watch};
 
 use super::cache::FrameRef;
 use super::space::{Commit, Unlinked};

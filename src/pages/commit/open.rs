@@ -33,6 +33,10 @@ pub enum OpenOutcome {
     RolledBack(String),
 }
 
+/// Hears how much of an unclean file was looked at, from 0.0 to less than 1.0, and may end it. A file for which there is
+/// nothing to find out, then or before the first write, is not told of.
+pub(crate) type Watch<'w> = dyn FnMut(f64) -> Result<(), DatabaseError> + 'w;
+
 /// A store, and how it was found.
 #[derive(Debug)]
 pub(crate) struct Opened {
@@ -120,6 +124,7 @@ impl Store {
         backend: Arc<dyn StorageBackend>,
         cache_size: usize,
         writable: bool,
+        watch: &mut Watch<'_>,
     ) -> Result<Opened, DatabaseError> {
         if writable {
             backend.sync_data()?;
@@ -133,18 +138,18 @@ impl Store {
         let mut store = Self::assemble(backend, copies.geometry, cache_size, file_pages, space);
         let mut rejected: Option<String> = None;
         for (index, slot) in &candidates {
-            match store.prove(slot) {
+            match store.prove(slot, watch) {
                 Ok(()) => {
                     let outcome = copies.outcome(slot, rejected);
                     store.adopt(*index, *slot, largest, &outcome)?;
                     store.space.lock().damage = copies.damage(*index, slot);
                     return Ok(Opened { store: Arc::new(store), outcome });
                 }
-                Err(err @ StorageError::Corrupted(_)) if !slot.is_closed() => {
+                Err(DatabaseError::Storage(err @ StorageError::Corrupted(_))) if !slot.is_closed() => {
                     rejected = rejected.or_else(|| Some(format!("commit {}: {err}", slot.id)));
                 }
                 // A read that failed is no evidence against the commit, which the next attempt may find whole.
-                Err(err) => return Err(err.into()),
+                Err(err) => return Err(err),
             }
         }
         let why = rejected.unwrap_or_else(|| String::from("no commit slot is readable"));
@@ -152,16 +157,20 @@ impl Store {
     }
 
     /// An error unless every page that `slot`'s commit may have torn is whole.
-    fn prove(&self, slot: &CommitSlot) -> Result<(), StorageError> {
+    fn prove(&self, slot: &CommitSlot, watch: &mut Watch<'_>) -> Result<(), DatabaseError> {
         self.check_slot(slot)?;
         // No file is shorter than the empty one. Opening for writing cuts the file to the slot's length.
         if slot.file_pages.min(self.file_pages()) <= self.geometry.first_page() {
-            return Err(StorageError::corrupted("the file ends before its first page"));
+            return Err(StorageError::corrupted("the file ends before its first page").into());
+        }
+        let commit = Commit::of(slot);
+        if !slot.is_closed() && slot.saved.is_none() && commit.roots().next().is_some() {
+            watch(0.0)?;
         }
         if slot.is_two_phase() {
             return Ok(());
         }
-        self.verify_above(&Commit::of(slot), slot.verify_above)
+        self.verify_above(&commit, slot.verify_above, watch)
     }
 
     /// An error unless `slot` can be a commit of this file. Its checksum says only that somebody wrote it so.
@@ -186,11 +195,7 @@ impl Store {
         outcome: &OpenOutcome,
     ) -> Result<(), StorageError> {
         let last_id = next_id(largest, if *outcome == OpenOutcome::Clean { 0 } else { ID_GAP })?;
-        let mut slots = [None, None];
-        if let Some(place) = slots.get_mut(index) {
-            *place = Some(slot);
-        }
-        self.space = Mutex::new(Space::new(slots, index, last_id));
+        self.space = Mutex::new(Space::of_slot(index, slot, last_id));
         Ok(())
     }
 

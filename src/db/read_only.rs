@@ -1,0 +1,64 @@
+use super::{Builder, CacheStats, Core, ReadableDatabase};
+use crate::error::{DatabaseError, TransactionError};
+use crate::pages::{OpenOutcome, Opened};
+use crate::txn::ReadTransaction;
+use core::fmt::{Debug, Formatter};
+use std::path::Path;
+
+/// A database file that is open for reading, maybe by several at once, while nobody has it open as a
+/// [`Database`](crate::Database). Dropping it closes the file.
+///
+/// ```
+/// use sapwood::{Database, ReadOnlyDatabase, ReadableDatabase, TableDefinition};
+///
+/// const RINGS: TableDefinition<&str, u64> = TableDefinition::new("rings");
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path().join("trees.sapwood");
+/// let db = Database::create(&path)?;
+/// let txn = db.begin_write()?;
+/// txn.open_table(RINGS)?.insert("oak", 120)?;
+/// txn.commit()?;
+/// drop(db);
+///
+/// let (one, another) = (ReadOnlyDatabase::open(&path)?, ReadOnlyDatabase::open(&path)?);
+/// for db in [one, another] {
+///     assert_eq!(db.begin_read()?.open_table(RINGS)?.get("oak")?.unwrap().value(), 120);
+/// }
+/// # Ok::<(), sapwood::Error>(())
+/// ```
+pub struct ReadOnlyDatabase {
+    core: Core,
+    outcome: OpenOutcome,
+}
+
+impl ReadOnlyDatabase {
+    pub(super) fn new(opened: Opened) -> Self {
+        Self { core: Core::new(opened.store), outcome: opened.outcome }
+    }
+
+    /// Opens the database at `path`, which must exist, as [`Builder::open_read_only`] does.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, DatabaseError> {
+        Builder::new().open_read_only(path)
+    }
+
+    /// In what state the file was found, and is left: closed properly, or with a crash behind its last commit.
+    pub fn open_outcome(&self) -> &OpenOutcome {
+        &self.outcome
+    }
+}
+
+impl ReadableDatabase for ReadOnlyDatabase {
+    fn begin_read(&self) -> Result<ReadTransaction, TransactionError> {
+        ReadTransaction::begin(&self.core.store)
+    }
+
+    fn cache_stats(&self) -> CacheStats {
+        CacheStats::of(&self.core.store)
+    }
+}
+
+impl Debug for ReadOnlyDatabase {
+    fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("ReadOnlyDatabase").field("page_size", &self.core.store.page_size()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,154 @@
+//! Tables by their names: which there are, renaming and deleting them.
+
+use super::catalog::{self, TableEntry};
+use super::definition::{TableHandle, UntypedTableHandle};
+use super::write::{State, Tables, WriteTransaction};
+use crate::btree::{Target, Tree, TreeEditor};
+use crate::error::{StorageError, TableError};
+use crate::format::Pointer;
+use crate::pages::Class;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+impl Tables {
+    fn names(&self, multimap: bool) -> Result<Vec<String>, StorageError> {
+        self.store().check_open()?;
+        catalog::names(self.store(), self.state.lock().catalog.root, multimap)
+    }
+
+    /// Takes a table out of the catalog and unlinks its tree. False if there is none.
+    fn delete(&self, name: &str, multimap: bool) -> Result<bool, TableError> {
+        let mut state = self.state.lock();
+        let Some(entry) = self.closed_entry(&state, name, multimap)? else { return Ok(false) };
+        let root = state.tables.remove(name).map_or(entry.root, |table| table.cell.tree().root);
+        self.or_break(self.delete_entry(&mut state.catalog, name, root))?;
+        Ok(true)
+    }
+
+    /// Gives a table another name. A tree that was changed keeps its changes.
+    fn rename(&self, name: &str, new_name: &str, multimap: bool) -> Result<(), TableError> {
+        let mut state = self.state.lock();
+        let entry = self
+            .closed_entry(&state, name, multimap)?
+            .ok_or_else(|| TableError::TableDoesNotExist(name.to_string()))?;
+        if name == new_name {
+            return Ok(());
+        }
+        if self.entry(&state, new_name, multimap)?.is_some() {
+            return Err(TableError::TableExists(new_name.to_string()));
+        }
+        self.or_break(self.move_rows(&mut state.catalog, name, new_name, &entry))?;
+        if let Some(table) = state.tables.remove(name) {
+            state.tables.insert(new_name.to_string(), table);
+        }
+        Ok(())
+    }
+
+    fn closed_entry(&self, state: &State, name: &str, multimap: bool) -> Result<Option<TableEntry>, TableError> {
+        state.check_closed(name)?;
+        self.entry(state, name, multimap)
+    }
+
+    fn entry(&self, state: &State, name: &str, multimap: bool) -> Result<Option<TableEntry>, TableError> {
+        let entry = catalog::look_up(self.store(), state.catalog.root, name)?;
+        entry.as_ref().map_or(Ok(()), |entry| entry.definition.check_kind(name, multimap))?;
+        Ok(entry)
+    }
+
+    /// Passes on how a change of several steps ended; half of one must not be committed.
+    fn or_break(&self, changed: Result<(), StorageError>) -> Result<(), StorageError> {
+        if changed.is_err() {
+            self.pages().mark_broken();
+        }
+        changed
+    }
+
+    fn delete_entry(&self, catalog: &mut Tree, name: &str, root: Option<Pointer>) -> Result<(), StorageError> {
+        self.remove_rows(catalog, name)?;
+        root.map_or(Ok(()), |root| self.pages().unlink_tree(&root, Class::Data))
+    }
+
+    fn move_rows(
+        &self,
+        catalog: &mut Tree,
+        name: &str,
+        new_name: &str,
+        entry: &TableEntry,
+    ) -> Result<(), StorageError> {
+        self.remove_rows(catalog, name)?;
+        self.define(catalog, new_name, &entry.definition)?;
+        self.store_root(catalog, new_name, entry.root)
+    }
+
+    fn remove_rows(&self, catalog: &mut Tree, name: &str) -> Result<(), StorageError> {
+        TreeEditor::new(self.pages(), catalog, &mut ()).remove(&Target::Key(&catalog::definition_key(name)))?;
+        self.store_root(catalog, name, None)
+    }
+}
+
+/// The name of a table, which is closed if it was given itself.
+fn name_of(table: impl TableHandle) -> Result<String, TableError> {
+    let name = table.name().to_string();
+    catalog::check_name(&name)?;
+    Ok(name)
+}
+
+impl WriteTransaction {
+    /// Deletes a table, and says whether there was one. Its pages are free once no snapshot needs them.
+    ///
+    /// Reads the table's branches, and those of its leaves that point to long keys or values.
+    ///
+    /// ```
+    /// use sapwood::{Database, TableDefinition, backends::InMemoryBackend};
+    ///
+    /// const LEAVES: TableDefinition<u64, &str> = TableDefinition::new("leaves");
+    /// let db = Database::builder().create_with_backend(InMemoryBackend::new())?;
+    /// let txn = db.begin_write()?;
+    /// txn.open_table(LEAVES)?.insert(1, "oak")?;
+    /// assert!(txn.delete_table(LEAVES)?);
+    /// assert!(!txn.delete_table(LEAVES)?);
+    /// # Ok::<(), sapwood::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`TableAlreadyOpen`](TableError::TableAlreadyOpen) while it is open in this transaction; a [`Table`] that is
+    /// given itself is closed first. [`TableIsMultimap`](TableError::TableIsMultimap) for a multimap. If the storage
+    /// fails half-way, the transaction can only be aborted.
+    ///
+    /// [`Table`]: crate::Table
+    pub fn delete_table(&self, definition: impl TableHandle) -> Result<bool, TableError> {
+        self.tables.delete(&name_of(definition)?, false)
+    }
+
+    /// Gives a table another name. Its rows stay where they are, changes of this transaction included.
+    ///
+    /// ```
+    /// use sapwood::{Database, ReadableTableMetadata, TableDefinition, backends::InMemoryBackend};
+    ///
+    /// const BUDS: TableDefinition<u64, &str> = TableDefinition::new("buds");
+    /// const LEAVES: TableDefinition<u64, &str> = TableDefinition::new("leaves");
+    /// let db = Database::builder().create_with_backend(InMemoryBackend::new())?;
+    /// let txn = db.begin_write()?;
+    /// txn.open_table(BUDS)?.insert(1, "oak")?;
+    /// txn.rename_table(BUDS, LEAVES)?;
+    /// assert_eq!(txn.open_table(LEAVES)?.len()?, 1);
+    /// # Ok::<(), sapwood::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`delete_table`](Self::delete_table), and [`TableDoesNotExist`](TableError::TableDoesNotExist).
+    /// [`TableExists`](TableError::TableExists) if another table has the new name. The types of `new_name` do not
+    /// matter.
+    pub fn rename_table(&self, definition: impl TableHandle, new_name: impl TableHandle) -> Result<(), TableError> {
+        let name = name_of(definition)?;
+        self.tables.rename(&name, &name_of(new_name)?, false)
+    }
+
+    /// The tables that there are, ordered by name, those made by this transaction included. Multimaps are not among
+    /// them.
+    pub fn list_tables(&self) -> Result<impl Iterator<Item = UntypedTableHandle> + '_, StorageError> {
+        Ok(self.tables.names(false)?.into_iter().map(UntypedTableHandle::new))
+    }
+}
