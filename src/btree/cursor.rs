@@ -5,6 +5,7 @@ use super::get::{Row, value_length};
 use super::kind::TreeKind;
 use crate::error::StorageError;
 use crate::format::Pointer;
+use crate::format::node::Node;
 use crate::pages::Store;
 use crate::pages::cache::FrameRef;
 use core::ops::Bound;
@@ -160,7 +161,7 @@ impl GapCursor {
 
     /// Length in bytes of the value on that side. Does not read a value that is not in its leaf.
     pub(crate) fn value_length(&mut self, store: &Store, side: Side) -> Result<Option<u64>, StorageError> {
-        self.at_row(store, side, |gap, at| value_length(gap.leaf.frame(), at))
+        self.at_row(store, side, |gap, at| value_length(&Node::new(gap.leaf.frame()), at))
     }
 
     /// What `found` makes of the gap and the entry on that side, if there is one.

@@ -5,7 +5,7 @@ use crate::error::StorageError;
 use crate::format::Pointer;
 use crate::format::node::{KeyPart, Node, ValuePart};
 use crate::pages::cache::{FrameRef, FrameStock};
-use crate::pages::{PageRef, Store, damaged};
+use crate::pages::{Glance, PageRef, Store, damaged};
 use alloc::vec::Vec;
 use core::ops::{Deref, Range};
 
@@ -70,21 +70,21 @@ impl Slice {
 
     /// The value of an entry.
     pub(crate) fn of_value(store: &Store, leaf: &FrameRef, at: usize) -> Result<Self, StorageError> {
-        Self::value_in(store, PageRef::Pinned(leaf.frame()), at)
+        Self::value_in(store, PageRef::Pinned(leaf.frame()).into(), at)
     }
 
     /// The value of an entry of a leaf that is not needed otherwise.
     #[inline]
-    fn value_in(store: &Store, leaf: PageRef<'_>, at: usize) -> Result<Self, StorageError> {
-        match Node::new(&leaf).inline_value(at) {
+    fn value_in(store: &Store, leaf: Glance<'_>, at: usize) -> Result<Self, StorageError> {
+        match leaf.node().inline_value(at) {
             Some(value) => Ok(Self::within(leaf.hold(), value)),
-            None => Self::pointed_value(store, &leaf, at),
+            None => Self::pointed_value(store, &leaf.node(), at),
         }
     }
 
     #[inline(never)]
-    fn pointed_value(store: &Store, leaf: &[u8], at: usize) -> Result<Self, StorageError> {
-        match Node::new(leaf).value(at) {
+    fn pointed_value(store: &Store, leaf: &Node<'_>, at: usize) -> Result<Self, StorageError> {
+        match leaf.value(at) {
             ValuePart::Inline(value) => Ok(Self::Owned(value.to_vec())),
             ValuePart::Run(run) => store.load(&run).map(Self::Run),
             ValuePart::Subtree(root) | ValuePart::Extents(root) => Err(not_a_value(&root)),
@@ -93,8 +93,8 @@ impl Slice {
 }
 
 /// Length in bytes of the value of an entry, which is not read.
-pub(crate) fn value_length(leaf: &[u8], at: usize) -> Result<u64, StorageError> {
-    match Node::new(leaf).value(at) {
+pub(crate) fn value_length(leaf: &Node<'_>, at: usize) -> Result<u64, StorageError> {
+    match leaf.value(at) {
         ValuePart::Inline(value) => Ok(value.len() as u64),
         ValuePart::Run(run) => Ok(run.size),
         ValuePart::Subtree(root) | ValuePart::Extents(root) => Err(not_a_value(&root)),
@@ -118,18 +118,24 @@ pub(crate) fn find<T>(
     kind: &TreeKind,
     root: &Pointer,
     key: &[u8],
-    found: impl FnOnce(PageRef<'_>, usize) -> Result<T, StorageError>,
+    found: impl FnOnce(Glance<'_>, usize) -> Result<T, StorageError>,
 ) -> Result<Option<T>, StorageError> {
     let sought = kind.sought(key);
     let pin = kind.pin(store);
-    let mut page = store.view(pin.as_ref(), root)?;
+    let mut page = Glance::from(store.view(pin.as_ref(), root)?);
     loop {
-        let node = Node::new(&page);
-        let (at, equal) = kind.search(store, &node, &sought)?;
+        let node = page.node();
+        let (at, equal) = match kind.seek(&node, &sought) {
+            (first, true) => {
+                page.prefetch_hold();
+                kind.search_keys(store, &node, first, &sought)?
+            }
+            miss => miss,
+        };
         if node.is_leaf() {
             return if equal { found(page, at).map(Some) } else { Ok(None) };
         }
-        page = store.view_child(pin.as_ref(), &node, at)?;
+        page = store.glance_child(pin.as_ref(), &node, at)?;
     }
 }
 

@@ -64,19 +64,27 @@ impl TreeKind {
         node: &Node<'_>,
         sought: &Sought<'_>,
     ) -> Result<(usize, bool), StorageError> {
-        match node.seek_head(sought.bytes, sought.head) {
-            (first, true) => self.search_keys(store, node, first, sought.bytes),
+        match self.seek(node, sought) {
+            (first, true) => self.search_keys(store, node, first, sought),
             miss => Ok(miss),
         }
     }
 
-    fn search_keys(
+    /// The first half of a search: see [`Node::seek_head`].
+    #[inline]
+    pub(super) fn seek(&self, node: &Node<'_>, sought: &Sought<'_>) -> (usize, bool) {
+        node.seek_head(sought.bytes, sought.head)
+    }
+
+    /// The second half, if the first found equal heads.
+    pub(super) fn search_keys(
         &self,
         store: &Store,
         node: &Node<'_>,
         first: usize,
-        sought: &[u8],
+        sought: &Sought<'_>,
     ) -> Result<(usize, bool), StorageError> {
+        let sought = sought.bytes;
         node.seek_key(first, |at| match node.key(at) {
             KeyPart::Inline(key) => {
                 // Heads are equal, so this is most likely the row, and its value is wanted next.

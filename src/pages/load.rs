@@ -1,7 +1,7 @@
 //! Reading: a frame of the cache, or verified bytes of the file that become one.
 
 use super::Store;
-use super::cache::{Frame, FrameRef, Pin, START};
+use super::cache::{Frame, FrameRef, Pin, START, Sight};
 use crate::error::StorageError;
 use crate::format::node::Node;
 use crate::format::{Checksum, Pointer};
@@ -35,10 +35,54 @@ impl Deref for PageRef<'_> {
 
 impl PageRef<'_> {
     /// The frame, to keep beyond the descent.
+    #[inline]
     pub(crate) fn hold(self) -> FrameRef {
         match self {
             Self::Pinned(frame) => frame.hold(),
             Self::Held(frame) => frame,
+        }
+    }
+}
+
+/// A page to search: as [`PageRef`], and by its front if it has one.
+pub(crate) enum Glance<'p> {
+    Pinned(Sight<'p>),
+    Held(FrameRef),
+}
+
+impl Glance<'_> {
+    #[inline]
+    pub(crate) fn node(&self) -> Node<'_> {
+        match self {
+            Self::Pinned(sight) => sight.node(),
+            Self::Held(frame) => Node::new(frame),
+        }
+    }
+
+    /// The frame, to keep beyond the descent.
+    #[inline]
+    pub(crate) fn hold(self) -> FrameRef {
+        match self {
+            Self::Pinned(sight) => sight.frame().hold(),
+            Self::Held(frame) => frame,
+        }
+    }
+
+    /// Asks for what [`hold`](Self::hold) writes.
+    #[inline]
+    pub(crate) fn prefetch_hold(&self) {
+        if let Self::Pinned(sight) = self {
+            sight.frame().prefetch_header();
+        }
+    }
+}
+
+impl<'p> From<PageRef<'p>> for Glance<'p> {
+    #[inline]
+    fn from(page: PageRef<'p>) -> Self {
+        match page {
+            PageRef::Pinned(frame) => Self::Pinned(Sight::new(frame)),
+            PageRef::Held(frame) => Self::Held(frame),
         }
     }
 }
@@ -78,20 +122,41 @@ impl Store {
         parent: &Node<'_>,
         at: usize,
     ) -> Result<PageRef<'p>, StorageError> {
-        let (page, level) = (parent.child_page(at), u16::from(parent.level()));
-        let frame = match (pin, level) {
+        let page = parent.child_page(at);
+        let frame = match (pin, parent.level()) {
             (None, _) => None,
             (Some(pin), 0..=1) => pin.find::<START>(page),
             (Some(pin), _) => pin.find::<BRANCH_START>(page),
         };
-        match frame.filter(|frame| u16::from(Node::new(frame.bytes()).level()) + 1 == level) {
+        match frame.filter(|frame| is_below(&Node::new(frame.bytes()), parent)) {
             Some(frame) => {
-                if cfg!(feature = "paranoid") && frame.birth() != parent.child(at).birth {
-                    return Err(damaged(&parent.child(at), "was given away while it was needed"));
-                }
+                check_birth(frame, parent, at)?;
                 Ok(PageRef::Pinned(frame))
             }
             None => self.view_child_by_pointer(pin, parent, at),
+        }
+    }
+
+    /// Child `at` of `parent`, to be searched and, as most searched pages, not to be read beyond that.
+    #[inline]
+    pub(crate) fn glance_child<'p>(
+        &self,
+        pin: Option<&'p Pin<'_>>,
+        parent: &Node<'_>,
+        at: usize,
+    ) -> Result<Glance<'p>, StorageError> {
+        let page = parent.child_page(at);
+        let sight = match (pin, parent.level()) {
+            (None, _) => None,
+            (Some(pin), 0..=1) => pin.glance::<START>(page),
+            (Some(pin), _) => pin.find::<BRANCH_START>(page).map(Sight::new),
+        };
+        match sight.filter(|sight| is_below(&sight.node(), parent)) {
+            Some(sight) => {
+                check_birth(sight.frame(), parent, at)?;
+                Ok(Glance::Pinned(sight))
+            }
+            None => self.view_child_by_pointer(pin, parent, at).map(Glance::from),
         }
     }
 
@@ -104,11 +169,7 @@ impl Store {
     ) -> Result<PageRef<'p>, StorageError> {
         let child = parent.child(at);
         let page = self.view(pin, &child)?;
-        if u16::from(Node::new(&page).level()) + 1 == u16::from(parent.level()) {
-            Ok(page)
-        } else {
-            Err(damaged(&child, "is out of level"))
-        }
+        if is_below(&Node::new(&page), parent) { Ok(page) } else { Err(damaged(&child, "is out of level")) }
     }
 
     /// Asks for a page that is in memory, and is about to be read from its start to its end.
@@ -149,6 +210,20 @@ impl Store {
         let bytes = if pointer.is_run() { pointer.size } else { self.page_size() as u64 };
         usize::try_from(bytes).map_err(|_| damaged(pointer, "is larger than this machine's memory"))
     }
+}
+
+#[inline]
+fn is_below(node: &Node<'_>, parent: &Node<'_>) -> bool {
+    u16::from(node.level()) + 1 == u16::from(parent.level())
+}
+
+/// An error, in tests, if a page was given away while a snapshot needed it.
+#[inline]
+fn check_birth(frame: &Frame, parent: &Node<'_>, at: usize) -> Result<(), StorageError> {
+    if cfg!(feature = "paranoid") && frame.birth() != parent.child(at).birth {
+        return Err(damaged(&parent.child(at), "was given away while it was needed"));
+    }
+    Ok(())
 }
 
 fn check_page(bytes: &[u8], pointer: &Pointer) -> Result<(), StorageError> {

@@ -123,7 +123,7 @@ impl View<'_> {
 
     pub(super) fn value_len(&self, key: &[u8]) -> Result<Option<u64>, StorageError> {
         let Some(root) = &self.root else { return Ok(None) };
-        find(self.store, self.kind, root, key, |leaf, at| value_length(&leaf, at))
+        find(self.store, self.kind, root, key, |leaf, at| value_length(&leaf.node(), at))
     }
 
     pub(super) fn lower_bound<'a, K: Key + 'static>(

@@ -6,7 +6,7 @@
 use crate::btree::{RangeCursor, Slice, TreeKind, find, get};
 use crate::error::{StorageError, TableError};
 use crate::format::Pointer;
-use crate::format::node::{Node, ValuePart};
+use crate::format::node::ValuePart;
 use crate::limits::MAX_NAME_LENGTH;
 use crate::pages::{Store, damaged};
 use crate::types::{Key, KeyType, TypeName, Value};
@@ -74,7 +74,7 @@ pub(super) fn look_up(store: &Store, root: Option<Pointer>, name: &str) -> Resul
     let kind = kind(store.page_size());
     let Some(bytes) = get(store, &kind, &root, &definition_key(name))? else { return Ok(None) };
     let definition = Definition::decode(&bytes).ok_or_else(|| malformed(name))?;
-    let root = find(store, &kind, &root, &root_key(name), |leaf, at| match Node::new(&leaf).value(at) {
+    let root = find(store, &kind, &root, &root_key(name), |leaf, at| match leaf.node().value(at) {
         ValuePart::Subtree(root) => Ok(root),
         ValuePart::Run(other) | ValuePart::Extents(other) => Err(damaged(&other, "stands where a table's root should")),
         ValuePart::Inline(_) => Err(malformed(name)),

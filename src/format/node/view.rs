@@ -22,6 +22,8 @@ pub(crate) enum PointerRole {
 pub(crate) struct Node<'a> {
     /// The usable part of the page.
     bytes: &'a [u8],
+    /// The page again, or a copy of its start that has all of its arrays.
+    front: &'a [u8],
     pub(super) header: Header,
 }
 
@@ -29,7 +31,20 @@ impl<'a> Node<'a> {
     #[inline]
     pub(crate) fn new(page: &'a [u8]) -> Self {
         let bytes = page.get(..usable(page.len())).unwrap_or_default();
-        Self { bytes, header: Header::read(bytes) }
+        Self { bytes, front: bytes, header: Header::read(bytes) }
+    }
+
+    /// A page that has a copy of its start elsewhere, as long as [`front_len`](Self::front_len) at least. Records alone are read
+    /// from the page itself.
+    #[inline]
+    pub(crate) fn with_front(page: &'a [u8], front: &'a [u8]) -> Self {
+        let bytes = page.get(..usable(page.len())).unwrap_or_default();
+        Self { bytes, front, header: Header::read(front) }
+    }
+
+    /// Bytes from the page's start to the end of its arrays.
+    pub(crate) fn front_len(&self) -> usize {
+        self.header.arrays_end()
     }
 
     #[inline]
@@ -180,7 +195,7 @@ impl<'a> Node<'a> {
             return Slot { offset: self.bytes.len(), key_code: 0, value_code: 0 };
         }
         let start = self.header.slots_at() + at * self.header.slot_width();
-        Slot::read(&self.header, self.bytes.get(start..).unwrap_or_default())
+        Slot::read(&self.header, self.front.get(start..).unwrap_or_default())
     }
 
     /// An entry's slot as it stands in the array, whether or not it has a key.
@@ -224,7 +239,7 @@ impl<'a> Node<'a> {
     /// The page from its first head on, as if all of it were heads.
     #[inline]
     pub(super) fn heads_room(&self) -> &'a [[u8; HEAD]] {
-        self.bytes.get(HEADER..).unwrap_or_default().as_chunks().0
+        self.front.get(HEADER..).unwrap_or_default().as_chunks().0
     }
 
     #[inline]
@@ -239,12 +254,12 @@ impl<'a> Node<'a> {
 
     #[inline]
     fn span(&self, from: usize, to: usize) -> &'a [u8] {
-        self.bytes.get(from..to).unwrap_or_default()
+        self.front.get(from..to).unwrap_or_default()
     }
 
     #[inline]
     fn chunk<const N: usize>(&self, offset: usize) -> &'a [u8; N] {
-        self.bytes.get(offset..).and_then(<[u8]>::first_chunk).unwrap_or(&[0; N])
+        chunk_of(self.front, offset)
     }
 
     #[inline]
@@ -253,6 +268,11 @@ impl<'a> Node<'a> {
     }
 
     fn pointer_at(&self, offset: usize) -> Pointer {
-        Pointer::decode(self.chunk(offset))
+        Pointer::decode(chunk_of(self.bytes, offset))
     }
+}
+
+#[inline]
+fn chunk_of<const N: usize>(bytes: &[u8], offset: usize) -> &[u8; N] {
+    bytes.get(offset..).and_then(<[u8]>::first_chunk).unwrap_or(&[0; N])
 }

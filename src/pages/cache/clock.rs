@@ -37,11 +37,12 @@ impl Clock {
         self.frames.get(slot).filter(|found| found.is_at(frame))
     }
 
-    /// Passes the hand over frames, taking a chance from each, until one has none left.
+    /// Passes the hand over frames, taking a chance from each, until one has none left. `take_use` says whether a frame
+    /// was used since it was asked before.
     ///
     /// The hand ends beyond the victim: the youngest frame, which takes the victim's place, is the last to be
     /// looked at again.
-    pub(super) fn victim(&mut self) -> Option<FrameRef> {
+    pub(super) fn victim(&mut self, mut take_use: impl FnMut(&Frame) -> bool) -> Option<FrameRef> {
         let mut coldest: Option<(u32, &FrameRef)> = None;
         for _ in 0..REACH.min(self.frames.len()) {
             if self.hand >= self.frames.len() {
@@ -49,7 +50,7 @@ impl Clock {
             }
             let frame = self.frames.get(self.hand)?;
             self.hand += 1;
-            let warmth = frame.frame().cool();
+            let warmth = frame.frame().cool(take_use(frame.frame()));
             if warmth == 0 {
                 return Some(frame.clone());
             }

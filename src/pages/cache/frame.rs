@@ -106,17 +106,9 @@ impl Frame {
         self.dirty.store(dirty, Ordering::Relaxed);
     }
 
-    /// Notes a use. Writes only after the clock has taken a chance away, so a hot frame's line stays shared.
-    #[inline]
-    pub(super) fn touch(&self) {
-        if self.warmth.load(Ordering::Relaxed) != self.warmest {
-            self.warmth.store(self.warmest, Ordering::Relaxed);
-        }
-    }
-
-    /// Takes one chance away and says how many there were.
-    pub(super) fn cool(&self) -> u32 {
-        let warmth = self.warmth.load(Ordering::Relaxed);
+    /// Takes one chance away and says how many there were: all of them, if the frame was used.
+    pub(super) fn cool(&self, used: bool) -> u32 {
+        let warmth = if used { self.warmest } else { self.warmth.load(Ordering::Relaxed) };
         self.warmth.store(warmth.saturating_sub(1), Ordering::Relaxed);
         warmth
     }
@@ -135,6 +127,17 @@ impl Frame {
     #[inline]
     pub(crate) fn prefetch(&self, lines: usize) {
         prefetch_lines(core::ptr::from_ref(self).cast::<u8>().wrapping_add(HEADER), lines);
+    }
+
+    /// Asks for what [`hold`](Self::hold) writes.
+    #[inline]
+    pub(crate) fn prefetch_header(&self) {
+        prefetch_lines(core::ptr::from_ref(self).cast(), 1);
+    }
+
+    /// Whether the frame is a part of a slab.
+    pub(super) fn is_of_slab(&self) -> bool {
+        self.home.is_some()
     }
 
     /// A counted reference. Whoever has a `&Frame` knows that somebody else's reference lasts as long as it.
@@ -330,6 +333,11 @@ impl FrameRef {
     /// Whether somebody besides the caller and the page table holds on to a dirty frame.
     pub(crate) fn is_shared(&self) -> bool {
         self.frame().references.load(Ordering::Acquire) > 2
+    }
+
+    /// The frame's address, good for all of its allocation.
+    pub(super) fn address(&self) -> NonNull<Frame> {
+        self.0
     }
 
     /// Whether both refer to one frame.

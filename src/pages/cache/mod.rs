@@ -9,6 +9,7 @@ mod epoch;
 mod frame;
 #[cfg(shuttle)]
 mod freed;
+mod front;
 #[cfg(test)]
 mod model_checked;
 mod slab;
@@ -19,15 +20,16 @@ mod tests;
 pub(crate) use frame::{Frame, FrameBuf, FrameRef, FrameStock, prefetch};
 
 use crate::{
-    format::{PageNumber, TxnId},
+    format::{PageNumber, TxnId, node::Node},
     sync::{AtomicUsize, Mutex, Ordering},
 };
 use alloc::vec::Vec;
 use clock::Clock;
 use core::fmt;
 use epoch::{Epoch, Limbo, Pinned};
+use front::Fronts;
 use slab::OwnedPool;
-use table::{Books, OwnedChunk, Table};
+use table::{Books, Found, OwnedChunk, Table};
 
 /// Keeps what is in it off the cache lines, and off the neighbouring lines that processors fetch along, of others.
 #[derive(Default)]
@@ -49,6 +51,7 @@ const MOST_SLACK: usize = 1 << 20;
 pub(crate) struct Cache {
     table: Padded<Table>,
     epoch: Epoch,
+    fronts: Fronts,
     page_size: usize,
     budget: usize,
     slack: usize,
@@ -103,26 +106,72 @@ impl Pin<'_> {
     /// The page's frame, if it is here. So many cache lines are asked for, from the page's start on.
     #[inline]
     pub(crate) fn find<const LINES: usize>(&self, page: PageNumber) -> Option<&Frame> {
-        self.find_if::<LINES>(page, |_| true)
+        // SAFETY: what comes out borrows this pin.
+        let found = unsafe { self.cache.table.0.get(page) }?;
+        found.frame().prefetch(LINES);
+        Some(self.seen(&found, found.frame()))
+    }
+
+    /// The page, if it is here, to search it. So many cache lines are asked for, from the start on of what is searched.
+    #[inline]
+    pub(crate) fn glance<const LINES: usize>(&self, page: PageNumber) -> Option<Sight<'_>> {
+        // SAFETY: what comes out borrows this pin.
+        let found = unsafe { self.cache.table.0.get(page) }?;
+        if !found.is_fronted() {
+            found.frame().prefetch(LINES);
+            return Some(self.seen(&found, Sight::new(found.frame())));
+        }
+        // SAFETY: the page has a front, so it is clean, and stays so under this pin: who changes it is its only owner, and
+        // takes the front away first.
+        let (front, bytes) = unsafe { self.cache.fronts.get(found.address()) };
+        prefetch(front, LINES);
+        if cfg!(feature = "paranoid") {
+            assert!(bytes.starts_with(front), "the front of a page that has changed since");
+        }
+        Some(self.seen(&found, Sight { frame: found.frame(), front, bytes }))
     }
 
     /// The page's frame, if it is here and of that birth.
     #[inline]
     pub(crate) fn get<const LINES: usize>(&self, page: PageNumber, birth: TxnId) -> Option<&Frame> {
-        self.find_if::<LINES>(page, |frame| frame.birth() == birth)
+        // SAFETY: what comes out borrows this pin.
+        let found = unsafe { self.cache.table.0.get(page) }?;
+        let frame = found.frame();
+        frame.prefetch(LINES);
+        (frame.birth() == birth).then(|| self.seen(&found, frame))
     }
 
     #[inline]
-    fn find_if<const LINES: usize>(&self, page: PageNumber, wanted: impl FnOnce(&Frame) -> bool) -> Option<&Frame> {
-        // SAFETY: what comes out borrows this pin.
-        let frame = unsafe { self.cache.table.0.get(page) }?;
-        frame.prefetch(LINES);
-        if !wanted(frame) {
-            return None;
-        }
-        frame.touch();
+    fn seen<T>(&self, found: &Found<'_>, what: T) -> T {
+        found.note_use();
         self.pinned.hits.set(self.pinned.hits.get() + 1);
-        Some(frame)
+        what
+    }
+}
+
+/// A page in memory.
+#[derive(Clone, Copy)]
+pub(crate) struct Sight<'p> {
+    frame: &'p Frame,
+    /// The page's front, or all of it.
+    front: &'p [u8],
+    bytes: &'p [u8],
+}
+
+impl<'p> Sight<'p> {
+    #[inline]
+    pub(crate) fn new(frame: &'p Frame) -> Self {
+        Self { frame, front: frame.bytes(), bytes: frame.bytes() }
+    }
+
+    #[inline]
+    pub(crate) fn frame(&self) -> &'p Frame {
+        self.frame
+    }
+
+    #[inline]
+    pub(crate) fn node(&self) -> Node<'p> {
+        Node::with_front(self.bytes, self.front)
     }
 }
 
@@ -138,6 +187,7 @@ impl Cache {
         Self {
             table: Padded(table),
             epoch: Epoch::new(),
+            fronts: pool.fronts(),
             page_size,
             budget,
             slack,
@@ -188,7 +238,7 @@ impl Cache {
             // Free frames, whose slabs cannot go, are of no use for a run.
             let wrong = !fits && frame.len() != self.page_size && self.pool.spare_bytes() > self.most - self.limit;
             if !wrong {
-                state.link(&self.table.0, &frame);
+                self.link_clean(state, &frame);
             }
             frame
         })
@@ -208,7 +258,7 @@ impl Cache {
             let found = state.find(&self.table.0, frame.frame().page());
             let Some(found) = found.filter(|found| found.is(frame)) else { return false };
             if found.frame().is_dirty() {
-                state.cleanse(found);
+                self.cleanse(state, found);
                 self.make_room(state, 0);
             }
             true
@@ -218,7 +268,7 @@ impl Cache {
     /// The bytes are about to change. If the frame was evicted meanwhile, or read once more, it is put back.
     pub(crate) fn mark_dirty(&self, frame: &FrameRef) {
         self.change(|state| match state.find(&self.table.0, frame.frame().page()) {
-            Some(found) if found.is(frame) => state.soil(frame.frame()),
+            Some(found) if found.is(frame) => state.soil(&self.table.0, frame.frame()),
             _ => {
                 frame.frame().set_dirty(true);
                 self.link(state, frame);
@@ -236,7 +286,7 @@ impl Cache {
     /// Evicts all that is clean.
     pub(crate) fn clear_clean(&self) {
         self.change(|state| {
-            while let Some(frame) = state.clock.victim() {
+            while let Some(frame) = state.victim(&self.table.0) {
                 state.unlink(&self.table.0, frame.frame().page());
             }
         });
@@ -291,7 +341,20 @@ impl Cache {
 
     fn link(&self, state: &mut State, frame: &FrameRef) {
         self.make_room(state, frame.frame().cost());
-        state.link(&self.table.0, frame);
+        state.link(&self.table.0, frame, false);
+    }
+
+    fn link_clean(&self, state: &mut State, frame: &FrameRef) {
+        // SAFETY: the frame is new, so nobody has seen it.
+        let fronted = unsafe { self.fronts.copy(frame) };
+        state.link(&self.table.0, frame, fronted);
+    }
+
+    fn cleanse(&self, state: &mut State, frame: FrameRef) {
+        // SAFETY: a dirty page has no front. If it had one before it became dirty, nobody looks at that any more: the page
+        // is its writer's alone, whose looks were over when it was changed.
+        let fronted = unsafe { self.fronts.copy(&frame) };
+        state.cleanse(&self.table.0, frame, fronted);
     }
 
     /// Evicts until `incoming` bytes fit, with room for what the reserve is for, or the call has done its share. Says
@@ -312,7 +375,7 @@ impl Cache {
                 share = share.saturating_sub(evicted.unwrap_or(0).max(1));
                 continue;
             }
-            let Some(victim) = state.clock.victim() else { return false };
+            let Some(victim) = state.victim(&self.table.0) else { return false };
             state.unlink(&self.table.0, victim.frame().page());
             state.evictions += 1;
             share -= 1;
@@ -357,12 +420,18 @@ impl State {
 
     fn find(&self, table: &Table, page: PageNumber) -> Option<FrameRef> {
         // SAFETY: the books are borrowed with `self` until the frame is held.
-        unsafe { table.get(page) }.map(Frame::hold)
+        unsafe { table.get(page) }.map(|found| found.frame().hold())
     }
 
-    fn link(&mut self, table: &Table, frame: &FrameRef) {
+    fn victim(&mut self, table: &Table) -> Option<FrameRef> {
+        let books = &mut self.books;
+        self.clock.victim(|frame| table.take_use(books, frame.page()))
+    }
+
+    /// `fronted` says whether a clean frame has a front.
+    fn link(&mut self, table: &Table, frame: &FrameRef, fronted: bool) {
         // SAFETY: it goes to limbo.
-        if let Some(old) = unsafe { table.put(&mut self.books, frame.clone()) } {
+        if let Some(old) = unsafe { table.put(&mut self.books, frame.clone(), fronted) } {
             self.retire(old);
         }
         let cost = frame.frame().cost();
@@ -398,14 +467,16 @@ impl State {
         self.limbo.retire(Retired::Frame(old), cost);
     }
 
-    fn cleanse(&mut self, frame: FrameRef) {
+    fn cleanse(&mut self, table: &Table, frame: FrameRef, fronted: bool) {
+        table.set_fronted(&mut self.books, frame.frame().page(), fronted);
         self.dirty -= frame.frame().cost();
         frame.frame().set_dirty(false);
         self.clock.insert(frame);
     }
 
-    fn soil(&mut self, frame: &Frame) {
+    fn soil(&mut self, table: &Table, frame: &Frame) {
         if !frame.is_dirty() {
+            table.set_fronted(&mut self.books, frame.page(), false);
             self.clock.remove(frame);
             frame.set_dirty(true);
             self.dirty += frame.cost();

@@ -1,9 +1,11 @@
 //! Memory for frames of the page size: slabs of many frames, in huge pages where the system has them.
 //!
-//! A slab is as large as a huge page if the budget has room for [`PARTS`] of them, and a [`PARTS`]th of the budget if
-//! not; a cache whose slabs would be of less than [`LEAST`] frames has none:
+//! A slab is as large as a huge page if the budget has room for [`PARTS`] of them, and the greatest power of two within
+//! a [`PARTS`]th of the budget if not, and its address is a multiple of its size; a cache whose slabs would be of less than
+//! [`LEAST`] frames has none:
 //!
-//! > `slab = min(budget / PARTS, 2 MiB)`, hence huge pages from 128 MiB on, and no slabs below about 256 pages.
+//! > `slab = min(budget / PARTS, 2 MiB)`, rounded down, hence huge pages from 128 MiB on, and no slabs below about 300 to
+//! > 600 pages.
 //!
 //! A slab is taken only when there is no free frame, when it fits what the cache may still take, and when the cache
 //! already takes a [`STARTS`]th of it, so that a small database does not pay for a large slab. Else a frame is an
@@ -16,6 +18,7 @@
 #![allow(unsafe_code)]
 
 use super::frame::{self, ALIGNMENT, Frame, FrameBuf};
+use super::front::{self, Fronts};
 use crate::sync::{Arc, AtomicUsize, Mutex, Ordering};
 use alloc::{
     alloc::{Layout, alloc, dealloc},
@@ -41,23 +44,28 @@ struct Shape {
     length: usize,
     layout: Layout,
     frames: usize,
+    /// Bytes before the first frame: the head and the fronts.
+    first: usize,
     huge: bool,
 }
 
 impl Shape {
     fn new(budget: usize, length: usize) -> Self {
-        let (head, stride) = (size_of::<Head>(), frame::stride(length));
-        let most = budget / PARTS;
-        let huge = most >= HUGE && stride < HUGE / 2;
-        // Short of the huge page: an allocator that keeps notes beside what it gives out can pack slabs side by side.
-        // Not shorter than that: the system gives a huge page only where all of it belongs to the program.
-        let most = if huge { HUGE - ALIGNMENT } else { most };
-        let frames = most.saturating_sub(head) / stride;
-        let (size, alignment) = if huge { (most, HUGE) } else { (head + frames * stride, ALIGNMENT) };
+        let (head, stride, front) = (size_of::<Head>(), frame::stride(length), front::length_of(length));
+        let alignment: usize = (budget / PARTS).min(HUGE).checked_ilog2().map_or(1, |bits| 1 << bits);
+        // Short of that: an allocator that keeps notes beside what it gives out can pack slabs side by side. Not shorter:
+        // the system gives a huge page only where all of it belongs to the program.
+        let size = alignment.saturating_sub(ALIGNMENT);
+        let frames = size.saturating_sub(head + ALIGNMENT - 1) / stride.saturating_add(front);
+        let first = (head + frames * front).next_multiple_of(ALIGNMENT);
         match Layout::from_size_align(size, alignment) {
-            Ok(layout) if frames >= LEAST => Self { length, layout, frames, huge },
-            _ => Self { length, layout: Layout::new::<()>(), frames: 0, huge: false },
+            Ok(layout) if frames >= LEAST => Self { length, layout, frames, first, huge: alignment == HUGE },
+            _ => Self { length, layout: Layout::new::<()>(), frames: 0, first, huge: false },
         }
+    }
+
+    fn fronts(&self) -> Fronts {
+        Fronts::new(self.length, size_of::<Head>(), self.first, frame::stride(self.length), self.layout.align())
     }
 
     /// All memory of a slab, the list of its free frames included.
@@ -71,7 +79,7 @@ impl Shape {
     }
 }
 
-/// The start of a slab. The frames follow.
+/// The start of a slab. A front for each frame follows, and then the frames.
 #[repr(C, align(128))]
 pub(super) struct Head {
     pool: Arc<Pool>,
@@ -149,8 +157,8 @@ impl Slab {
 ///
 /// The slab has so many frames, and is alive.
 unsafe fn frame_at(head: NonNull<Head>, shape: &Shape, index: usize) -> NonNull<u8> {
-    // SAFETY: within the slab's allocation, which is a head and `shape.frames` strides, by the contract.
-    unsafe { head.cast::<u8>().add(size_of::<Head>() + index * frame::stride(shape.length)) }
+    // SAFETY: within the slab's allocation, which has room for `shape.frames` strides from there on, by the contract.
+    unsafe { head.cast::<u8>().add(shape.first + index * frame::stride(shape.length)) }
 }
 
 impl Pool {
@@ -177,6 +185,11 @@ impl Pool {
         self.spare.store(books.spare, Ordering::Relaxed);
         self.lost.store(books.free - books.spare, Ordering::Relaxed);
         result
+    }
+
+    /// Where the fronts of its slabs are.
+    pub(super) fn fronts(&self) -> Fronts {
+        self.shape.fronts()
     }
 
     /// Memory of one slab.
@@ -506,15 +519,15 @@ mod tests {
                 let size = shape.layout.size();
                 assert!(size <= budget / PARTS && size <= HUGE, "{size} of {budget}");
                 assert_eq!(shape.huge, budget >= 128 << 20);
-                assert_eq!(
-                    shape.layout.align(),
-                    if shape.frames == 0 { 1 } else { [ALIGNMENT, HUGE][usize::from(shape.huge)] }
-                );
-                assert_eq!(shape.frames == 0, budget / PARTS < size_of::<Head>() + LEAST * frame::stride(length));
-                assert!(shape.bytes() >= shape.frames * frame::stride(length) && shape.overhead() <= shape.bytes() / 9);
+                assert_eq!(shape.layout.align(), if shape.frames == 0 { 1 } else { size + ALIGNMENT });
+                let (stride, front) = (frame::stride(length), front::length_of(length));
+                assert!(shape.frames > 0 || budget / PARTS < 2 * ((LEAST + 1) * (stride + front) + ALIGNMENT));
+                assert!(shape.frames == 0 || shape.first >= size_of::<Head>() + shape.frames * front);
+                assert!(shape.first + shape.frames * stride <= size || shape.frames == 0);
+                assert!(shape.overhead() <= shape.bytes() / 4);
             }
         }
-        assert_eq!(Shape::new(1 << 30, 4096).frames, 496);
+        assert_eq!(Shape::new(1 << 30, 4096).frames, 461);
         assert_eq!(frame::stride(4096), 4224);
         assert_eq!(Shape::new(1 << 30, usize::MAX).frames, 0);
     }
@@ -532,5 +545,27 @@ mod tests {
         let rest: Vec<_> = core::iter::from_fn(|| pool.take(1 << 19, 1 << 19)).collect();
         assert!(rest.len() < 64 && rest.iter().all(|frame| frame.len() == 1000));
         assert!(pool.take(0, 1 << 20).is_none(), "the cache is empty");
+    }
+
+    #[test]
+    fn every_frame_has_a_front_of_its_own() {
+        for (budget, length) in
+            [(2 << 20, 4096), (20 << 20, 4099), (128 << 20, 4096), (1 << 30, 9000), (1 << 30, 65_536)]
+        {
+            let pool = OwnedPool::new(budget, length);
+            let (fronts, front) = (pool.fronts(), front::length_of(length));
+            let frames: Vec<_> = (0..1000).filter_map(|_| pool.take(budget / 2, budget)).collect();
+            let frames: Vec<_> = frames.into_iter().map(|buffer| buffer.into_frame(0, 0, 0)).collect();
+            let slabs = frames.chunks(pool.shape.frames);
+            assert!(front >= length / 16 && slabs.len() > 2, "{} frames of {}", frames.len(), pool.shape.frames);
+            for slab in slabs {
+                let slab_start = slab[0].address().addr().get() - pool.shape.first;
+                assert_eq!(slab_start % pool.shape.layout.align(), 0);
+                for (index, frame) in slab.iter().enumerate() {
+                    let start = fronts.of(frame.address()).addr().get();
+                    assert_eq!(start, slab_start + size_of::<Head>() + index * front);
+                }
+            }
+        }
     }
 }

@@ -21,6 +21,57 @@ const SEGMENTS: usize = (PageNumber::BITS - CELL_BITS - FIRST_BITS + 1) as usize
 
 type ChunkCell = AtomicPtr<Chunk>;
 
+/// Of a frame's address in a cell, which is a multiple of more: the page has a front.
+const FRONTED: usize = 1;
+/// The page was looked at since the clock took notice.
+const USED: usize = 2;
+
+/// The address of a frame without its marks.
+#[inline]
+fn unmarked(marked: *mut Frame) -> *mut Frame {
+    marked.map_addr(|address| address & !(FRONTED | USED))
+}
+
+fn marked(frame: *mut Frame, fronted: bool) -> *mut Frame {
+    frame.map_addr(|address| address | if fronted { FRONTED } else { 0 })
+}
+
+/// What a cell says.
+pub(super) struct Found<'t> {
+    cell: &'t AtomicPtr<Frame>,
+    marked: *mut Frame,
+    frame: NonNull<Frame>,
+}
+
+impl<'t> Found<'t> {
+    #[inline]
+    pub(super) fn frame(&self) -> &'t Frame {
+        // SAFETY: the table's own reference was in the frame when the cell was read; who reads cells sees to it that it
+        // stays long enough: the contract of `Table::get`.
+        unsafe { self.frame.as_ref() }
+    }
+
+    #[inline]
+    pub(super) fn address(&self) -> NonNull<Frame> {
+        self.frame
+    }
+
+    #[inline]
+    pub(super) fn is_fronted(&self) -> bool {
+        self.marked.addr() & FRONTED != 0
+    }
+
+    /// Notes a use. Writes only after the clock has taken notice of the last one, so a hot page's line stays shared.
+    #[inline]
+    pub(super) fn note_use(&self) {
+        if self.marked.addr() & USED == 0 {
+            let used = self.marked.map_addr(|address| address | USED);
+            // Lost if the cell changes meanwhile: then it is another frame's, or this one has just come.
+            let _ = self.cell.compare_exchange(self.marked, used, Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+}
+
 /// The cells of [`CELLS`] pages in a row. Exists while one of them has a frame.
 pub(super) struct Chunk {
     cells: [AtomicPtr<Frame>; CELLS],
@@ -83,14 +134,33 @@ impl Table {
     ///
     /// The caller is pinned, or has borrowed the books, for as long as it uses what it gets.
     #[inline]
-    pub(super) unsafe fn get(&self, page: PageNumber) -> Option<&Frame> {
+    pub(super) unsafe fn get(&self, page: PageNumber) -> Option<Found<'_>> {
         let chunk = self.chunk_cell(page)?.load(Ordering::SeqCst);
         // SAFETY: a chunk that was found is freed after a grace period, which the caller's pin holds up, or by
         // someone with the books.
         let chunk = unsafe { chunk.as_ref() }?;
-        let frame = chunk.cells[cell(page)].load(Ordering::SeqCst);
-        // SAFETY: as above; the table's own reference is in it until then.
-        unsafe { frame.as_ref() }
+        let cell = &chunk.cells[cell(page)];
+        let marked = cell.load(Ordering::SeqCst);
+        NonNull::new(unmarked(marked)).map(|frame| Found { cell, marked, frame })
+    }
+
+    /// Says of a page that has a frame whether it has a front.
+    pub(super) fn set_fronted(&self, _: &mut Books, page: PageNumber, fronted: bool) {
+        // SAFETY: the books are borrowed for as long as the frame's cell is looked at.
+        let Some(found) = (unsafe { self.get(page) }) else { return };
+        // A use that is noted at this moment is lost.
+        found.cell.store(marked(found.frame.as_ptr(), fronted), Ordering::SeqCst);
+    }
+
+    /// Whether the page was used since this was last asked.
+    pub(super) fn take_use(&self, _: &mut Books, page: PageNumber) -> bool {
+        // SAFETY: the books are borrowed for as long as the frame's cell is looked at.
+        let Some(found) = (unsafe { self.get(page) }) else { return false };
+        let used = found.marked.addr() & USED != 0;
+        if used {
+            found.cell.store(marked(found.frame.as_ptr(), found.is_fronted()), Ordering::SeqCst);
+        }
+        used
     }
 
     /// Makes `frame` its page's frame, and returns the one before.
@@ -98,7 +168,7 @@ impl Table {
     /// # Safety
     ///
     /// What is returned must be kept until a grace period is over.
-    pub(super) unsafe fn put(&self, books: &mut Books, frame: FrameRef) -> Option<FrameRef> {
+    pub(super) unsafe fn put(&self, books: &mut Books, frame: FrameRef, fronted: bool) -> Option<FrameRef> {
         let page = frame.frame().page();
         let chunk_cell = self.chunk_cell_or_new(books, page)?;
         // SAFETY: only who has the books frees chunks.
@@ -106,12 +176,12 @@ impl Table {
             Some(chunk) => chunk,
             None => new_chunk(books, chunk_cell),
         };
-        let old = chunk.cells[cell(page)].swap(frame.into_raw(), Ordering::SeqCst);
+        let old = chunk.cells[cell(page)].swap(marked(frame.into_raw(), fronted), Ordering::SeqCst);
         if old.is_null() {
             chunk.taken.store(chunk.taken.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         }
         // SAFETY: cells hold nothing but such addresses, and the swap took this one out.
-        unsafe { FrameRef::from_raw(old) }
+        unsafe { FrameRef::from_raw(unmarked(old)) }
     }
 
     /// Empties the page's cell, and takes the chunk away if that was its last.
@@ -123,8 +193,9 @@ impl Table {
         let Some(chunk_cell) = self.chunk_cell(page) else { return (None, None) };
         // SAFETY: only who has the books frees chunks.
         let Some(chunk) = (unsafe { chunk_cell.load(Ordering::Relaxed).as_ref() }) else { return (None, None) };
+        let old = unmarked(chunk.cells[cell(page)].swap(ptr::null_mut(), Ordering::SeqCst));
         // SAFETY: cells hold nothing but such addresses, and the swap took this one out.
-        let frame = unsafe { FrameRef::from_raw(chunk.cells[cell(page)].swap(ptr::null_mut(), Ordering::SeqCst)) };
+        let frame = unsafe { FrameRef::from_raw(old) };
         if frame.is_none() {
             return (None, None);
         }
@@ -193,7 +264,7 @@ impl Drop for OwnedChunk {
         if chunk.taken.load(Ordering::Relaxed) != 0 {
             for cell in &chunk.cells {
                 // SAFETY: cells hold nothing but such addresses, and nobody else will turn this one back.
-                drop(unsafe { FrameRef::from_raw(cell.load(Ordering::Relaxed)) });
+                drop(unsafe { FrameRef::from_raw(unmarked(cell.load(Ordering::Relaxed))) });
             }
         }
         #[cfg(shuttle)]
