@@ -121,6 +121,18 @@ pub enum CursorError {
     Storage(StorageError),
 }
 
+/// Errors of savepoints and checkpoints.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SavepointError {
+    /// It is of another database or gone, or cannot be made because the transaction has changed something.
+    InvalidSavepoint,
+    /// Persistent savepoints need `Durability::Immediate`.
+    ImmediateDurabilityRequired,
+    /// The storage underneath failed.
+    Storage(StorageError),
+}
+
 /// Errors of choosing a transaction's durability.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -135,7 +147,7 @@ pub enum SetDurabilityError {
 pub enum Error {
     /// Somebody else has the file open.
     DatabaseAlreadyOpen,
-    /// The savepoint is of another database, or gone.
+    /// The savepoint is of another database or gone, or cannot be made because the transaction has changed something.
     InvalidSavepoint,
     /// Persistent savepoints need `Durability::Immediate`.
     ImmediateDurabilityRequired,
@@ -263,7 +275,7 @@ macro_rules! wraps_storage_error {
         }
     )*};
 }
-wraps_storage_error!(TableError, DatabaseError, TransactionError, CommitError, CursorError);
+wraps_storage_error!(TableError, DatabaseError, TransactionError, CommitError, CursorError, SavepointError);
 
 impl From<io::Error> for Error {
     fn from(err: io::Error) -> Self {
@@ -359,6 +371,16 @@ impl From<CursorError> for Error {
         match err {
             CursorError::UnorderedKey => Self::UnorderedKey,
             CursorError::Storage(err) => err.into(),
+        }
+    }
+}
+
+impl From<SavepointError> for Error {
+    fn from(err: SavepointError) -> Self {
+        match err {
+            SavepointError::InvalidSavepoint => Self::InvalidSavepoint,
+            SavepointError::ImmediateDurabilityRequired => Self::ImmediateDurabilityRequired,
+            SavepointError::Storage(err) => err.into(),
         }
     }
 }
@@ -462,12 +484,24 @@ impl Display for SetDurabilityError {
     }
 }
 
+impl Display for SavepointError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::InvalidSavepoint => {
+                f.write_str("the savepoint is of another database or gone, or the transaction has changed something")
+            }
+            Self::ImmediateDurabilityRequired => f.write_str("persistent savepoints need immediate durability"),
+            Self::Storage(err) => Display::fmt(err, f),
+        }
+    }
+}
+
 impl Display for Error {
     fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
         match self {
             Self::DatabaseAlreadyOpen => DatabaseError::DatabaseAlreadyOpen.fmt(f),
-            Self::InvalidSavepoint => f.write_str("the savepoint is of another database, or gone"),
-            Self::ImmediateDurabilityRequired => f.write_str("persistent savepoints need immediate durability"),
+            Self::InvalidSavepoint => SavepointError::InvalidSavepoint.fmt(f),
+            Self::ImmediateDurabilityRequired => SavepointError::ImmediateDurabilityRequired.fmt(f),
             Self::RepairAborted => DatabaseError::RepairAborted.fmt(f),
             Self::PersistentSavepointModified => SetDurabilityError::PersistentSavepointModified.fmt(f),
             Self::PersistentSavepointExists => f.write_str("a persistent savepoint exists"),
@@ -529,7 +563,7 @@ macro_rules! error_from_storage {
         }
     )*};
 }
-error_from_storage!(TableError, DatabaseError, TransactionError, CommitError, CursorError);
+error_from_storage!(TableError, DatabaseError, TransactionError, CommitError, CursorError, SavepointError);
 
 impl core::error::Error for SetDurabilityError {}
 

@@ -42,8 +42,8 @@ pub use backend::StorageBackend;
 pub use db::ReadOnlyDatabase;
 pub use db::{Builder, CacheStats, Database, OpenOutcome, ReadableDatabase, RepairSession, VerifyReport};
 pub use error::{
-    BackendError, CommitError, CursorError, DatabaseError, Error, SetDurabilityError, StorageError, TableError,
-    TransactionError,
+    BackendError, CommitError, CursorError, DatabaseError, Error, SavepointError, SetDurabilityError, StorageError,
+    TableError, TransactionError,
 };
 pub use table::{
     AccessGuard, AccessGuardMut, AccessGuardMutInPlace, Cursor, CursorMut, Entry, ExtractIf, OccupiedEntry,
@@ -51,7 +51,8 @@ pub use table::{
     Table, TableStats, VacantEntry,
 };
 pub use txn::{
-    DatabaseStats, Durability, ReadTransaction, TableDefinition, TableHandle, UntypedTableHandle, WriteTransaction,
+    Checkpoint, DatabaseStats, Durability, ReadTransaction, Savepoint, TableDefinition, TableHandle,
+    UntypedTableHandle, WriteTransaction,
 };
 pub use types::{Key, MutInPlaceValue, TypeName, Value};
 

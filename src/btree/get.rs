@@ -87,7 +87,7 @@ impl Slice {
         match leaf.value(at) {
             ValuePart::Inline(value) => Ok(Self::Owned(value.to_vec())),
             ValuePart::Run(run) => store.load(&run).map(Self::Run),
-            ValuePart::Subtree(root) | ValuePart::Extents(root) => Err(not_a_value(&root)),
+            ValuePart::Subtree(root) | ValuePart::Extents(root) | ValuePart::Reference(root) => Err(not_a_value(&root)),
         }
     }
 }
@@ -97,7 +97,7 @@ pub(crate) fn value_length(leaf: &Node<'_>, at: usize) -> Result<u64, StorageErr
     match leaf.value(at) {
         ValuePart::Inline(value) => Ok(value.len() as u64),
         ValuePart::Run(run) => Ok(run.size),
-        ValuePart::Subtree(root) | ValuePart::Extents(root) => Err(not_a_value(&root)),
+        ValuePart::Subtree(root) | ValuePart::Extents(root) | ValuePart::Reference(root) => Err(not_a_value(&root)),
     }
 }
 

@@ -21,6 +21,8 @@ pub(crate) enum NewValue<'v> {
     Zeroed(usize),
     /// The root of another tree, which this row owns.
     Subtree(Pointer),
+    /// The root of another tree, which this row does not own.
+    Reference(Pointer),
 }
 
 /// A key on its way into a page.
@@ -164,7 +166,7 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
         if S::ACTIVE {
             let new = match value {
                 NewValue::Bytes(bytes) => Some(bytes),
-                NewValue::Zeroed(_) | NewValue::Subtree(_) => Some(&[][..]),
+                NewValue::Zeroed(_) | NewValue::Subtree(_) | NewValue::Reference(_) => Some(&[][..]),
             };
             self.sink.changed(Change { key, old, new });
         }
@@ -184,6 +186,7 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
     fn value_part<'v>(&self, key: &NewKey<'_>, value: NewValue<'v>) -> Result<ValuePart<'v>, StorageError> {
         match value {
             NewValue::Subtree(root) => Ok(ValuePart::Subtree(root)),
+            NewValue::Reference(root) => Ok(ValuePart::Reference(root)),
             NewValue::Bytes(bytes) if self.is_inline(key, bytes.len()) => Ok(ValuePart::Inline(bytes)),
             NewValue::Bytes(bytes) => Ok(ValuePart::Run(self.writer.write_run(bytes)?)),
             NewValue::Zeroed(length) => Ok(ValuePart::Run(self.writer.allocate_run(length)?.0)),
@@ -423,7 +426,7 @@ impl NewValue<'_> {
         match self {
             Self::Bytes(bytes) => bytes.len(),
             Self::Zeroed(length) => *length,
-            Self::Subtree(_) => 0,
+            Self::Subtree(_) | Self::Reference(_) => 0,
         }
     }
 }

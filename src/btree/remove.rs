@@ -84,7 +84,7 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
         match leaf.node().value(leaf.at) {
             ValuePart::Inline(value) => Ok(Slice::Owned(value.to_vec())),
             ValuePart::Run(run) => self.writer.store().load(&run).map(Slice::Run),
-            ValuePart::Subtree(_) | ValuePart::Extents(_) => Ok(Slice::Owned(Vec::new())),
+            ValuePart::Subtree(_) | ValuePart::Extents(_) | ValuePart::Reference(_) => Ok(Slice::Owned(Vec::new())),
         }
     }
 

@@ -45,6 +45,7 @@ impl TreeStats {
                 match role {
                     PointerRole::Subtree if !subtrees => {}
                     PointerRole::Child | PointerRole::Subtree => waiting.push((child, depth + 1)),
+                    PointerRole::Reference => {}
                     PointerRole::Key | PointerRole::Value | PointerRole::Extents => {
                         let pages = store.extent_of(&child)?;
                         stats.add_run(&child, pages, pointer.level, store.page_size());

@@ -8,6 +8,7 @@ mod edit;
 mod load;
 pub(crate) mod page_set;
 mod recovery;
+mod savepoints;
 mod seal;
 pub(crate) mod snapshots;
 mod space;

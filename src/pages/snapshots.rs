@@ -54,6 +54,15 @@ impl Snapshots {
         self.live.iter().map(|(id, live)| (*id, live.root))
     }
 
+    /// Holders of the snapshots in this range.
+    pub(crate) fn holders_in(&self, (oldest, newest): Pair) -> usize {
+        self.iter()
+            .filter(|(id, _)| (oldest..=newest).contains(id))
+            .filter_map(|(id, _)| self.live.get(&id))
+            .map(|live| live.holders)
+            .sum()
+    }
+
     /// One holder less; whether it was the last one, and the snapshot is not live any more.
     pub(crate) fn drop(&mut self, id: TxnId) -> bool {
         let Some(live) = self.live.get_mut(&id) else { return false };
@@ -114,6 +123,21 @@ impl KeptSets {
         self.change(pair, |set| {
             set.insert_range(start, pages);
         });
+    }
+
+    /// Pages that are linked again are not kept.
+    pub(crate) fn remove(&mut self, start: PageNumber, pages: u32) {
+        let mut left = pages;
+        let pairs: Vec<_> = self.sets.keys().copied().collect();
+        for pair in pairs {
+            let Some(set) = self.sets.get_mut(&pair).filter(|_| left > 0) else { break };
+            self.words -= set.words();
+            left -= set.remove_range(start, pages);
+            self.words += set.words();
+            if set.len() == 0 {
+                self.take(pair);
+            }
+        }
     }
 
     /// Takes in the other's sets, of other pages.
@@ -180,6 +204,11 @@ impl KeptSets {
         let set = self.sets.remove(&pair).unwrap_or_default();
         self.words -= set.words();
         set
+    }
+
+    /// The sets, each with who needs it.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Pair, &PageSet)> {
+        self.sets.iter()
     }
 
     /// All kept pages as `(start, length)` ranges, ascending within each set only.

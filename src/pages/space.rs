@@ -2,7 +2,8 @@
 //! are never seen half-way.
 //!
 //! - `head` is the newest committed state, durable or not.
-//! - The snapshots are: the commits that the two slots name, the head, and every open read transaction.
+//! - The snapshots are: the commits that the two slots name, the head, every open read transaction and, for data alone,
+//!   every savepoint.
 //! - A page is allocated in `free_map` exactly if it is linked by the head, kept, the mirror, the saved free map, or
 //!   allocated by the live write transaction; or if it is lost, kept or not, because the set that it was in was shed.
 //! - `unwritten` holds the sealed frames of committed pages that are not on disk.
@@ -10,6 +11,7 @@
 use super::allocator::FreeMap;
 use super::cache::{Cache, FrameRef};
 use super::page_set::PageSet;
+use super::savepoints::Savepoints;
 use super::snapshots::{KeptSets, Pair, Snapshots, hull};
 use crate::format::{CommitSlot, PageNumber, Pointer, TxnId};
 use alloc::collections::BTreeMap;
@@ -40,13 +42,30 @@ pub(crate) enum Class {
     System,
 }
 
-/// A page or run that the live write transaction no longer links.
+/// A page or run that the live write transaction links and its base does not, though it is older, or the other way round.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Unlinked {
+pub(crate) struct LinkChange {
+    pub(crate) linked: bool,
     pub(crate) class: Class,
     pub(crate) birth: TxnId,
     pub(crate) start: PageNumber,
     pub(crate) pages: u32,
+}
+
+impl LinkChange {
+    /// What is left of changes that follow each other: of two of the same page nothing.
+    pub(super) fn net(changes: Vec<Self>) -> Vec<Self> {
+        if changes.iter().all(|change| !change.linked) {
+            return changes;
+        }
+        let mut left = BTreeMap::new();
+        for change in changes {
+            if left.remove(&change.start).is_none() {
+                left.insert(change.start, change);
+            }
+        }
+        left.into_values().collect()
+    }
 }
 
 /// The part of the cache's budget that the kept sets of one class may take.
@@ -140,6 +159,7 @@ pub(crate) struct Space {
     pub(super) last_id: TxnId,
     data: Ledger,
     system: Ledger,
+    pub(super) savepoints: Savepoints,
     pub(super) unwritten: BTreeMap<PageNumber, FrameRef>,
     pub(super) damage: Damage,
 }
@@ -156,6 +176,7 @@ impl Space {
             last_id,
             data: Ledger::default(),
             system: Ledger::default(),
+            savepoints: Savepoints::default(),
             unwritten: BTreeMap::new(),
             damage: Damage::default(),
         };
@@ -205,6 +226,19 @@ impl Space {
         self.keep_budget(cache);
     }
 
+    /// Keeps what is under `root`, a data root of some commit, readable. Its birth is the snapshot's id: no page of data was
+    /// unlinked between that and the commit, whose data root would be another.
+    pub(super) fn add_data_snapshot(&mut self, root: &Pointer) {
+        self.data.snapshots.add(root.birth, Some(*root));
+    }
+
+    pub(super) fn drop_data_snapshot(&mut self, root: &Pointer, cache: &Cache) {
+        let mut freed = Vec::new();
+        self.data.drop_snapshot(root.birth, &mut freed);
+        self.release_all(&freed, cache);
+        self.keep_budget(cache);
+    }
+
     /// Sheds sets if they take too much memory, and tells the cache what they take.
     pub(super) fn keep_budget(&mut self, cache: &Cache) {
         let bytes = self.ledgers().map(|ledger| {
@@ -217,6 +251,33 @@ impl Space {
 
     pub(super) fn ledgers(&mut self) -> [&mut Ledger; 2] {
         [&mut self.data, &mut self.system]
+    }
+
+    /// Data pages were lost that snapshots in this range need, or, if `some_free`, nobody.
+    pub(super) fn lose_data(&mut self, needed_by: Option<Pair>, some_free: bool) {
+        self.data.lose(needed_by.map(|needed_by| Lost { needed_by, some_free }));
+    }
+
+    /// Kept pages that only snapshots keep which end with this opening.
+    pub(super) fn kept_until_closing(&self) -> PageSet {
+        let data = self.data.kept.iter().filter(|(pair, _)| !self.savepoints.need(**pair));
+        let mut all = PageSet::new();
+        for (_, set) in data.chain(self.system.kept.iter()) {
+            set.iter_ranges().for_each(|(start, pages)| {
+                all.insert_range(start, pages);
+            });
+        }
+        all
+    }
+
+    /// Whether pages may be allocated that the next opener, for whom persistent savepoints are the only snapshots beside
+    /// the head, has no use for.
+    pub(super) fn may_leave_lost_pages(&self) -> bool {
+        let ends = |lost: &Lost| {
+            let lives = self.data.snapshots.holders_in(lost.needed_by);
+            lost.some_free || lives > self.savepoints.count_in(lost.needed_by)
+        };
+        self.savepoints.deleting || self.system.lost.is_some() || self.data.lost.as_ref().is_some_and(ends)
     }
 
     pub(super) fn has_lost_pages(&self) -> bool {
@@ -235,16 +296,20 @@ impl Space {
         }
     }
 
-    /// Makes `commit` the head and decides what becomes of the pages that it unlinked.
-    pub(super) fn publish(&mut self, commit: Commit, unlinked: &[Unlinked], cache: &Cache) {
+    /// Makes `commit` the head and decides what becomes of the pages that it unlinked, or linked again.
+    pub(super) fn publish(&mut self, commit: Commit, changes: &[LinkChange], cache: &Cache) {
         let before = core::mem::replace(&mut self.head, commit);
         self.add_snapshot(&commit);
         let mut freed = Vec::new();
         self.data.drop_snapshot(before.id, &mut freed);
         self.system.drop_snapshot(before.id, &mut freed);
-        for page in unlinked {
+        for page in changes {
             let ledger = self.ledger(page.class);
             let (snapshots, kept) = (&ledger.snapshots, &mut ledger.kept);
+            if page.linked {
+                kept.remove(page.start, page.pages);
+                continue;
+            }
             kept.keep_or_free(snapshots, page.birth, commit.id, page.start, page.pages, &mut |start, pages| {
                 freed.push((start, pages));
             });
@@ -253,9 +318,13 @@ impl Space {
         self.keep_budget(cache);
     }
 
-    /// The commit in `slot` is on disk; the one that was in the other slot's place before is no snapshot any more.
+    /// The commit in `slot` is on disk; the one that was in the other slot's place before is no snapshot any more, nor
+    /// are savepoints that only it named.
     pub(super) fn slot_written(&mut self, index: usize, slot: CommitSlot, cache: &Cache) {
         self.add_snapshot(&Commit::of(&slot));
+        for root in self.savepoints.take_retired() {
+            self.drop_data_snapshot(&root, cache);
+        }
         let replaced = self.slots.get_mut(index).and_then(|place| place.replace(slot));
         self.newest = index;
         if let Some(replaced) = replaced {

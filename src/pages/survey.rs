@@ -2,11 +2,9 @@
 //! free. It walks the trees of all snapshots, as recovery walks that of the one snapshot that there is after a crash.
 
 use super::cache::Cache;
-use super::load::damaged;
 use super::page_set::PageSet;
 use super::snapshots::{KeptSets, Pair};
 use super::space::{Ledger, Lost, Space, pages_of};
-use super::walk::may_hold_pointers;
 use super::{PageWriter, Store};
 use crate::error::StorageError;
 use crate::format::{PageNumber, Pointer, TxnId};
@@ -75,40 +73,16 @@ impl Store {
             let is_head = nth + 1 == snapshots.len();
             self.walk_new(roots, &mut met, &mut |pointer, pages| {
                 if unexplained.remove_range(pointer.page, pages) == 0 || is_head {
-                    return;
+                    return Ok(());
                 }
                 needed.insert_range(pointer.page, pages);
                 let oldest = snapshots.partition_point(|(id, _)| *id < pointer.birth);
                 let oldest = snapshots.get(oldest).map_or(*newest, |(id, _)| *id);
                 found.keep((oldest, *newest), pointer.page, pages, self);
+                Ok(())
             })?;
         }
         Ok(found)
-    }
-
-    /// Shows what is reached from `roots` and was not met before, reading no leaf without pointers.
-    fn walk_new(
-        &self,
-        roots: &[Pointer],
-        met: &mut PageSet,
-        show: &mut dyn FnMut(&Pointer, u32),
-    ) -> Result<(), StorageError> {
-        let mut waiting = roots.to_vec();
-        while let Some(pointer) = waiting.pop() {
-            let pages = self.extent_of(&pointer)?;
-            match met.insert_range(pointer.page, pages) {
-                0 => continue,
-                new if new < pages => return Err(damaged(&pointer, "overlaps another")),
-                _ => show(&pointer, pages),
-            }
-            if may_hold_pointers(&pointer) {
-                self.visit(&pointer, &mut |_, child| {
-                    waiting.push(child);
-                    Ok(())
-                })?;
-            }
-        }
-        Ok(())
     }
 }
 

@@ -11,7 +11,7 @@ use crate::format::node::{Node, PointerRole};
 use alloc::vec::Vec;
 
 impl Store {
-    /// Shows every pointer that `roots` reach, with its length in pages, reading no leaf without pointers. What is
+    /// Shows every pointer that `roots` reach and own, with its length in pages, reading no leaf without pointers. What is
     /// shown has been read as far as it will be, so `seen` may let it go; a `seen` that refuses a page met twice ends
     /// any walk.
     pub(crate) fn walk(
@@ -23,14 +23,67 @@ impl Store {
         while let Some(pointer) = waiting.pop() {
             let pages = self.extent_of(&pointer)?;
             if may_hold_pointers(&pointer) {
-                self.visit(&pointer, &mut |_, child| {
-                    waiting.push(child);
-                    Ok(())
-                })?;
+                self.visit_owned(&pointer, &mut waiting)?;
             }
             seen(&pointer, pages)?;
         }
         Ok(())
+    }
+
+    /// Shows what is reached from `roots` and was not met before, reading no leaf without pointers.
+    pub(crate) fn walk_new(
+        &self,
+        roots: &[Pointer],
+        met: &mut PageSet,
+        show: &mut dyn FnMut(&Pointer, u32) -> Result<(), StorageError>,
+    ) -> Result<(), StorageError> {
+        let mut waiting = roots.to_vec();
+        while let Some(pointer) = waiting.pop() {
+            if let Some(pages) = self.meet(&pointer, met)? {
+                show(&pointer, pages)?;
+                if may_hold_pointers(&pointer) {
+                    self.visit_owned(&pointer, &mut waiting)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Length in pages of what `pointer` names, unless it was met before.
+    pub(super) fn meet(&self, pointer: &Pointer, met: &mut PageSet) -> Result<Option<u32>, StorageError> {
+        let pages = self.extent_of(pointer)?;
+        match met.insert_range(pointer.page, pages) {
+            0 => Ok(None),
+            new if new < pages => Err(damaged(pointer, "overlaps another")),
+            _ => Ok(Some(pages)),
+        }
+    }
+
+    /// Reads what `pointer` names, verified, and adds what it owns to `owned`.
+    fn visit_owned(&self, pointer: &Pointer, owned: &mut Vec<Pointer>) -> Result<(), StorageError> {
+        self.visit(pointer, &mut |role, child| {
+            if role != PointerRole::Reference {
+                owned.push(child);
+            }
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    /// The roots that the tree under `root` refers to.
+    pub(super) fn references(&self, root: Option<Pointer>) -> Result<Vec<Pointer>, StorageError> {
+        let (mut waiting, mut met, mut found) = (Vec::from_iter(root), PageSet::new(), Vec::new());
+        while let Some(pointer) = waiting.pop() {
+            if !may_hold_pointers(&pointer) || self.meet(&pointer, &mut met)?.is_none() {
+                continue;
+            }
+            self.visit(&pointer, &mut |role, child| {
+                let to = if role == PointerRole::Reference { &mut found } else { &mut waiting };
+                to.push(child);
+                Ok(())
+            })?;
+        }
+        Ok(found)
     }
 
     /// Length in pages of what `pointer` names, if it lies within the file.

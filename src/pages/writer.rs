@@ -5,7 +5,7 @@ use super::allocator::Heat;
 use super::cache::FrameRef;
 use super::edit::PageMut;
 use super::page_set::PageSet;
-use super::space::{Class, Commit, Unlinked, pages_of};
+use super::space::{Class, Commit, LinkChange, pages_of};
 use super::walk::note_once;
 use super::{Store, load::damaged};
 use crate::error::StorageError;
@@ -27,7 +27,10 @@ pub(super) fn next_id(last: TxnId, gap: u64) -> Result<TxnId, StorageError> {
 #[derive(Debug)]
 pub(crate) struct PageWriter {
     store: Arc<Store>,
+    /// The id that pages are born under.
     id: TxnId,
+    /// The first id since the newest checkpoint. Nobody else needs what is not older.
+    first_id: TxnId,
     base: Commit,
     work: Mutex<Work>,
     /// Held from taking sealed frames to having written them: else a frame that one thread took could be written after
@@ -41,10 +44,31 @@ pub(crate) struct PageWriter {
 
 #[derive(Debug, Default)]
 pub(super) struct Work {
-    pub(super) allocated: PageSet,
-    pub(super) unlinked: Vec<Unlinked>,
+    /// What was done since the newest checkpoint.
+    pub(super) top: Layer,
+    /// What was done before each checkpoint since the one before.
+    below: Vec<Layer>,
     /// Frames whose bytes are final unless they are edited again, and not on disk.
     pub(super) sealed: BTreeMap<PageNumber, FrameRef>,
+}
+
+/// What a transaction did between two checkpoints.
+#[derive(Debug, Default)]
+pub(super) struct Layer {
+    first_id: TxnId,
+    allocated: PageSet,
+    changes: Vec<LinkChange>,
+}
+
+impl Work {
+    fn layers(&self) -> impl Iterator<Item = &Layer> {
+        self.below.iter().chain([&self.top])
+    }
+
+    /// What is linked otherwise than in the base.
+    pub(super) fn changes(&self) -> Vec<LinkChange> {
+        LinkChange::net(self.layers().flat_map(|layer| layer.changes.iter().copied()).collect())
+    }
 }
 
 /// Breaks its transaction when dropped: an operation stopped half-way, by an error or a panic.
@@ -75,8 +99,9 @@ impl PageWriter {
         Ok(Self {
             store,
             id,
+            first_id: id,
             base,
-            work: Mutex::default(),
+            work: Mutex::new(Work { top: Layer { first_id: id, ..Layer::default() }, ..Work::default() }),
             writing: Mutex::default(),
             broken: AtomicBool::new(false),
             pressed: AtomicBool::new(false),
@@ -141,7 +166,7 @@ impl PageWriter {
     fn heat_of(&self, level: u8) -> Heat {
         match level {
             0 => Heat::Cold,
-            _ if self.work.lock().allocated.len() < MANY => Heat::Warm,
+            _ if self.work.lock().top.allocated.len() < MANY => Heat::Warm,
             _ => Heat::Hot,
         }
     }
@@ -164,16 +189,21 @@ impl PageWriter {
                 self.store.space.lock().allocate_or_grow(pages, heat, &self.store)?
             }
         };
-        work.allocated.insert_range(page, pages);
+        work.top.allocated.insert_range(page, pages);
         Ok(page)
     }
 
-    /// Calls `work` with the pages that this transaction has allocated, which stay the same meanwhile.
-    pub(super) fn with_allocated<T>(&self, work: impl FnOnce(&PageSet) -> T) -> T {
-        work(&self.work.lock().allocated)
+    /// Calls `look` with the pages that this transaction has allocated, which stay the same meanwhile.
+    pub(super) fn with_allocated<T>(&self, look: impl FnOnce(&PageSet) -> T) -> T {
+        let work = self.work.lock();
+        let mut all = PageSet::new();
+        for (start, pages) in work.layers().flat_map(|layer| layer.allocated.iter_ranges()) {
+            all.insert_range(start, pages);
+        }
+        look(&all)
     }
 
-    /// Whether `pointer` names something that only this transaction knows, which may be changed in place.
+    /// Whether `pointer` names something that may be changed in place: what it names below is never younger.
     pub(crate) fn owns(&self, pointer: &Pointer) -> bool {
         pointer.birth == self.id
     }
@@ -236,13 +266,82 @@ impl PageWriter {
     pub(crate) fn unlink(&self, pointer: &Pointer, class: Class) {
         let pages = pages_of(pointer, self.store.page_size());
         let mut work = self.work.lock();
-        if self.owns(pointer) {
+        if pointer.birth >= self.first_id {
             work.sealed.remove(&pointer.page);
-            work.allocated.remove_range(pointer.page, pages);
+            work.top.allocated.remove_range(pointer.page, pages);
             self.store.space.lock().release(pointer.page, pages, &self.store.cache);
         } else {
-            work.unlinked.push(Unlinked { class, birth: pointer.birth, start: pointer.page, pages });
+            let Pointer { page: start, birth, .. } = *pointer;
+            work.top.changes.push(LinkChange { linked: false, class, birth, start, pages });
         }
+    }
+
+    pub(super) fn note(&self, change: LinkChange) {
+        self.work.lock().top.changes.push(change);
+    }
+
+    /// Goes on under a new id: what the transaction made so far is older, and what it makes from now on is told apart.
+    pub(super) fn renew(&mut self) -> Result<(), StorageError> {
+        let mut space = self.store.space.lock();
+        self.id = next_id(space.last_id, 1)?;
+        space.last_id = self.id;
+        Ok(())
+    }
+
+    /// Remembers the transaction as it is, its trees sealed. Its pages are copied from now on.
+    pub(crate) fn checkpoint(&mut self) -> Result<(), StorageError> {
+        self.renew()?;
+        self.first_id = self.id;
+        let mut work = self.work.lock();
+        let top = Layer { first_id: self.id, ..Layer::default() };
+        let below = core::mem::replace(&mut work.top, top);
+        work.below.push(below);
+        Ok(())
+    }
+
+    /// Forgets what was done since the checkpoint before which there were `older` others, which stays. Its trees were
+    /// whole, whatever has happened since.
+    pub(crate) fn roll_back(&mut self, older: usize) -> Result<(), StorageError> {
+        self.renew()?;
+        self.first_id = self.id;
+        self.broken = AtomicBool::new(false);
+        let mut work = self.work.lock();
+        let above = (older + 1).min(work.below.len());
+        let mut gone = work.below.split_off(above);
+        gone.push(core::mem::replace(&mut work.top, Layer { first_id: self.id, ..Layer::default() }));
+        let mut space = self.store.space.lock();
+        for (start, pages) in gone.iter().flat_map(|layer| layer.allocated.iter_ranges()) {
+            (start..start.saturating_add(pages)).for_each(|page| {
+                work.sealed.remove(&page);
+            });
+            space.release(start, pages, &self.store.cache);
+        }
+        Ok(())
+    }
+
+    /// Forgets the checkpoint before which there were `older` others, and those after it, but not what was done since.
+    pub(crate) fn release_checkpoint(&mut self, older: usize) {
+        let mut work = self.work.lock();
+        let above = older.min(work.below.len());
+        let mut layers = work.below.split_off(above);
+        layers.push(core::mem::take(&mut work.top));
+        let mut layers = layers.into_iter();
+        let Some(mut lowest) = layers.next() else { return };
+        for layer in layers {
+            lowest.allocated.union_with(layer.allocated);
+            lowest.changes.extend(layer.changes);
+        }
+        let first_id = lowest.first_id;
+        let (own, others) = LinkChange::net(lowest.changes).into_iter().partition(|change| change.birth >= first_id);
+        lowest.changes = others;
+        let own: Vec<LinkChange> = own;
+        for change in own {
+            work.sealed.remove(&change.start);
+            lowest.allocated.remove_range(change.start, change.pages);
+            self.store.space.lock().release(change.start, change.pages, &self.store.cache);
+        }
+        self.first_id = first_id;
+        work.top = lowest;
     }
 
     /// The trees of this transaction no longer link `root`, nor anything below it. After an error some of it is gone.
@@ -261,9 +360,9 @@ impl PageWriter {
         self.work.lock().sealed.insert(pointer.page, frame);
     }
 
-    /// Page ranges that the base links and this transaction does not.
-    pub(super) fn unlinked_ranges(&self) -> Vec<(PageNumber, u32)> {
-        self.work.lock().unlinked.iter().map(|page| (page.start, page.pages)).collect()
+    /// What this transaction links otherwise than its base.
+    pub(super) fn changes(&self) -> Vec<LinkChange> {
+        self.work.lock().changes()
     }
 
     pub(super) fn take_work(&self) -> Work {
@@ -312,7 +411,7 @@ impl PageWriter {
     pub(crate) fn abort(&self) {
         let work = self.take_work();
         let mut space = self.store.space.lock();
-        for (start, pages) in work.allocated.iter_ranges() {
+        for (start, pages) in work.layers().flat_map(|layer| layer.allocated.iter_ranges()) {
             space.release(start, pages, &self.store.cache);
         }
     }

@@ -76,7 +76,9 @@ pub(super) fn look_up(store: &Store, root: Option<Pointer>, name: &str) -> Resul
     let definition = Definition::decode(&bytes).ok_or_else(|| malformed(name))?;
     let root = find(store, &kind, &root, &root_key(name), |leaf, at| match leaf.node().value(at) {
         ValuePart::Subtree(root) => Ok(root),
-        ValuePart::Run(other) | ValuePart::Extents(other) => Err(damaged(&other, "stands where a table's root should")),
+        ValuePart::Run(other) | ValuePart::Extents(other) | ValuePart::Reference(other) => {
+            Err(damaged(&other, "stands where a table's root should"))
+        }
         ValuePart::Inline(_) => Err(malformed(name)),
     })?;
     Ok(Some(TableEntry { definition, root }))

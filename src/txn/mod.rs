@@ -4,7 +4,9 @@ mod catalog;
 mod definition;
 mod names;
 mod read;
+mod savepoint;
 mod stats;
+mod system;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -12,6 +14,7 @@ mod write;
 pub use definition::{TableDefinition, TableHandle, UntypedTableHandle};
 pub use read::ReadTransaction;
 pub(crate) use read::Snapshot;
+pub use savepoint::{Checkpoint, Savepoint};
 pub use stats::DatabaseStats;
 pub use write::{Durability, WriteTransaction};
 pub(crate) use write::{Loan, TableCell, Tables};

@@ -21,6 +21,7 @@ impl Tables {
         let mut state = self.state.lock();
         let Some(entry) = self.closed_entry(&state, name, multimap)? else { return Ok(false) };
         let root = state.tables.remove(name).map_or(entry.root, |table| table.cell.tree().root);
+        self.mark_dirty();
         self.or_break(self.delete_entry(&mut state.catalog, name, root))?;
         Ok(true)
     }
@@ -37,6 +38,7 @@ impl Tables {
         if self.entry(&state, new_name, multimap)?.is_some() {
             return Err(TableError::TableExists(new_name.to_string()));
         }
+        self.mark_dirty();
         self.or_break(self.move_rows(&mut state.catalog, name, new_name, &entry))?;
         if let Some(table) = state.tables.remove(name) {
             state.tables.insert(new_name.to_string(), table);

@@ -1,10 +1,11 @@
 use super::catalog::{self, Definition};
 use super::definition::{TableDefinition, TableHandle};
+use super::savepoint::Undo;
 use crate::btree::{NewValue, Target, Tree, TreeEditor, TreeKind};
 use crate::error::{CommitError, SetDurabilityError, StorageError, TableError};
 use crate::format::Pointer;
 use crate::pages::{Class, Commit, CommitMode, PageWriter, Store};
-use crate::sync::{Arc, AtomicUsize, GatePass, Mutex, Ordering};
+use crate::sync::{Arc, AtomicBool, AtomicUsize, GatePass, Mutex, Ordering};
 use crate::table::Table;
 use crate::types::{Key, KeyType, Value};
 use alloc::collections::BTreeMap;
@@ -97,6 +98,8 @@ impl TableState {
 pub(crate) struct Tables {
     pages: PageWriter,
     pub(super) state: Mutex<State>,
+    /// A table was opened, renamed or deleted, or a savepoint restored.
+    dirty: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -106,6 +109,11 @@ pub(super) struct State {
 }
 
 impl State {
+    /// No table was opened yet of those under this data root.
+    fn new(page_size: usize, root: Option<Pointer>) -> Self {
+        Self { catalog: Tree::new(catalog::kind(page_size), root, Class::Data), tables: BTreeMap::new() }
+    }
+
     /// An error while the table of that name is open.
     pub(super) fn check_closed(&self, name: &str) -> Result<(), TableError> {
         match self.tables.get(name).and_then(|table| table.open) {
@@ -117,9 +125,16 @@ impl State {
 
 impl Tables {
     fn new(pages: PageWriter) -> Self {
-        let kind = catalog::kind(pages.store().page_size());
-        let catalog = Tree::new(kind, pages.base().data, Class::Data);
-        Self { pages, state: Mutex::new(State { catalog, tables: BTreeMap::new() }) }
+        let state = State::new(pages.store().page_size(), pages.base().data);
+        Self { pages, state: Mutex::new(state), dirty: AtomicBool::new(false) }
+    }
+
+    pub(super) fn is_dirty(&self) -> bool {
+        self.dirty.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn mark_dirty(&self) {
+        self.dirty.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn pages(&self) -> &PageWriter {
@@ -148,6 +163,7 @@ impl Tables {
         let fresh = || TableState { cell: TableCell::new(Tree::new(kind, stored, Class::Data)), stored, open: None };
         let table = state.tables.entry(name.to_string()).or_insert_with(fresh);
         table.open = Some(place);
+        self.mark_dirty();
         Ok(table.cell.clone())
     }
 
@@ -197,6 +213,40 @@ impl Tables {
         catalog.seal(&self.pages)
     }
 
+    /// Goes on from another data root.
+    fn reset(&mut self, root: Option<Pointer>) {
+        self.state = Mutex::new(State::new(self.store().page_size(), root));
+    }
+
+    /// Makes all tables what they were under `root`, which a snapshot keeps. Breaks the transaction if it fails.
+    pub(super) fn restore(&mut self, root: Option<Pointer>) -> Result<(), StorageError> {
+        self.mark_dirty();
+        let relinked = self.seal().and_then(|current| self.pages.relink(current, root));
+        if relinked.is_err() {
+            self.pages.mark_broken();
+        }
+        self.reset(root);
+        relinked
+    }
+
+    /// Seals everything, and gives the data root.
+    pub(super) fn checkpoint(&mut self) -> Result<Option<Pointer>, StorageError> {
+        let root = self.seal()?;
+        self.pages.checkpoint()?;
+        Ok(root)
+    }
+
+    pub(super) fn roll_back(&mut self, nth: usize, root: Option<Pointer>, dirty: bool) -> Result<(), StorageError> {
+        self.pages.roll_back(nth)?;
+        self.reset(root);
+        self.dirty = AtomicBool::new(dirty);
+        Ok(())
+    }
+
+    pub(super) fn release_checkpoint(&mut self, nth: usize) {
+        self.pages.release_checkpoint(nth);
+    }
+
     pub(super) fn store_root(&self, catalog: &mut Tree, name: &str, root: Option<Pointer>) -> Result<(), StorageError> {
         let key = catalog::root_key(name);
         let mut sink = ();
@@ -230,6 +280,7 @@ pub struct WriteTransaction {
     two_phase: bool,
     quick_repair: bool,
     finished: bool,
+    pub(super) undo: Mutex<Undo>,
     // The gate opens before the database that the keeper keeps open can close.
     _pass: GatePass,
     _keeper: Arc<dyn Any + Send + Sync>,
@@ -248,6 +299,7 @@ impl WriteTransaction {
             two_phase: false,
             quick_repair: false,
             finished: false,
+            undo: Mutex::default(),
             _pass: pass,
             _keeper: keeper,
         })
@@ -271,8 +323,20 @@ impl WriteTransaction {
         Ok(Table::new(name.to_string(), &self.tables, cell))
     }
 
+    pub(super) fn durability(&self) -> Durability {
+        self.durability
+    }
+
     /// Chooses what [`commit`](Self::commit) promises. [`Durability::Immediate`] unless said otherwise.
+    ///
+    /// # Errors
+    ///
+    /// [`PersistentSavepointModified`](SetDurabilityError::PersistentSavepointModified) if the transaction has made or
+    /// deleted persistent savepoints and is to promise less.
     pub fn set_durability(&mut self, durability: Durability) -> Result<(), SetDurabilityError> {
+        if durability != Durability::Immediate && !self.undo.lock().changes.is_empty() {
+            return Err(SetDurabilityError::PersistentSavepointModified);
+        }
         self.durability = durability;
         Ok(())
     }
@@ -301,7 +365,7 @@ impl WriteTransaction {
             return Err(CommitError::TransactionPoisoned);
         }
         let data = self.tables.seal()?;
-        let roots = Commit { id: pages.id(), data, system: pages.base().system };
+        let roots = Commit { id: pages.id(), data, system: self.store_savepoints()? };
         let mode = CommitMode {
             durable: self.durability == Durability::Immediate,
             two_phase: self.two_phase || self.quick_repair,
@@ -309,6 +373,7 @@ impl WriteTransaction {
             ..CommitMode::default()
         };
         pages.commit(roots, mode)?;
+        self.settle_savepoints();
         self.finished = true;
         Ok(())
     }
@@ -323,6 +388,7 @@ impl WriteTransaction {
         if !core::mem::replace(&mut self.finished, true) {
             self.tables.pages.abort();
         }
+        self.forget_savepoints();
     }
 }
 

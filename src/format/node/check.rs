@@ -92,7 +92,9 @@ impl Node<'_> {
         let value = match self.value(at) {
             ValuePart::Inline(_) => true,
             ValuePart::Run(run) => is_run(&run),
-            ValuePart::Subtree(root) => is_known(&root) && !root.is_run() && root.level <= MAX_TREE_LEVEL,
+            ValuePart::Subtree(root) | ValuePart::Reference(root) => {
+                is_known(&root) && !root.is_run() && root.level <= MAX_TREE_LEVEL
+            }
             ValuePart::Extents(list) => is_known(&list),
         };
         key && value

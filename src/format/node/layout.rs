@@ -26,6 +26,7 @@ const LONG_KEY: u16 = 0xFFFF;
 const RUN_VALUE: u16 = 0xFFFF;
 const SUBTREE_VALUE: u16 = 0xFFFE;
 const EXTENTS_VALUE: u16 = 0xFFFD;
+const REFERENCE_VALUE: u16 = 0xFFFC;
 
 const KIND_LEAF: u8 = 1;
 pub(super) const KIND_BRANCH: u8 = 2;
@@ -41,7 +42,7 @@ pub(crate) const fn capacity(page_size: usize) -> usize {
     usable(page_size).saturating_sub(HEADER)
 }
 
-const _: () = assert!(usable(MAX_PAGE_SIZE) < EXTENTS_VALUE as usize);
+const _: () = assert!(usable(MAX_PAGE_SIZE) < REFERENCE_VALUE as usize);
 const _: () = assert!(capacity(MIN_PAGE_SIZE) > 3 * (CHILD + HEAD + 4 + STUB + Pointer::SIZE));
 const _: () = assert!(MAX_PREFIX + HEAD <= STUB && MAX_PREFIX <= u8::MAX as usize);
 
@@ -63,6 +64,8 @@ pub(crate) enum ValuePart<'a> {
     Run(Pointer),
     Subtree(Pointer),
     Extents(Pointer),
+    /// The root of a tree that belongs to somebody else.
+    Reference(Pointer),
 }
 
 impl<'a> KeyPart<'a> {
@@ -135,6 +138,7 @@ impl ValuePart<'_> {
             Self::Run(_) => RUN_VALUE,
             Self::Subtree(_) => SUBTREE_VALUE,
             Self::Extents(_) => EXTENTS_VALUE,
+            Self::Reference(_) => REFERENCE_VALUE,
         }
     }
 
@@ -156,7 +160,9 @@ impl ValuePart<'_> {
     pub(super) fn write(&self, room: &mut [u8]) {
         match self {
             Self::Inline(bytes) => put(room, 0, bytes),
-            Self::Run(pointer) | Self::Subtree(pointer) | Self::Extents(pointer) => put(room, 0, &pointer.encode()),
+            Self::Run(pointer) | Self::Subtree(pointer) | Self::Extents(pointer) | Self::Reference(pointer) => {
+                put(room, 0, &pointer.encode());
+            }
         }
     }
 }
@@ -397,7 +403,7 @@ impl Slot {
 
     #[inline]
     pub(super) fn is_pointer_value(&self) -> bool {
-        self.value_code >= EXTENTS_VALUE
+        self.value_code >= REFERENCE_VALUE
     }
 
     #[inline]
@@ -431,7 +437,8 @@ impl Slot {
         match self.value_code {
             RUN_VALUE => ValuePart::Run(pointer),
             SUBTREE_VALUE => ValuePart::Subtree(pointer),
-            _ => ValuePart::Extents(pointer),
+            EXTENTS_VALUE => ValuePart::Extents(pointer),
+            _ => ValuePart::Reference(pointer),
         }
     }
 }

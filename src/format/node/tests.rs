@@ -64,6 +64,7 @@ enum ModelValue {
     Run(Pointer),
     Subtree(Pointer),
     Extents(Pointer),
+    Reference(Pointer),
 }
 
 impl ModelValue {
@@ -73,6 +74,7 @@ impl ModelValue {
             Self::Run(pointer) => ValuePart::Run(*pointer),
             Self::Subtree(pointer) => ValuePart::Subtree(*pointer),
             Self::Extents(pointer) => ValuePart::Extents(*pointer),
+            Self::Reference(pointer) => ValuePart::Reference(*pointer),
         }
     }
 
@@ -82,6 +84,7 @@ impl ModelValue {
             (_, 0) => Self::Run(random.pointer(0, Pointer::RUN)),
             (_, 1) => Self::Subtree(random.pointer(3, Pointer::HOLDS_POINTERS)),
             (_, 2) => Self::Extents(random.pointer(0, Pointer::RUN)),
+            (_, 3) => Self::Reference(random.pointer(2, 0)),
             (_, nth) => Self::Inline(random.bytes([0, 1, 9, 40][nth % 4], 256)),
         }
     }
@@ -133,6 +136,7 @@ fn check(page: &[u8], shape: Shape, model: &Model, random: &mut Random) {
             Some(ModelValue::Run(run)) => pointers.push((PointerRole::Value, *run)),
             Some(ModelValue::Subtree(root)) => pointers.push((PointerRole::Subtree, *root)),
             Some(ModelValue::Extents(list)) => pointers.push((PointerRole::Extents, *list)),
+            Some(ModelValue::Reference(root)) => pointers.push((PointerRole::Reference, *root)),
             _ => {}
         }
     }

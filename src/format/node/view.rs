@@ -14,6 +14,8 @@ pub(crate) enum PointerRole {
     Value,
     Subtree,
     Extents,
+    /// The root of a tree that belongs to somebody else: who walks what is linked does not follow it.
+    Reference,
 }
 
 /// A page, seen. Once [`validate`](Node::validate) has accepted the bytes, all that is within `count` is there; of
@@ -178,6 +180,7 @@ impl<'a> Node<'a> {
             ValuePart::Run(run) => Some((PointerRole::Value, run)),
             ValuePart::Subtree(root) => Some((PointerRole::Subtree, root)),
             ValuePart::Extents(list) => Some((PointerRole::Extents, list)),
+            ValuePart::Reference(root) => Some((PointerRole::Reference, root)),
         };
         key.into_iter().chain(value)
     }

@@ -41,10 +41,16 @@ impl Store {
     fn saved_state_is_wrong(&self) -> Result<bool, StorageError> {
         let slot = self.space.lock().newest_slot().copied().filter(|slot| slot.file_pages == self.file_pages());
         let Some(slot) = slot else { return Ok(false) };
-        let (Some(run), Some(saved)) = (slot.saved, self.load_state(&slot)) else { return Ok(false) };
-        let (mut walked, _) = self.rebuild_free_map(&Commit::of(&slot), slot.file_pages)?;
+        let (Some(run), Some((saved, unsure))) = (slot.saved, self.load_state(&slot)) else { return Ok(false) };
+        let savepoints = self.references(slot.system)?;
+        let (mut walked, _) = self.rebuild_free_map(&Commit::of(&slot), &savepoints, slot.file_pages)?;
         let apart = walked.allocate_range(run.page, self.extent_of(&run)?);
-        Ok(!apart || walked.to_bitmap() != saved.to_bitmap())
+        let (mut missing, saved) = (walked.allocated_set(), saved.allocated_set());
+        saved.iter_ranges().for_each(|(start, pages)| {
+            missing.remove_range(start, pages);
+        });
+        let more = saved.len() > walked.allocated_set().len();
+        Ok(!apart || missing.len() > 0 || (more && !unsure))
     }
 
     /// Writes header, slots and mirror again where the file does not hold them as they should be, and gives it its

@@ -14,7 +14,7 @@ pub use open::OpenOutcome;
 pub(crate) use open::{Opened, Watch};
 
 use super::cache::FrameRef;
-use super::space::{Commit, Unlinked};
+use super::space::{Commit, LinkChange};
 use super::{PageWriter, Store};
 use crate::error::StorageError;
 use crate::format::{CommitSlot, Mirror, PageNumber, Pointer};
@@ -46,23 +46,22 @@ impl PageWriter {
 
     fn commit_in_memory(&self, commit: Commit) -> Result<(), StorageError> {
         let work = self.take_work();
+        let changes = work.changes();
         let mut space = self.store().space.lock();
         space.unwritten.extend(work.sealed);
-        space.publish(commit, &work.unlinked, &self.store().cache);
+        space.publish(commit, &changes, &self.store().cache);
         Ok(())
     }
 
     fn commit_durable(&self, commit: Commit, mode: CommitMode) -> Result<(), StorageError> {
         let store = self.store();
         self.unlink_saved_state();
-        // Who does not know all kept pages cannot say which will be free.
-        let saves_state = mode.saves_state && !store.space.lock().has_lost_pages();
-        let state = if saves_state { Some(self.reserve_state()?) } else { None };
+        let state = if mode.saves_state { Some(self.reserve_state()?) } else { None };
         let extent = store.plan_extent(mode.closing)?;
         let saved = state.and_then(|(pointer, run)| self.fill_state(pointer, run, &extent));
         let mut work = self.take_work();
         match store.persist(&commit, core::mem::take(&mut work.sealed), extent, saved, mode) {
-            Ok(written) => store.publish_durable(commit, &work.unlinked, written),
+            Ok(written) => store.publish_durable(commit, &work.changes(), written),
             Err(err) => {
                 self.put_back(work);
                 Err(err)
@@ -140,9 +139,9 @@ impl Store {
         Ok(())
     }
 
-    fn publish_durable(&self, commit: Commit, unlinked: &[Unlinked], written: Written) -> Result<(), StorageError> {
+    fn publish_durable(&self, commit: Commit, changes: &[LinkChange], written: Written) -> Result<(), StorageError> {
         let mut space = self.space.lock();
-        space.publish(commit, unlinked, &self.cache);
+        space.publish(commit, changes, &self.cache);
         space.slot_written(written.index, written.slot, &self.cache);
         self.settle_extent(&mut space, &written.extent);
         Ok(())

@@ -221,11 +221,13 @@ impl Store {
         self.file_pages.store(length.min(file_pages), Ordering::Release);
         // A map of a longer file would give out pages that are not there.
         let saved = slot.filter(|_| file_pages <= length).and_then(|slot| self.load_state(&slot));
-        let (buddy, mirror) = match saved {
-            Some(map) => (map, file_pages.checked_sub(1)),
+        let savepoints = self.references(head.system)?;
+        let ((buddy, unsure), mirror) = match saved {
+            Some(state) => (state, file_pages.checked_sub(1)),
             None => {
                 self.space.lock().forget_saved_state();
-                self.rebuild_free_map(&head, file_pages)?
+                let (buddy, mirror) = self.rebuild_free_map(&head, &savepoints, file_pages)?;
+                ((buddy, false), mirror)
             }
         };
         // Only now is it known that no page of the commit lies in what is cut.
@@ -236,6 +238,8 @@ impl Store {
             let mut space = self.space.lock();
             space.free_map = Some(FreeMap::new(buddy));
             space.mirror = mirror;
+            space.adopt_savepoints(&savepoints);
+            space.lose_data(unsure.then_some((0, head.id)), true);
         }
         let opened = self.commit_opening(head, slot, mirror);
         if opened.is_err() {

@@ -1,13 +1,14 @@
 //! The saved free map: what an opener would otherwise find out by walking the trees.
 //!
 //! It is a run that the slot names, and is right for that slot's commit alone: everything that the commit needs is
-//! allocated first, then the map is filled in as the next opener will see it, whose one snapshot is this commit.
+//! allocated first, then the map is filled in as the next opener will see it, whose only snapshots are this commit and
+//! the savepoints that it names.
 //!
 //! | offset | bytes | field |
 //! |---|---|---|
 //! | 0 | 8 | id of the commit |
 //! | 8 | 4 | file length in pages |
-//! | 12 | 4 | zero |
+//! | 12 | 4 | 1 if pages may be allocated that nobody needs, else 0 |
 //! | 16 | | a bit per page, lowest bit first, set for allocated pages; the rest zero |
 
 use super::growth::Extent;
@@ -15,9 +16,9 @@ use crate::error::StorageError;
 use crate::format::{Checksum, CommitSlot, Pointer};
 use crate::pages::allocator::Buddy;
 use crate::pages::{Class, PageMut, PageWriter, Store};
-use alloc::vec::Vec;
 
 const HEADER: usize = 16;
+const UNSURE: u32 = 1;
 /// Pages by which the file may grow, beside an eighth, between the reservation of the map and the plan of the file's end.
 const GROWTH: usize = 1 << 10;
 
@@ -46,36 +47,45 @@ impl PageWriter {
     }
 
     fn fill_run(&self, pointer: Pointer, mut run: PageMut, extent: &Extent) -> Option<Pointer> {
-        let bits = self.map_for_next_opener(extent)?.to_bitmap();
+        let (map, unsure) = self.map_for_next_opener(extent)?;
+        let bits = map.to_bitmap();
         let bytes = run.bytes_mut();
         bytes.get_mut(..8)?.copy_from_slice(&self.id().to_le_bytes());
         bytes.get_mut(8..12)?.copy_from_slice(&extent.file_pages.to_le_bytes());
+        bytes.get_mut(12..HEADER)?.copy_from_slice(&if unsure { UNSURE } else { 0 }.to_le_bytes());
         bytes.get_mut(HEADER..HEADER + bits.len())?.copy_from_slice(&bits);
         let pointer = Pointer { checksum: Checksum::of(run.bytes()), ..pointer };
         self.sealed(&pointer, run.into_frame());
         Some(pointer)
     }
 
-    fn map_for_next_opener(&self, extent: &Extent) -> Option<Buddy> {
-        let unlinked = self.unlinked_ranges();
+    /// The map, and whether it may have pages as allocated that nobody will need.
+    fn map_for_next_opener(&self, extent: &Extent) -> Option<(Buddy, bool)> {
+        let changes = self.changes();
         let space = self.store().space.lock();
-        if space.has_lost_pages() {
-            return None;
-        }
         let mut map = space.free_map.as_ref()?.to_buddy();
+        let mut free = space.kept_until_closing();
+        for change in changes {
+            let needed = change.class == Class::Data && space.savepoints.need((change.birth, self.id()));
+            if change.linked {
+                free.remove_range(change.start, change.pages);
+            } else if !needed {
+                free.insert_range(change.start, change.pages);
+            }
+        }
         let old_mirror = extent.old_mirror.filter(|old| *old != extent.mirror).map(|page| (page, 1));
-        let kept: Vec<_> = space.kept_ranges().iter_ranges().collect();
-        for (start, pages) in kept.into_iter().chain(unlinked).chain(old_mirror) {
+        for (start, pages) in free.iter_ranges().chain(old_mirror) {
             map.free(start, pages).ok()?;
         }
         map.shrink(extent.file_pages).ok()?;
-        Some(map)
+        Some((map, space.may_leave_lost_pages()))
     }
 }
 
 impl Store {
-    /// The free map that `slot` names, if it is there and right.
-    pub(super) fn load_state(&self, slot: &CommitSlot) -> Option<Buddy> {
+    /// The free map that `slot` names, if it is there and right, and whether it may have pages as allocated that nobody
+    /// needs.
+    pub(super) fn load_state(&self, slot: &CommitSlot) -> Option<(Buddy, bool)> {
         let run = slot.saved.filter(Pointer::is_run)?;
         let bytes = self.load(&run).ok()?;
         let (id, rest) = bytes.split_first_chunk::<8>()?;
@@ -83,8 +93,10 @@ impl Store {
         if u64::from_le_bytes(*id) != slot.id || u32::from_le_bytes(*pages) != slot.file_pages {
             return None;
         }
-        let bits = rest.get(HEADER - 12..)?.get(..(slot.file_pages as usize).div_ceil(8))?;
+        let (flags, rest) = rest.split_first_chunk::<4>()?;
+        let unsure = u32::from_le_bytes(*flags) == UNSURE;
+        let bits = rest.get(..(slot.file_pages as usize).div_ceil(8))?;
         let map = Buddy::from_bitmap(self.geometry().first_page(), slot.file_pages, bits)?;
-        map.is_allocated(slot.file_pages.checked_sub(1)?).then_some(map)
+        map.is_allocated(slot.file_pages.checked_sub(1)?).then_some((map, unsure))
     }
 }

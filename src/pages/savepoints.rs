@@ -1,0 +1,233 @@
+//! What savepoints keep: data roots of earlier commits, which are snapshots like any other.
+//!
+//! Persistent savepoints are rows of the system tree that refer to a root. One that a commit deletes stays a snapshot
+//! until the next durable commit: until then the older slot names a commit that still has the row.
+
+use super::load::damaged;
+use super::page_set::PageSet;
+use super::snapshots::{Pair, hull};
+use super::space::{Class, LinkChange, Space};
+use super::walk::may_hold_pointers;
+use super::writer::next_id;
+use super::{PageWriter, Store};
+use crate::error::StorageError;
+use crate::format::node::PointerRole;
+use crate::format::{PageNumber, Pointer, TxnId};
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+
+#[derive(Debug, Default)]
+pub(super) struct Savepoints {
+    /// By birth, how many persistent savepoints refer to the root: those of the head, and new ones of the live write
+    /// transaction.
+    persistent: BTreeMap<TxnId, usize>,
+    /// The live write transaction deletes some of them.
+    pub(super) deleting: bool,
+    /// Roots that the newest durable commit does not refer to any more.
+    retiring: Vec<Pointer>,
+    /// Ids of the ephemeral savepoints that can be restored.
+    ephemeral: BTreeSet<TxnId>,
+}
+
+impl Savepoints {
+    pub(super) fn take_retired(&mut self) -> Vec<Pointer> {
+        core::mem::take(&mut self.retiring)
+    }
+
+    /// Whether a persistent savepoint needs something that the snapshots in this range need, and no others.
+    pub(super) fn need(&self, (oldest, newest): Pair) -> bool {
+        oldest <= newest && self.persistent.range(oldest..=newest).next().is_some()
+    }
+
+    /// How many of the snapshots in this range are persistent savepoints.
+    pub(super) fn count_in(&self, (oldest, newest): Pair) -> usize {
+        if oldest > newest { 0 } else { self.persistent.range(oldest..=newest).map(|(_, count)| count).sum() }
+    }
+
+    fn add_persistent(&mut self, root: &Pointer) {
+        *self.persistent.entry(root.birth).or_default() += 1;
+    }
+
+    fn remove_persistent(&mut self, root: &Pointer) {
+        let Some(count) = self.persistent.get_mut(&root.birth) else { return };
+        *count -= 1;
+        if *count == 0 {
+            self.persistent.remove(&root.birth);
+        }
+    }
+}
+
+impl Space {
+    /// Takes in the roots that the head refers to, once.
+    pub(super) fn adopt_savepoints(&mut self, roots: &[Pointer]) {
+        if !self.savepoints.persistent.is_empty() {
+            return;
+        }
+        for root in roots {
+            self.savepoints.add_persistent(root);
+            self.add_data_snapshot(root);
+        }
+        // Which pages they alone need is not known until somebody asks.
+        let births = roots.iter().map(|root| (root.birth, root.birth));
+        self.lose_data(births.fold(None, |all, birth| hull(all, Some(birth))), false);
+    }
+
+    fn next_savepoint_id(&mut self) -> Result<TxnId, StorageError> {
+        self.last_id = next_id(self.last_id, 1)?;
+        Ok(self.last_id)
+    }
+}
+
+/// A savepoint's id is one of the transactions' ids, which are never used again.
+impl Store {
+    pub(crate) fn begin_ephemeral_savepoint(&self, root: Option<&Pointer>) -> Result<TxnId, StorageError> {
+        let mut space = self.space.lock();
+        let id = space.next_savepoint_id()?;
+        space.savepoints.ephemeral.insert(id);
+        root.into_iter().for_each(|root| space.add_data_snapshot(root));
+        Ok(id)
+    }
+
+    pub(crate) fn end_ephemeral_savepoint(&self, id: TxnId) {
+        self.space.lock().savepoints.ephemeral.remove(&id);
+    }
+
+    /// Whether the savepoint is there, and no older one was restored since.
+    pub(crate) fn is_ephemeral_savepoint(&self, id: TxnId) -> bool {
+        self.space.lock().savepoints.ephemeral.contains(&id)
+    }
+
+    pub(crate) fn begin_persistent_savepoint(&self, root: Option<&Pointer>) -> Result<TxnId, StorageError> {
+        let mut space = self.space.lock();
+        let id = space.next_savepoint_id()?;
+        if let Some(root) = root {
+            space.savepoints.add_persistent(root);
+            space.add_data_snapshot(root);
+        }
+        Ok(id)
+    }
+
+    /// The savepoint's transaction comes to nothing.
+    pub(crate) fn undo_persistent_savepoint(&self, root: Option<&Pointer>) {
+        let Some(root) = root else { return };
+        let mut space = self.space.lock();
+        space.savepoints.remove_persistent(root);
+        space.drop_data_snapshot(root, &self.cache);
+    }
+
+    /// Says whether the live write transaction deletes persistent savepoints.
+    pub(crate) fn set_deleting_savepoints(&self, deleting: bool) {
+        self.space.lock().savepoints.deleting = deleting;
+    }
+
+    /// The newest durable commit has deleted the persistent savepoints of these roots.
+    pub(crate) fn retire_savepoints(&self, roots: impl IntoIterator<Item = Pointer>) {
+        let mut space = self.space.lock();
+        space.savepoints.deleting = false;
+        for root in roots {
+            space.savepoints.remove_persistent(&root);
+            space.savepoints.retiring.push(root);
+        }
+    }
+
+    /// Ephemeral savepoints that are younger than `id` cannot be restored any more.
+    pub(crate) fn forget_ephemeral_savepoints_after(&self, id: TxnId) {
+        self.space.lock().savepoints.ephemeral.split_off(&id.saturating_add(1));
+    }
+
+    /// Keeps what is under a root that is kept already, until [`release_root`](Self::release_root).
+    pub(crate) fn hold_root(&self, root: Option<&Pointer>) {
+        let mut space = self.space.lock();
+        root.into_iter().for_each(|root| space.add_data_snapshot(root));
+    }
+
+    pub(crate) fn release_root(&self, root: Option<&Pointer>) {
+        let mut space = self.space.lock();
+        root.into_iter().for_each(|root| space.drop_data_snapshot(root, &self.cache));
+    }
+}
+
+/// Pages of a tree that are still to be looked at, greatest first.
+#[derive(Default)]
+struct Frontier {
+    waiting: BTreeMap<Place, Pointer>,
+    met: PageSet,
+}
+
+/// The order in which pages of two trees are looked at: one that has another below it, in either tree, comes first. It is
+/// younger, or in a tree that has the other's root, or of a higher level. The last two are how many roots above it, and
+/// the page.
+type Place = (TxnId, Reverse<u32>, u8, PageNumber);
+
+impl Frontier {
+    fn add(&mut self, pointer: Pointer, nesting: u32) {
+        self.waiting.insert((pointer.birth, Reverse(nesting), pointer.level, pointer.page), pointer);
+    }
+
+    fn greatest(&self) -> Option<Place> {
+        self.waiting.last_key_value().map(|(place, _)| *place)
+    }
+
+    /// Looks below `pointer`, and gives its length in pages.
+    fn expand(&mut self, store: &Store, place: Place, pointer: &Pointer) -> Result<u32, StorageError> {
+        let (_, Reverse(nesting), ..) = place;
+        let pages = store.meet(pointer, &mut self.met)?.ok_or_else(|| damaged(pointer, "is linked twice"))?;
+        if may_hold_pointers(pointer) {
+            store.visit(pointer, &mut |role, child| {
+                self.add(child, nesting + u32::from(role != PointerRole::Child));
+                Ok(())
+            })?;
+        }
+        Ok(pages)
+    }
+}
+
+impl Store {
+    /// Shows what only one of two trees of data, both sealed, links, and whether it is the second. Reads nothing below what
+    /// they share, nor leaves without pointers. What is shown has been read as far as it will be.
+    fn compare_trees(
+        &self,
+        first: Option<Pointer>,
+        second: Option<Pointer>,
+        show: &mut dyn FnMut(&Pointer, u32, bool),
+    ) -> Result<(), StorageError> {
+        let mut sides = [first, second].map(|root| {
+            let mut side = Frontier::default();
+            root.into_iter().for_each(|root| side.add(root, 0));
+            side
+        });
+        while let Some(place) = sides.iter().filter_map(Frontier::greatest).max() {
+            let found = sides.each_mut().map(|side| side.waiting.remove(&place));
+            if let [Some(first), Some(second)] = found {
+                if first != second {
+                    return Err(damaged(&first, "is named with two checksums"));
+                }
+                continue;
+            }
+            for ((side, pointer), is_second) in sides.iter_mut().zip(found).zip([false, true]) {
+                let Some(pointer) = pointer else { continue };
+                let pages = side.expand(self, place, &pointer)?;
+                show(&pointer, pages, is_second);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl PageWriter {
+    /// The data tree of this transaction, `from`, which is sealed, becomes `to`, which a snapshot keeps.
+    pub(crate) fn relink(&mut self, from: Option<Pointer>, to: Option<Pointer>) -> Result<(), StorageError> {
+        let store = self.store().clone();
+        store.compare_trees(from, to, &mut |pointer, pages, is_linked| match is_linked {
+            true => self.link_again(pointer, pages),
+            false => self.unlink(pointer, Class::Data),
+        })?;
+        self.renew()
+    }
+
+    fn link_again(&self, pointer: &Pointer, pages: u32) {
+        let Pointer { page: start, birth, .. } = *pointer;
+        self.note(LinkChange { linked: true, class: Class::Data, birth, start, pages });
+    }
+}

@@ -1,0 +1,362 @@
+//! Savepoints and checkpoints against a model, with crashes and reopening in between, and their errors one by one.
+
+mod common;
+
+use common::crash::RecordingBackend;
+use common::rng::Rng;
+use common::scale;
+use sapwood::{Builder, Checkpoint, Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable};
+use sapwood::{ReadableTableMetadata, Savepoint, SavepointError, SetDurabilityError, TableDefinition, WriteTransaction};
+use std::collections::BTreeMap;
+
+const ROWS: TableDefinition<u64, &[u8]> = TableDefinition::new("rows");
+const MORE: TableDefinition<&[u8], u64> = TableDefinition::new("more");
+
+/// What the tables hold; `None` for a table that does not exist.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Model {
+    rows: Option<BTreeMap<u64, Vec<u8>>>,
+    more: Option<BTreeMap<Vec<u8>, u64>>,
+}
+
+impl Model {
+    fn of(txn: &ReadTransaction) -> Self {
+        let rows = txn.open_table(ROWS).ok().map(|table| {
+            let rows = table.iter().unwrap().map(|row| row.unwrap());
+            rows.map(|(key, value)| (key.value(), value.value().to_vec())).collect()
+        });
+        let more = txn.open_table(MORE).ok().map(|table| {
+            let rows = table.iter().unwrap().map(|row| row.unwrap());
+            rows.map(|(key, value)| (key.value().to_vec(), value.value())).collect()
+        });
+        Self { rows, more }
+    }
+}
+
+/// A savepoint as the model has it. Its age tells which are invalid once an older one is restored.
+#[derive(Clone, Debug)]
+struct Made {
+    age: u64,
+    model: Model,
+}
+
+/// What a transaction can go back to, but for the tables' rows.
+#[derive(Clone, Default)]
+struct Persistent {
+    by_id: BTreeMap<u64, Made>,
+    /// The age of the savepoint that was restored.
+    restored: Option<u64>,
+    dirty: bool,
+}
+
+struct Session {
+    rng: Rng,
+    page: usize,
+    cache: usize,
+    backend: RecordingBackend,
+    committed: Model,
+    /// What a crash now leads to at least.
+    durable: (Model, BTreeMap<u64, Made>),
+    persistent: BTreeMap<u64, Made>,
+    ephemeral: Vec<(Savepoint, Made)>,
+    /// Handles of persistent savepoints.
+    handles: Vec<(Savepoint, u64, Made)>,
+    readers: Vec<(ReadTransaction, Model)>,
+    ages: u64,
+}
+
+impl Session {
+    fn new(seed: u64) -> Self {
+        let mut rng = Rng::new(seed);
+        let (page, cache) = (*rng.pick(&[512, 512, 1024, 4096]), *rng.pick(&[0, 20_000, 1 << 24]));
+        Self {
+            rng,
+            page,
+            cache,
+            backend: RecordingBackend::new(),
+            committed: Model::default(),
+            durable: Default::default(),
+            persistent: BTreeMap::new(),
+            ephemeral: Vec::new(),
+            handles: Vec::new(),
+            readers: Vec::new(),
+            ages: 0,
+        }
+    }
+
+    fn open(&self) -> Database {
+        let mut builder = Builder::new();
+        builder.set_page_size(self.page).set_cache_size(self.cache);
+        builder.create_with_backend(self.backend.clone()).unwrap()
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        self.rng.below(bound as u64) as usize
+    }
+
+    fn age(&mut self) -> u64 {
+        self.ages += 1;
+        self.ages
+    }
+
+    fn run(&mut self, transactions: usize) {
+        let mut db = self.open();
+        for _ in 0..transactions {
+            self.transaction(&db);
+            self.look(&db);
+            match self.rng.below(24) {
+                0 => drop(db.verify().unwrap()),
+                1 => {
+                    self.forget_handles();
+                    drop(db);
+                    self.durable = (self.committed.clone(), self.persistent.clone());
+                    self.backend = RecordingBackend::from_image(self.backend.contents());
+                    db = self.open();
+                    assert_eq!(Model::of(&db.begin_read().unwrap()), self.committed);
+                }
+                2 => {
+                    self.forget_handles();
+                    self.backend = RecordingBackend::from_state(self.backend.kill());
+                    drop(db);
+                    db = self.open();
+                    (self.committed, self.persistent) = self.durable.clone();
+                    assert_eq!(Model::of(&db.begin_read().unwrap()), self.committed);
+                }
+                _ => {}
+            }
+        }
+        self.forget_handles();
+        drop(db);
+        self.backend = RecordingBackend::from_image(self.backend.contents());
+        let db = self.open();
+        db.verify().unwrap();
+        self.free_everything(&db);
+    }
+
+    fn forget_handles(&mut self) {
+        (self.ephemeral, self.handles, self.readers) = Default::default();
+    }
+
+    /// Readers see what they saw, and some go, as do savepoints.
+    fn look(&mut self, db: &Database) {
+        if self.rng.chance(64) {
+            self.readers.push((db.begin_read().unwrap(), self.committed.clone()));
+        }
+        for (txn, model) in &self.readers {
+            assert_eq!(Model::of(txn), *model);
+        }
+        if self.readers.len() > 3 || self.rng.chance(32) {
+            let gone = self.below(self.readers.len().max(1));
+            self.readers.drain(gone..(gone + 1).min(self.readers.len()));
+        }
+        if self.ephemeral.len() > 3 || (self.rng.chance(32) && !self.ephemeral.is_empty()) {
+            let gone = self.below(self.ephemeral.len());
+            self.ephemeral.remove(gone);
+        }
+        if self.handles.len() > 3 {
+            self.handles.remove(0);
+        }
+    }
+
+    fn transaction(&mut self, db: &Database) {
+        let mut txn = db.begin_write().unwrap();
+        let durable = !self.rng.chance(100);
+        txn.set_durability(if durable { Durability::Immediate } else { Durability::None }).unwrap();
+        txn.set_quick_repair(durable && self.rng.chance(32));
+        let mut model = self.committed.clone();
+        let mut state = Persistent { by_id: self.persistent.clone(), ..Persistent::default() };
+        let mut marks: Vec<(Checkpoint, Model, Persistent)> = Vec::new();
+        let mut released = Vec::new();
+        for _ in 0..self.rng.below(12) {
+            match self.rng.below(14) {
+                0..=4 => {
+                    state.dirty |= self.change(&txn, &mut model);
+                }
+                5 => self.make_ephemeral(&txn, &state),
+                6 => self.make_persistent(&txn, durable, &mut state),
+                7 => self.get_or_delete(&txn, durable, &mut state),
+                8 | 9 => self.restore(&mut txn, durable, &mut state, &mut model),
+                10 | 11 => marks.push((txn.checkpoint().unwrap(), model.clone(), state.clone())),
+                12 if !marks.is_empty() => {
+                    let nth = self.below(marks.len());
+                    released.extend(marks.drain(nth + 1..).map(|(gone, ..)| gone));
+                    let (checkpoint, then, state_then) = &marks[nth];
+                    txn.rollback_to(checkpoint).unwrap();
+                    (model, state) = (then.clone(), state_then.clone());
+                }
+                13 if !marks.is_empty() => {
+                    let nth = self.below(marks.len());
+                    txn.release_checkpoint(&marks[nth].0).unwrap();
+                    released.extend(marks.drain(nth..).map(|(gone, ..)| gone));
+                }
+                _ => {
+                    let listed: Vec<_> = txn.list_persistent_savepoints().unwrap().collect();
+                    assert!(listed.iter().eq(state.by_id.keys()));
+                }
+            }
+        }
+        for gone in &released {
+            assert!(matches!(txn.rollback_to(gone), Err(SavepointError::InvalidSavepoint)));
+        }
+        if self.rng.chance(48) {
+            if self.rng.chance(128) { txn.abort().unwrap() } else { drop(txn) }
+            return;
+        }
+        txn.commit().unwrap();
+        if let Some(restored) = state.restored {
+            self.ephemeral.retain(|(_, made)| made.age <= restored);
+        }
+        (self.committed, self.persistent) = (model, state.by_id);
+        if durable {
+            self.durable = (self.committed.clone(), self.persistent.clone());
+        }
+    }
+
+    /// Gives whether there was anything to change.
+    fn change(&mut self, txn: &WriteTransaction, model: &mut Model) -> bool {
+        let rng = &mut self.rng;
+        match rng.below(10) {
+            0 => {
+                let deleted = txn.delete_table(MORE).unwrap();
+                assert_eq!(deleted, model.more.take().is_some());
+                return deleted;
+            }
+            1..=3 => {
+                let mut table = txn.open_table(MORE).unwrap();
+                let more = model.more.get_or_insert_default();
+                for _ in 0..rng.below(30) {
+                    let key = vec![7; 1 + rng.below(300) as usize];
+                    let value = rng.next_u64();
+                    table.insert(&*key, value).unwrap();
+                    more.insert(key, value);
+                }
+            }
+            _ => {
+                let mut table = txn.open_table(ROWS).unwrap();
+                let rows = model.rows.get_or_insert_default();
+                for _ in 0..rng.below(60) {
+                    let key = rng.below(200);
+                    if rng.chance(80) {
+                        assert_eq!(table.remove(key).unwrap().is_some(), rows.remove(&key).is_some());
+                    } else {
+                        let length = if rng.chance(20) { rng.below(3000) } else { rng.below(60) };
+                        let value = vec![rng.next_u64() as u8; length as usize];
+                        table.insert(key, &*value).unwrap();
+                        rows.insert(key, value);
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    fn make_ephemeral(&mut self, txn: &WriteTransaction, state: &Persistent) {
+        match txn.ephemeral_savepoint() {
+            Ok(savepoint) if !state.dirty => {
+                let made = Made { age: self.age(), model: self.committed.clone() };
+                self.ephemeral.push((savepoint, made));
+            }
+            Err(SavepointError::InvalidSavepoint) if state.dirty => {}
+            other => panic!("dirty: {}, and {other:?}", state.dirty),
+        }
+    }
+
+    fn make_persistent(&mut self, txn: &WriteTransaction, durable: bool, state: &mut Persistent) {
+        match txn.persistent_savepoint() {
+            Ok(id) if !state.dirty && durable => {
+                let made = Made { age: self.age(), model: self.committed.clone() };
+                assert!(state.by_id.insert(id, made).is_none());
+            }
+            Err(SavepointError::ImmediateDurabilityRequired) if !durable => {}
+            Err(SavepointError::InvalidSavepoint) if state.dirty => {}
+            other => panic!("dirty: {}, durable: {durable}, and {other:?}", state.dirty),
+        }
+    }
+
+    fn get_or_delete(&mut self, txn: &WriteTransaction, durable: bool, state: &mut Persistent) {
+        let ids: Vec<_> = state.by_id.keys().copied().chain([u64::MAX]).collect();
+        let id = *self.rng.pick(&ids);
+        let made = state.by_id.get(&id).cloned();
+        if self.rng.chance(128) {
+            match (txn.get_persistent_savepoint(id), made) {
+                (Ok(savepoint), Some(made)) => self.handles.push((savepoint, id, made)),
+                (Err(SavepointError::InvalidSavepoint), None) => {}
+                (other, made) => panic!("{made:?}, and {other:?}"),
+            }
+            return;
+        }
+        match txn.delete_persistent_savepoint(id) {
+            Ok(deleted) if durable => assert_eq!(deleted, state.by_id.remove(&id).is_some()),
+            Err(SavepointError::ImmediateDurabilityRequired) if !durable => {}
+            other => panic!("durable: {durable}, and {other:?}"),
+        }
+    }
+
+    fn restore(&mut self, txn: &mut WriteTransaction, durable: bool, state: &mut Persistent, model: &mut Model) {
+        let count = self.ephemeral.len() + self.handles.len();
+        if count == 0 {
+            return;
+        }
+        let nth = self.below(count);
+        let (savepoint, made, exists) = match self.ephemeral.get(nth) {
+            Some((savepoint, made)) => (savepoint, made, true),
+            None => {
+                let (savepoint, id, made) = &self.handles[nth - self.ephemeral.len()];
+                (savepoint, made, state.by_id.contains_key(id))
+            }
+        };
+        let valid = exists && state.restored.is_none_or(|restored| made.age <= restored);
+        let deletes = state.by_id.values().any(|other| other.age > made.age);
+        match txn.restore_savepoint(savepoint) {
+            Ok(()) if valid && (durable || !deletes) => {
+                *model = made.model.clone();
+                state.by_id.retain(|_, other| other.age <= made.age);
+                state.restored = Some(made.age);
+                state.dirty = true;
+            }
+            Err(SavepointError::InvalidSavepoint) if !valid => {}
+            Err(SavepointError::ImmediateDurabilityRequired) if valid && deletes && !durable => {}
+            other => panic!("valid: {valid}, deletes: {deletes}, durable: {durable}, and {other:?}"),
+        }
+    }
+
+    /// With tables and savepoints gone, all space comes back.
+    fn free_everything(&mut self, db: &Database) {
+        let mut txn = db.begin_write().unwrap();
+        let ids: Vec<_> = txn.list_persistent_savepoints().unwrap().collect();
+        for (id, made) in ids.iter().zip(self.persistent.clone().values()) {
+            let savepoint = txn.get_persistent_savepoint(*id).unwrap();
+            if self.rng.chance(128) {
+                let checkpoint = txn.checkpoint().unwrap();
+                txn.restore_savepoint(&savepoint).unwrap();
+                let rows = txn.open_table(ROWS).unwrap();
+                assert_eq!(rows.len().unwrap(), made.model.rows.as_ref().map_or(0, |rows| rows.len() as u64));
+                drop(rows);
+                txn.rollback_to(&checkpoint).unwrap();
+            }
+        }
+        assert!(ids.iter().eq(self.persistent.keys()));
+        for id in ids {
+            assert!(txn.delete_persistent_savepoint(id).unwrap());
+        }
+        txn.delete_table(ROWS).unwrap();
+        txn.delete_table(MORE).unwrap();
+        txn.commit().unwrap();
+        for _ in 0..3 {
+            db.begin_write().unwrap().commit().unwrap();
+        }
+        let report = db.verify().unwrap();
+        assert_eq!((report.linked_pages, report.kept_pages), (0, 0));
+    }
+}
+
+#[test]
+fn programs_give_the_answers_of_the_model() {
+    if let Ok(seed) = std::env::var("SAPWOOD_SAVEPOINTS_SEED") {
+        return Session::new(seed.parse().unwrap()).run(60);
+    }
+    for seed in 0..60 * scale() {
+        let outcome = std::panic::catch_unwind(|| Session::new(seed).run(60));
+        assert!(outcome.is_ok(), "SAPWOOD_SAVEPOINTS_SEED={seed} fails");
+    }
+}
