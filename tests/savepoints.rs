@@ -6,8 +6,10 @@ use common::crash::RecordingBackend;
 use common::rng::Rng;
 use common::scale;
 use sapwood::{Builder, Checkpoint, Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable};
-use sapwood::{ReadableTableMetadata, Savepoint, SavepointError, SetDurabilityError, TableDefinition, WriteTransaction};
-use std::collections::BTreeMap;
+use sapwood::{
+    ReadableTableMetadata, Savepoint, SavepointError, SetDurabilityError, TableDefinition, WriteTransaction,
+};
+use std::collections::{BTreeMap, BTreeSet};
 
 const ROWS: TableDefinition<u64, &[u8]> = TableDefinition::new("rows");
 const MORE: TableDefinition<&[u8], u64> = TableDefinition::new("more");
@@ -59,6 +61,8 @@ struct Session {
     durable: (Model, BTreeMap<u64, Made>),
     persistent: BTreeMap<u64, Made>,
     ephemeral: Vec<(Savepoint, Made)>,
+    /// Ages of ephemeral savepoints that went invalid.
+    invalid: BTreeSet<u64>,
     /// Handles of persistent savepoints.
     handles: Vec<(Savepoint, u64, Made)>,
     readers: Vec<(ReadTransaction, Model)>,
@@ -78,6 +82,7 @@ impl Session {
             durable: Default::default(),
             persistent: BTreeMap::new(),
             ephemeral: Vec::new(),
+            invalid: BTreeSet::new(),
             handles: Vec::new(),
             readers: Vec::new(),
             ages: 0,
@@ -162,7 +167,7 @@ impl Session {
         let mut txn = db.begin_write().unwrap();
         let durable = !self.rng.chance(100);
         txn.set_durability(if durable { Durability::Immediate } else { Durability::None }).unwrap();
-        txn.set_quick_repair(durable && self.rng.chance(32));
+        txn.set_quick_repair(durable && self.rng.chance(80));
         let mut model = self.committed.clone();
         let mut state = Persistent { by_id: self.persistent.clone(), ..Persistent::default() };
         let mut marks: Vec<(Checkpoint, Model, Persistent)> = Vec::new();
@@ -199,12 +204,16 @@ impl Session {
             assert!(matches!(txn.rollback_to(gone), Err(SavepointError::InvalidSavepoint)));
         }
         if self.rng.chance(48) {
-            if self.rng.chance(128) { txn.abort().unwrap() } else { drop(txn) }
+            if self.rng.chance(128) {
+                txn.abort().unwrap()
+            } else {
+                drop(txn)
+            }
             return;
         }
         txn.commit().unwrap();
         if let Some(restored) = state.restored {
-            self.ephemeral.retain(|(_, made)| made.age <= restored);
+            self.invalid.extend(restored + 1..=self.ages);
         }
         (self.committed, self.persistent) = (model, state.by_id);
         if durable {
@@ -299,7 +308,7 @@ impl Session {
         }
         let nth = self.below(count);
         let (savepoint, made, exists) = match self.ephemeral.get(nth) {
-            Some((savepoint, made)) => (savepoint, made, true),
+            Some((savepoint, made)) => (savepoint, made, !self.invalid.contains(&made.age)),
             None => {
                 let (savepoint, id, made) = &self.handles[nth - self.ephemeral.len()];
                 (savepoint, made, state.by_id.contains_key(id))
@@ -359,4 +368,90 @@ fn programs_give_the_answers_of_the_model() {
         let outcome = std::panic::catch_unwind(|| Session::new(seed).run(60));
         assert!(outcome.is_ok(), "SAPWOOD_SAVEPOINTS_SEED={seed} fails");
     }
+}
+
+fn fill(db: &Database, keys: std::ops::Range<u64>, value: &[u8]) {
+    let txn = db.begin_write().unwrap();
+    {
+        let mut rows = txn.open_table(ROWS).unwrap();
+        keys.for_each(|key| drop(rows.insert(key, value).unwrap()));
+    }
+    txn.commit().unwrap();
+}
+
+/// Walking both trees from end to end would take as long as the database is large.
+#[test]
+fn restoring_reads_what_differs() {
+    let backend = RecordingBackend::new();
+    let db = Builder::new().set_cache_size(0).set_page_size(512).create_with_backend(backend.clone()).unwrap();
+    fill(&db, 0..20_000, &[1; 20]);
+    let txn = db.begin_write().unwrap();
+    let savepoint = txn.ephemeral_savepoint().unwrap();
+    txn.open_table(MORE).unwrap().insert(&b"key"[..], 1).unwrap();
+    txn.commit().unwrap();
+    fill(&db, 7..8, &[2; 20]);
+    let mut txn = db.begin_write().unwrap();
+    backend.take_counters();
+    txn.restore_savepoint(&savepoint).unwrap();
+    let reads = backend.take_counters().reads.len();
+    assert!(reads <= 20, "{reads} reads, and the way to the one row is of five pages");
+    txn.commit().unwrap();
+    assert_eq!(db.begin_read().unwrap().open_table(ROWS).unwrap().get(7).unwrap().unwrap().value(), [1; 20]);
+    db.verify().unwrap();
+}
+
+#[test]
+fn a_savepoint_is_of_one_database_and_a_checkpoint_of_one_transaction() {
+    let [one, other] = [(); 2].map(|()| Builder::new().create_with_backend(RecordingBackend::new()).unwrap());
+    let mut txn = one.begin_write().unwrap();
+    let savepoint = txn.ephemeral_savepoint().unwrap();
+    let checkpoint = txn.checkpoint().unwrap();
+    let mut foreign = other.begin_write().unwrap();
+    let checkpoints = [checkpoint, foreign.checkpoint().unwrap()];
+    assert!(matches!(foreign.restore_savepoint(&savepoint), Err(SavepointError::InvalidSavepoint)));
+    assert!(matches!(foreign.rollback_to(&checkpoints[0]), Err(SavepointError::InvalidSavepoint)));
+    assert!(matches!(txn.release_checkpoint(&checkpoints[1]), Err(SavepointError::InvalidSavepoint)));
+    txn.commit().unwrap();
+    let mut txn = one.begin_write().unwrap();
+    assert!(matches!(txn.rollback_to(&checkpoints[0]), Err(SavepointError::InvalidSavepoint)));
+    txn.restore_savepoint(&savepoint).unwrap();
+    drop(one);
+    txn.commit().unwrap();
+}
+
+#[test]
+fn persistent_savepoints_are_durable_or_an_error() {
+    let db = Builder::new().create_with_backend(RecordingBackend::new()).unwrap();
+    let mut txn = db.begin_write().unwrap();
+    let id = txn.persistent_savepoint().unwrap();
+    assert!(matches!(txn.set_durability(Durability::None), Err(SetDurabilityError::PersistentSavepointModified)));
+    txn.set_durability(Durability::Immediate).unwrap();
+    txn.commit().unwrap();
+    let mut txn = db.begin_write().unwrap();
+    let savepoint = txn.get_persistent_savepoint(id).unwrap();
+    txn.set_durability(Durability::None).unwrap();
+    assert!(matches!(txn.persistent_savepoint(), Err(SavepointError::ImmediateDurabilityRequired)));
+    assert!(matches!(txn.delete_persistent_savepoint(id), Err(SavepointError::ImmediateDurabilityRequired)));
+    txn.restore_savepoint(&savepoint).unwrap();
+    txn.commit().unwrap();
+    db.begin_write().unwrap().abort().unwrap();
+    let err = sapwood::Error::from(SavepointError::InvalidSavepoint).to_string();
+    assert!(err.contains("savepoint"), "{err}");
+}
+
+/// A panic of a user's predicate leaves a table half-way; what was before it must not be lost with it.
+#[test]
+fn going_back_to_a_checkpoint_mends_a_broken_transaction() {
+    let db = Builder::new().create_with_backend(RecordingBackend::new()).unwrap();
+    let mut txn = db.begin_write().unwrap();
+    txn.open_table(ROWS).unwrap().insert(1, &[1][..]).unwrap();
+    let checkpoint = txn.checkpoint().unwrap();
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        txn.open_table(ROWS).unwrap().retain(|_, _| panic!("a predicate that panics"))
+    }));
+    assert!(panicked.is_err());
+    txn.rollback_to(&checkpoint).unwrap();
+    txn.open_table(ROWS).unwrap().insert(2, &[2][..]).unwrap();
+    txn.commit().unwrap();
+    assert_eq!(db.begin_read().unwrap().open_table(ROWS).unwrap().len().unwrap(), 2);
 }
