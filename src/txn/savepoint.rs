@@ -179,7 +179,7 @@ impl WriteTransaction {
     }
 
     /// The ids of all persistent savepoints, oldest first.
-    pub fn list_persistent_savepoints(&self) -> Result<impl Iterator<Item = u64>, StorageError> {
+    pub fn list_persistent_savepoints(&self) -> Result<impl Iterator<Item = u64> + use<>, StorageError> {
         let stored = system::savepoints(self.tables.store(), self.tables.pages().base().system)?;
         let undo = self.undo.lock();
         let changes = &undo.changes;

@@ -2,6 +2,7 @@
 
 use sapwood::{
     Database, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition, TableError,
+    WriteTransaction,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,42 +14,88 @@ pub const WORDS: TableDefinition<&str, &[u8]> = TableDefinition::new("words");
 
 pub type Bytes = Arc<[u8]>;
 
-/// The rows of all tables.
+/// The rows of all tables, and what the persistent savepoints hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Model {
     pub numbers: [BTreeMap<u64, Bytes>; 2],
     pub words: BTreeMap<Arc<str>, Bytes>,
+    pub savepoints: BTreeMap<u64, Arc<Model>>,
 }
 
 impl Model {
-    /// What `txn` sees, read in full.
+    /// The rows that `txn` sees.
     pub fn read(txn: &ReadTransaction) -> Result<Self, String> {
         let mut model = Self::default();
         for (definition, rows) in NUMBERS.iter().zip(&mut model.numbers) {
-            let Some(table) = opened(txn.open_table(*definition))? else { continue };
-            for row in table.iter().map_err(text)? {
-                let (key, value) = row.map_err(text)?;
-                rows.insert(key.value(), value.value().into());
+            if let Some(table) = opened(txn.open_table(*definition))? {
+                *rows = numbers_of(&table)?;
             }
-            check_len(table.len().map_err(text)?, rows.len())?;
         }
         if let Some(table) = opened(txn.open_table(WORDS))? {
-            for row in table.iter().map_err(text)? {
-                let (key, value) = row.map_err(text)?;
-                model.words.insert(key.value().into(), value.value().into());
-            }
-            check_len(table.len().map_err(text)?, model.words.len())?;
+            model.words = words_of(&table)?;
         }
         Ok(model)
     }
 
+    /// The rows that `txn` sees, which may make tables that it lacks.
+    fn read_changed(txn: &WriteTransaction) -> Result<Self, String> {
+        let mut model = Self::default();
+        for (definition, rows) in NUMBERS.iter().zip(&mut model.numbers) {
+            *rows = numbers_of(&txn.open_table(*definition).map_err(text)?)?;
+        }
+        model.words = words_of(&txn.open_table(WORDS).map_err(text)?)?;
+        Ok(model)
+    }
+
+    /// All that is in the database.
     pub fn of(db: &Database) -> Result<Self, String> {
-        Self::read(&db.begin_read().map_err(text)?)
+        let mut model = Self::read(&db.begin_read().map_err(text)?)?;
+        let mut txn = db.begin_write().map_err(text)?;
+        for id in txn.list_persistent_savepoints().map_err(text)? {
+            let checkpoint = txn.checkpoint().map_err(text)?;
+            let savepoint = txn.get_persistent_savepoint(id).map_err(text)?;
+            txn.restore_savepoint(&savepoint).map_err(text)?;
+            model.savepoints.insert(id, Arc::new(Self::read_changed(&txn)?));
+            txn.rollback_to(&checkpoint).map_err(text)?;
+        }
+        Ok(model)
+    }
+
+    /// The tables alone.
+    pub fn tables(&self) -> Self {
+        Self { savepoints: BTreeMap::new(), ..self.clone() }
+    }
+
+    /// The tables become what they were.
+    pub fn restore(&mut self, id: u64) {
+        let Some(then) = self.savepoints.get(&id).cloned() else { return };
+        self.savepoints.retain(|other, _| *other <= id);
+        *self = Self { savepoints: std::mem::take(&mut self.savepoints), ..Self::clone(&then) };
     }
 
     pub fn rows(&self) -> usize {
         self.numbers.iter().map(BTreeMap::len).sum::<usize>() + self.words.len()
     }
+}
+
+fn numbers_of(table: &impl ReadableTable<u64, &'static [u8]>) -> Result<BTreeMap<u64, Bytes>, String> {
+    let mut rows = BTreeMap::new();
+    for row in table.iter().map_err(text)? {
+        let (key, value) = row.map_err(text)?;
+        rows.insert(key.value(), value.value().into());
+    }
+    check_len(table.len().map_err(text)?, rows.len())?;
+    Ok(rows)
+}
+
+fn words_of(table: &impl ReadableTable<&'static str, &'static [u8]>) -> Result<BTreeMap<Arc<str>, Bytes>, String> {
+    let mut rows = BTreeMap::new();
+    for row in table.iter().map_err(text)? {
+        let (key, value) = row.map_err(text)?;
+        rows.insert(key.value().into(), value.value().into());
+    }
+    check_len(table.len().map_err(text)?, rows.len())?;
+    Ok(rows)
 }
 
 fn opened<T>(table: Result<T, TableError>) -> Result<Option<T>, String> {

@@ -92,6 +92,7 @@ impl<'r> Session<'r> {
         txn.set_two_phase_commit(self.rng.chance(64));
         txn.set_quick_repair(self.rng.chance(24));
         let mut model = self.model.clone();
+        self.change_savepoints(&mut txn, &mut model, durable)?;
         if self.rng.chance(32) {
             self.rearrange(&txn, &mut model)?;
         }
@@ -107,6 +108,38 @@ impl<'r> Session<'r> {
             }
             _ => self.commit(txn, model, durable),
         }
+    }
+
+    /// Makes, restores and deletes persistent savepoints.
+    fn change_savepoints(
+        &mut self,
+        txn: &mut WriteTransaction,
+        model: &mut Model,
+        durable: bool,
+    ) -> Result<(), String> {
+        if durable && self.rng.chance(28) {
+            model.savepoints.insert(txn.persistent_savepoint().map_err(text)?, Arc::new(model.tables()));
+        }
+        let ids: Vec<_> = model.savepoints.keys().copied().collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let id = *self.rng.pick(&ids);
+        let is_youngest = ids.last() == Some(&id);
+        if (durable || is_youngest) && self.rng.chance(24) {
+            let savepoint = txn.get_persistent_savepoint(id).map_err(text)?;
+            txn.restore_savepoint(&savepoint).map_err(text)?;
+            model.restore(id);
+        }
+        if durable && (ids.len() > 3 || self.rng.chance(28)) {
+            let deleted = txn.delete_persistent_savepoint(id).map_err(text)?;
+            return if deleted == model.savepoints.remove(&id).is_some() {
+                Ok(())
+            } else {
+                Err("delete_savepoint".into())
+            };
+        }
+        Ok(())
     }
 
     /// Deletes a table, or gives the two of numbers each other's names.
@@ -211,7 +244,7 @@ impl<'r> Session<'r> {
     /// Opens and ends read transactions; those that end must still see what they saw.
     fn read(&mut self, db: &Database) -> Result<(), String> {
         if self.rng.chance(40) {
-            self.readers.push((db.begin_read().map_err(text)?, self.model.clone()));
+            self.readers.push((db.begin_read().map_err(text)?, self.model.tables()));
         }
         if self.rng.chance(40) && !self.readers.is_empty() {
             let at = self.rng.below(self.readers.len() as u64) as usize;
