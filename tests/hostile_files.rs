@@ -49,6 +49,12 @@ static ALLOCATOR: Counting = Counting;
 
 /// Does everything that can be done with a file. Errors are fine.
 fn exercise(bytes: Vec<u8>) -> Result<(), Error> {
+    let db = builder().create_with_backend(Image::new(bytes.clone()))?;
+    // Of a file that names a page for two things, the assertions on free pages do not hold.
+    if !cfg!(feature = "paranoid") || db.verify().is_ok() {
+        drop(restore(&db));
+    }
+    drop(db);
     let db = builder().create_with_backend(Image::new(bytes))?;
     let reading = read(&db);
     let verified = db.verify();
@@ -120,6 +126,24 @@ fn write(db: &Database) -> Result<(), Error> {
     numbers?;
     texts?;
     Ok(committed?)
+}
+
+/// Makes and goes back to checkpoints, restores and deletes savepoints.
+fn restore(db: &Database) -> Result<(), Error> {
+    let mut txn = db.begin_write()?;
+    let ids: Vec<_> = txn.list_persistent_savepoints()?.take(ROW_LIMIT).collect();
+    // Restoring one deletes those that are younger.
+    for id in ids.into_iter().rev() {
+        let checkpoint = txn.checkpoint()?;
+        let savepoint = txn.get_persistent_savepoint(id)?;
+        if txn.restore_savepoint(&savepoint).is_err() {
+            txn.rollback_to(&checkpoint)?;
+        }
+        drop(txn.open_table(NUMBERS).map_err(Error::from).and_then(|mut table| Ok(drop(table.insert(1, &[1][..])?))));
+        txn.release_checkpoint(&checkpoint)?;
+        txn.delete_persistent_savepoint(id)?;
+    }
+    Ok(txn.commit()?)
 }
 
 /// Fixes the checksums and does everything; fails if memory or time got out of hand.

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::crash::RecordingBackend;
+use common::crash::{CrashImages, Fate, RecordingBackend, Storm};
 use common::rng::Rng;
 use common::scale;
 use sapwood::{Builder, Checkpoint, Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable};
@@ -454,4 +454,291 @@ fn going_back_to_a_checkpoint_mends_a_broken_transaction() {
     txn.open_table(ROWS).unwrap().insert(2, &[2][..]).unwrap();
     txn.commit().unwrap();
     assert_eq!(db.begin_read().unwrap().open_table(ROWS).unwrap().len().unwrap(), 2);
+}
+
+#[test]
+fn verify_looks_at_what_savepoints_keep() {
+    let backend = RecordingBackend::new();
+    let db = small().create_with_backend(backend.clone()).unwrap();
+    put(&db, Durability::Immediate, &[0xAB; 300]);
+    let txn = db.begin_write().unwrap();
+    txn.persistent_savepoint().unwrap();
+    txn.commit().unwrap();
+    put(&db, Durability::Immediate, &[0xCD; 300]);
+    drop(db);
+    let mut image = backend.contents();
+    let db = small().create_with_backend(RecordingBackend::from_image(image.clone())).unwrap();
+    assert!(db.verify().unwrap().kept_pages > 10);
+    let kept = image.windows(300).position(|window| window == [0xAB; 300]).unwrap();
+    image[kept + 7] ^= 1;
+    let db = small().create_with_backend(RecordingBackend::from_image(image)).unwrap();
+    assert!(matches!(db.verify(), Err(sapwood::DatabaseError::Storage(sapwood::StorageError::Corrupted(_)))));
+}
+
+// ---- Orders of events that broke drafts of the design -------------------------------------------------------------
+
+fn put(db: &Database, how: Durability, value: &[u8]) {
+    let mut txn = db.begin_write().unwrap();
+    txn.set_durability(how).unwrap();
+    {
+        let mut rows = txn.open_table(ROWS).unwrap();
+        (0..20).for_each(|key| drop(rows.insert(key, value).unwrap()));
+    }
+    txn.commit().unwrap();
+}
+
+/// The value that all rows have.
+fn value_of(rows: &impl ReadableTable<u64, &'static [u8]>) -> Vec<u8> {
+    let mut values = rows.iter().unwrap().map(|row| row.unwrap().1.value().to_vec());
+    let first = values.next().unwrap();
+    assert_eq!(values.filter(|value| *value == first).count(), 19);
+    first
+}
+
+fn value_in(db: &Database) -> Vec<u8> {
+    value_of(&db.begin_read().unwrap().open_table(ROWS).unwrap())
+}
+
+/// What opening finds after power loss at any moment of what the backend has recorded, with the newest mark by then: in
+/// some ways at random, and in each in which one operation is lost that was not synced.
+fn after_every_power_loss(backend: &RecordingBackend, mut look: impl FnMut(&Database, u64)) {
+    let (recording, mut rng) = (backend.recording(), Rng::new(5));
+    let mut images = CrashImages::new(&recording);
+    while images.advance() {
+        let random: Vec<_> = (0..4).map(|_| images.power_loss(&mut rng)).collect();
+        let one_less = (0..images.pending().len()).map(|lost| {
+            let fate = |index, _: &_| if index == lost { Fate::Dropped } else { Fate::Kept };
+            images.power_loss_in(&Storm::dropping(), fate)
+        });
+        for image in random.into_iter().chain(one_less) {
+            let db = small().create_with_backend(RecordingBackend::from_image(image)).unwrap();
+            look(&db, images.last_mark().unwrap_or(0));
+            db.verify().unwrap();
+        }
+    }
+}
+
+fn small() -> Builder {
+    let mut builder = Builder::new();
+    builder.set_page_size(512).set_block_size(512);
+    builder
+}
+
+/// A page that a restore had linked again was given away with the savepoint: it had been unlinked in between.
+#[test]
+fn pages_that_a_restore_links_again_outlive_the_savepoint() {
+    for (cache, reopened) in [(1 << 20, false), (0, false), (1 << 20, true), (0, true)] {
+        let backend = RecordingBackend::new();
+        let mut builder = small();
+        let mut db = builder.set_cache_size(cache).create_with_backend(backend.clone()).unwrap();
+        put(&db, Durability::Immediate, &[5; 300]);
+        let txn = db.begin_write().unwrap();
+        let id = txn.persistent_savepoint().unwrap();
+        txn.commit().unwrap();
+        put(&db, Durability::Immediate, &[7; 300]);
+        let reader = db.begin_read().unwrap();
+        put(&db, Durability::Immediate, &[8; 300]);
+        if reopened {
+            drop((reader, db));
+            db = builder.open_with_backend_of(&backend);
+        }
+        let mut txn = db.begin_write().unwrap();
+        let savepoint = txn.get_persistent_savepoint(id).unwrap();
+        txn.restore_savepoint(&savepoint).unwrap();
+        drop(savepoint);
+        assert!(txn.delete_persistent_savepoint(id).unwrap());
+        txn.commit().unwrap();
+        for _ in 0..4 {
+            fill(&db, 1000..1100, &[1; 300]);
+            let txn = db.begin_write().unwrap();
+            txn.open_table(ROWS).unwrap().retain(|key, _| key < 1000).unwrap();
+            txn.commit().unwrap();
+        }
+        assert_eq!(value_in(&db), [5; 300]);
+        db.verify().unwrap();
+    }
+}
+
+trait Reopen {
+    fn open_with_backend_of(&self, backend: &RecordingBackend) -> Database;
+}
+
+impl Reopen for Builder {
+    fn open_with_backend_of(&self, backend: &RecordingBackend) -> Database {
+        self.create_with_backend(RecordingBackend::from_image(backend.contents())).unwrap()
+    }
+}
+
+/// Pages of an unsynced commit, replaced by a later one and linked again by a restore, were thought to be on disk.
+#[test]
+fn restoring_an_unsynced_commit_survives_power_loss() {
+    let backend = RecordingBackend::new();
+    let db = small().create_with_backend(backend.clone()).unwrap();
+    put(&db, Durability::Immediate, &[6; 300]);
+    backend.restart();
+    put(&db, Durability::None, &[7; 300]);
+    let txn = db.begin_write().unwrap();
+    let savepoint = txn.ephemeral_savepoint().unwrap();
+    txn.abort().unwrap();
+    put(&db, Durability::None, &[8; 300]);
+    put(&db, Durability::Immediate, &[9; 300]);
+    backend.mark(9);
+    let mut txn = db.begin_write().unwrap();
+    txn.restore_savepoint(&savepoint).unwrap();
+    txn.commit().unwrap();
+    backend.mark(10);
+    assert_eq!(value_in(&db), [7; 300]);
+    after_every_power_loss(&backend, |db, mark| {
+        let found = value_in(db)[0];
+        let allowed: &[u8] = match mark {
+            9 => &[9, 7],
+            10 => &[7],
+            _ => &[6, 9],
+        };
+        assert!(allowed.contains(&found), "{found} after {mark}");
+    });
+}
+
+/// A savepoint of an unsynced commit refers to pages that the commit which brings it to disk has replaced.
+#[test]
+fn a_persistent_savepoint_of_an_unsynced_commit_survives_power_loss() {
+    let backend = RecordingBackend::new();
+    let db = small().create_with_backend(backend.clone()).unwrap();
+    put(&db, Durability::Immediate, &[6; 300]);
+    backend.restart();
+    put(&db, Durability::None, &[8; 300]);
+    let txn = db.begin_write().unwrap();
+    let id = txn.persistent_savepoint().unwrap();
+    txn.open_table(ROWS).unwrap().retain(|_, _| false).unwrap();
+    {
+        let mut rows = txn.open_table(ROWS).unwrap();
+        (0..20).for_each(|key| drop(rows.insert(key, &[9; 300][..]).unwrap()));
+    }
+    txn.commit().unwrap();
+    backend.mark(9);
+    after_every_power_loss(&backend, |db, mark| {
+        let found = value_in(db)[0];
+        assert!(found == 9 || (found == 6 && mark < 9), "{found} after {mark}");
+        let mut txn = db.begin_write().unwrap();
+        assert_eq!(txn.list_persistent_savepoints().unwrap().eq([id]), found == 9);
+        if found == 9 {
+            let savepoint = txn.get_persistent_savepoint(id).unwrap();
+            txn.restore_savepoint(&savepoint).unwrap();
+            txn.commit().unwrap();
+            assert_eq!(value_in(db), [8; 300]);
+        }
+    });
+}
+
+/// The pages of a savepoint were used again by the transaction that deleted it, or by the next: a crash, or a damaged
+/// slot, then led back to a commit that named it.
+#[test]
+fn a_deleted_savepoint_is_whole_in_the_commit_before() {
+    let backend = RecordingBackend::new();
+    let db = small().set_cache_size(64 << 10).create_with_backend(backend.clone()).unwrap();
+    put(&db, Durability::Immediate, &[5; 300]);
+    let txn = db.begin_write().unwrap();
+    let id = txn.persistent_savepoint().unwrap();
+    txn.commit().unwrap();
+    put(&db, Durability::Immediate, &[8; 300]);
+    put(&db, Durability::Immediate, &[9; 300]);
+    backend.restart();
+    let restores = |db: &Database| {
+        let mut txn = db.begin_write().unwrap();
+        let exists = txn.list_persistent_savepoints().unwrap().eq([id]);
+        if exists {
+            let savepoint = txn.get_persistent_savepoint(id).unwrap();
+            txn.restore_savepoint(&savepoint).unwrap();
+            assert_eq!(value_of(&txn.open_table(ROWS).unwrap()), [5; 300]);
+        }
+        exists
+    };
+    let txn = db.begin_write().unwrap();
+    assert!(txn.delete_persistent_savepoint(id).unwrap());
+    txn.open_table(ROWS).unwrap().insert(7, &[9; 300][..]).unwrap();
+    {
+        let mut rows = txn.open_table(MORE).unwrap();
+        (0..40_u64).for_each(|key| drop(rows.insert(&key.to_be_bytes()[..], key).unwrap()));
+    }
+    txn.commit().unwrap();
+    backend.mark(10);
+    after_every_power_loss(&backend, |db, mark| assert!(restores(db) || mark == 10 || value_in(db)[0] == 9));
+
+    // A transaction larger than the cache writes to pages that are free by now.
+    let before = backend.take_counters();
+    let txn = db.begin_write().unwrap();
+    {
+        let mut rows = txn.open_table(ROWS).unwrap();
+        (0..2000).for_each(|key| drop(rows.insert(key, &[11; 300][..]).unwrap()));
+    }
+    assert!(backend.take_counters().writes > 100, "{before:?}");
+    txn.abort().unwrap();
+    let mut image = backend.contents();
+    let ids = [1, 2].map(|slot| u64::from_le_bytes(image[slot * 512 + 8..][..8].try_into().unwrap()));
+    let newest = 1 + usize::from(ids[1] > ids[0]);
+    let mirror = (0..image.len() / 512).rev().find(|page| image[page * 512..].starts_with(b"sapmirr")).unwrap();
+    for block in [newest, mirror] {
+        image[block * 512..][..512].fill(0xEE);
+    }
+    let db = small().create_with_backend(RecordingBackend::from_image(image)).unwrap();
+    assert!(restores(&db), "the commit before still names it");
+    db.verify().unwrap();
+}
+
+/// The handle went, and with it the pages, before the commit that had restored them, or its abort.
+#[test]
+fn a_restored_savepoint_may_be_dropped_before_the_end() {
+    for commits in [true, false] {
+        let db = small().create_with_backend(RecordingBackend::new()).unwrap();
+        put(&db, Durability::Immediate, &[5; 300]);
+        let txn = db.begin_write().unwrap();
+        let savepoint = txn.ephemeral_savepoint().unwrap();
+        txn.abort().unwrap();
+        put(&db, Durability::Immediate, &[7; 300]);
+        put(&db, Durability::Immediate, &[8; 300]);
+        let mut txn = db.begin_write().unwrap();
+        txn.restore_savepoint(&savepoint).unwrap();
+        drop(savepoint);
+        {
+            let mut rows = txn.open_table(MORE).unwrap();
+            (0..400_u64).for_each(|key| drop(rows.insert(&key.to_be_bytes()[..], key).unwrap()));
+        }
+        assert_eq!(value_of(&txn.open_table(ROWS).unwrap()), [5; 300]);
+        if commits {
+            txn.commit().unwrap()
+        } else {
+            txn.abort().unwrap()
+        }
+        assert_eq!(value_in(&db), if commits { [5; 300] } else { [8; 300] });
+        db.verify().unwrap();
+    }
+}
+
+/// A transaction larger than the cache had written pages, and forgot which, when it went back.
+#[test]
+fn a_transaction_larger_than_the_cache_goes_back() {
+    let db = small().set_cache_size(64 << 10).create_with_backend(RecordingBackend::new()).unwrap();
+    put(&db, Durability::Immediate, &[5; 300]);
+    let mut txn = db.begin_write().unwrap();
+    let savepoint = txn.ephemeral_savepoint().unwrap();
+    let insert = |txn: &WriteTransaction, byte: u8| {
+        let mut rows = txn.open_table(ROWS).unwrap();
+        (0..2000).for_each(|key| drop(rows.insert(key, &[byte; 300][..]).unwrap()));
+    };
+    insert(&txn, 6);
+    let checkpoint = txn.checkpoint().unwrap();
+    insert(&txn, 7);
+    txn.rollback_to(&checkpoint).unwrap();
+    let is = |txn: &WriteTransaction, key: u64, byte: u8| {
+        assert_eq!(txn.open_table(ROWS).unwrap().get(key).unwrap().unwrap().value(), [byte; 300]);
+    };
+    (0..2000).for_each(|key| is(&txn, key, 6));
+    insert(&txn, 8);
+    (0..2000).for_each(|key| is(&txn, key, 8));
+    txn.restore_savepoint(&savepoint).unwrap();
+    assert_eq!(value_of(&txn.open_table(ROWS).unwrap()), [5; 300]);
+    txn.rollback_to(&checkpoint).unwrap();
+    (0..2000).for_each(|key| is(&txn, key, 6));
+    txn.commit().unwrap();
+    db.verify().unwrap();
 }

@@ -58,18 +58,24 @@ pub(super) fn check_integrity(store: &Arc<Store>) -> Result<bool, StorageError> 
     Ok(!mended)
 }
 
-/// Every page and run that `commit` links, each read and checked.
+/// Every page and run that `commit` links, each read and checked, as are those that savepoints link.
 fn check_trees(store: &Store, commit: &Commit) -> Result<PageSet, StorageError> {
     let mut linked = PageSet::new();
     store.walk(commit.roots(), &mut |pointer, pages| {
         note_once(&mut linked, pointer, pages)?;
-        let frame = store.load(pointer)?;
-        if !pointer.is_run() && rows(&Node::new(&frame)) != pointer.size {
-            return Err(damaged(pointer, "holds another number of rows than its pointer says"));
-        }
-        Ok(())
+        check_page(store, pointer)
     })?;
+    let savepoints = store.references(commit.system)?;
+    store.walk_others(commit.data, &savepoints, &mut linked.clone(), &mut |pointer, _| check_page(store, pointer))?;
     Ok(linked)
+}
+
+fn check_page(store: &Store, pointer: &Pointer) -> Result<(), StorageError> {
+    let frame = store.load(pointer)?;
+    if !pointer.is_run() && rows(&Node::new(&frame)) != pointer.size {
+        return Err(damaged(pointer, "holds another number of rows than its pointer says"));
+    }
+    Ok(())
 }
 
 /// Each page is exactly one of linked, kept, mirror and free.

@@ -4,6 +4,7 @@
 pub(crate) mod allocator;
 pub(crate) mod cache;
 mod commit;
+mod compare;
 mod edit;
 mod load;
 pub(crate) mod page_set;

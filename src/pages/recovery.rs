@@ -38,9 +38,9 @@ impl Store {
         Ok(())
     }
 
-    /// The free map of a file whose only snapshots are `commit` and what is under the roots that it refers to, and the page of its mirror, which ends the file at
-    /// `mirror_ends`. Where power loss has taken that end, there is none, and the last page may be any. Reads branches
-    /// and those leaves that hold pointers.
+    /// The free map of a file whose only snapshots are `commit` and what is under `references`, roots of data, and the
+    /// page of its mirror, which ends the file at `mirror_ends`. Where power loss has taken that end, there is none, and the
+    /// last page may be any. Reads branches and those leaves that hold pointers.
     pub(super) fn rebuild_free_map(
         &self,
         commit: &Commit,
@@ -52,14 +52,18 @@ impl Store {
         let last = mirror_ends.checked_sub(1).filter(|_| mirror_ends == file_pages);
         let mirror = last.filter(|last| buddy.allocate_range(*last, 1));
         let mut linked = PageSet::new();
-        let mut allocate = |pointer: &Pointer, pages| {
-            if buddy.allocate_range(pointer.page, pages) { Ok(()) } else { Err(damaged(pointer, "is linked twice")) }
-        };
         self.walk(commit.roots(), &mut |pointer, pages| {
             linked.insert_range(pointer.page, pages);
-            allocate(pointer, pages)
+            if buddy.allocate_range(pointer.page, pages) { Ok(()) } else { Err(damaged(pointer, "is linked twice")) }
         })?;
-        self.walk_new(references, &mut linked, &mut allocate)?;
+        let mut all = linked.clone();
+        self.walk_others(commit.data, references, &mut linked, &mut |pointer, pages| match all
+            .insert_range(pointer.page, pages)
+        {
+            0 => Ok(()),
+            new if new == pages && buddy.allocate_range(pointer.page, pages) => Ok(()),
+            _ => Err(damaged(pointer, "overlaps another")),
+        })?;
         Ok((buddy, mirror))
     }
 }

@@ -4,18 +4,14 @@
 //! until the next durable commit: until then the older slot names a commit that still has the row.
 
 use super::load::damaged;
-use super::page_set::PageSet;
 use super::snapshots::{Pair, hull};
 use super::space::{Class, LinkChange, Space};
-use super::walk::may_hold_pointers;
 use super::writer::next_id;
 use super::{PageWriter, Store};
 use crate::error::StorageError;
-use crate::format::node::PointerRole;
-use crate::format::{PageNumber, Pointer, TxnId};
+use crate::format::{Pointer, TxnId};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
-use core::cmp::Reverse;
 
 #[derive(Debug, Default)]
 pub(super) struct Savepoints {
@@ -148,86 +144,27 @@ impl Store {
     }
 }
 
-/// Pages of a tree that are still to be looked at, greatest first.
-#[derive(Default)]
-struct Frontier {
-    waiting: BTreeMap<Place, Pointer>,
-    met: PageSet,
-}
-
-/// The order in which pages of two trees are looked at: one that has another below it, in either tree, comes first. It is
-/// younger, or in a tree that has the other's root, or of a higher level. The last two are how many roots above it, and
-/// the page.
-type Place = (TxnId, Reverse<u32>, u8, PageNumber);
-
-impl Frontier {
-    fn add(&mut self, pointer: Pointer, nesting: u32) {
-        self.waiting.insert((pointer.birth, Reverse(nesting), pointer.level, pointer.page), pointer);
-    }
-
-    fn greatest(&self) -> Option<Place> {
-        self.waiting.last_key_value().map(|(place, _)| *place)
-    }
-
-    /// Looks below `pointer`, and gives its length in pages.
-    fn expand(&mut self, store: &Store, place: Place, pointer: &Pointer) -> Result<u32, StorageError> {
-        let (_, Reverse(nesting), ..) = place;
-        let pages = store.meet(pointer, &mut self.met)?.ok_or_else(|| damaged(pointer, "is linked twice"))?;
-        if may_hold_pointers(pointer) {
-            store.visit(pointer, &mut |role, child| {
-                self.add(child, nesting + u32::from(role != PointerRole::Child));
-                Ok(())
-            })?;
-        }
-        Ok(pages)
-    }
-}
-
-impl Store {
-    /// Shows what only one of two trees of data, both sealed, links, and whether it is the second. Reads nothing below what
-    /// they share, nor leaves without pointers. What is shown has been read as far as it will be.
-    fn compare_trees(
-        &self,
-        first: Option<Pointer>,
-        second: Option<Pointer>,
-        show: &mut dyn FnMut(&Pointer, u32, bool),
-    ) -> Result<(), StorageError> {
-        let mut sides = [first, second].map(|root| {
-            let mut side = Frontier::default();
-            root.into_iter().for_each(|root| side.add(root, 0));
-            side
-        });
-        while let Some(place) = sides.iter().filter_map(Frontier::greatest).max() {
-            let found = sides.each_mut().map(|side| side.waiting.remove(&place));
-            if let [Some(first), Some(second)] = found {
-                if first != second {
-                    return Err(damaged(&first, "is named with two checksums"));
-                }
-                continue;
-            }
-            for ((side, pointer), is_second) in sides.iter_mut().zip(found).zip([false, true]) {
-                let Some(pointer) = pointer else { continue };
-                let pages = side.expand(self, place, &pointer)?;
-                show(&pointer, pages, is_second);
-            }
-        }
-        Ok(())
-    }
-}
-
 impl PageWriter {
     /// The data tree of this transaction, `from`, which is sealed, becomes `to`, which a snapshot keeps.
     pub(crate) fn relink(&mut self, from: Option<Pointer>, to: Option<Pointer>) -> Result<(), StorageError> {
         let store = self.store().clone();
-        store.compare_trees(from, to, &mut |pointer, pages, is_linked| match is_linked {
-            true => self.link_again(pointer, pages),
-            false => self.unlink(pointer, Class::Data),
+        store.compare_trees(from, to, &mut |pointer, pages, is_linked| {
+            if is_linked {
+                return self.link_again(pointer, pages);
+            }
+            self.unlink(pointer, Class::Data);
+            Ok(())
         })?;
         self.renew()
     }
 
-    fn link_again(&self, pointer: &Pointer, pages: u32) {
+    fn link_again(&self, pointer: &Pointer, pages: u32) -> Result<(), StorageError> {
         let Pointer { page: start, birth, .. } = *pointer;
+        // A damaged file's free map may think otherwise.
+        if !self.store().space.lock().can_link(start, pages, self.store().page_size()) {
+            return Err(damaged(pointer, "was not kept for the savepoint that needs it"));
+        }
         self.note(LinkChange { linked: true, class: Class::Data, birth, start, pages });
+        Ok(())
     }
 }

@@ -350,6 +350,17 @@ impl Space {
         }
     }
 
+    /// Whether a tree may link these pages: they are in use, and not by the store itself.
+    pub(super) fn can_link(&self, start: PageNumber, pages: u32, page_size: usize) -> bool {
+        let own = |first: PageNumber, length: u32| {
+            start < first.saturating_add(length) && first < start.saturating_add(pages)
+        };
+        let saved = self.newest_slot().and_then(|slot| slot.saved);
+        self.free_map.as_ref().is_some_and(|map| map.are_allocated(start, pages))
+            && !self.mirror.is_some_and(|mirror| own(mirror, 1))
+            && !saved.is_some_and(|run| own(run.page, pages_of(&run, page_size)))
+    }
+
     /// Every page that some snapshot keeps.
     pub(super) fn kept_ranges(&self) -> PageSet {
         let mut all = PageSet::new();

@@ -71,7 +71,7 @@ impl Store {
     }
 
     /// The roots that the tree under `root` refers to.
-    pub(super) fn references(&self, root: Option<Pointer>) -> Result<Vec<Pointer>, StorageError> {
+    pub(crate) fn references(&self, root: Option<Pointer>) -> Result<Vec<Pointer>, StorageError> {
         let (mut waiting, mut met, mut found) = (Vec::from_iter(root), PageSet::new(), Vec::new());
         while let Some(pointer) = waiting.pop() {
             if !may_hold_pointers(&pointer) || self.meet(&pointer, &mut met)?.is_none() {

@@ -91,12 +91,14 @@ pub struct Forge {
 }
 
 impl Forge {
-    /// A closed file of both tables, with trees of three levels, runs and long keys.
+    /// A closed file of both tables, with trees of three levels, runs and long keys, and a savepoint of each step before the
+    /// last.
     pub fn new() -> Self {
         let image = Image::default();
         let db = builder().create_with_backend(image.clone()).unwrap();
         for step in 0..3 {
             let txn = db.begin_write().unwrap();
+            txn.persistent_savepoint().unwrap();
             {
                 let mut numbers = txn.open_table(NUMBERS).unwrap();
                 for key in 0..150 {
@@ -174,7 +176,7 @@ impl Forge {
                 key_length = if code == 0xFFFF { 64 + POINTER } else { code };
                 code_at += 2;
             }
-            if flags & 2 == 0 && u16_at(bytes, code_at) >= 0xFFFD {
+            if flags & 2 == 0 && u16_at(bytes, code_at) >= 0xFFFC {
                 found.push(At::Whole(page + offset + key_length));
             }
         }

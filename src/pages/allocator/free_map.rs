@@ -81,6 +81,13 @@ impl FreeMap {
         self.len().saturating_sub(self.used)
     }
 
+    /// Whether all of these pages are allocated.
+    pub(crate) fn are_allocated(&self, start: PageNumber, pages: u32) -> bool {
+        let Some(end) = start.checked_add(pages) else { return false };
+        let is_free = |(group, mask): (u32, u64)| self.open.get(&group).is_some_and(|free| free & mask != 0);
+        (start..end).all(|page| self.buddy.is_allocated(page)) && !masks(start, end).any(is_free)
+    }
+
     /// Takes a run of pages, low in the file; `None` for no pages and when there is no such run.
     pub(crate) fn alloc(&mut self, pages: u32, heat: Heat) -> Option<PageNumber> {
         let page = match heat {
