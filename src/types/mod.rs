@@ -6,6 +6,8 @@ use core::fmt::Debug;
 
 mod arrays;
 mod bytes;
+#[cfg(feature = "derive")]
+pub mod derived;
 mod heads;
 mod lengths;
 mod name;
