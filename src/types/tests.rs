@@ -245,6 +245,22 @@ types! { values:
     option_vec Option<Vec<u32>>: any::<Option<Vec<u32>>>(), |value| value;
 }
 
+#[cfg(feature = "uuid")]
+types! { keys:
+    uuids ::uuid::Uuid: byte_pair(), |value| ::uuid::Uuid::from_bytes(value);
+    optional_uuid Option<::uuid::Uuid>: prop::option::of(byte_pair()), |value| value.map(::uuid::Uuid::from_bytes);
+}
+
+/// Sixteen bytes, often the same.
+#[cfg(feature = "uuid")]
+fn byte_pair() -> impl Strategy<Value = [u8; 16]> {
+    [byte(), byte()].prop_map(|[a, b]| [a, a, a, a, a, a, a, a, a, b, b, b, b, b, b, b])
+}
+
+#[cfg(feature = "chrono_v0_4")]
+#[cfg(test)]
+mod chrono;
+
 /// A user's key, which says nothing of its order.
 #[derive(Debug)]
 struct Reversed;
