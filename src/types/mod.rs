@@ -6,6 +6,10 @@ use core::fmt::Debug;
 
 mod arrays;
 mod bytes;
+#[cfg(feature = "chrono_v0_4")]
+mod chrono;
+#[cfg(feature = "derive")]
+pub mod derived;
 mod heads;
 mod lengths;
 mod name;
@@ -14,6 +18,8 @@ mod option;
 mod scalars;
 mod text;
 mod tuples;
+#[cfg(feature = "uuid")]
+mod uuid;
 
 #[cfg(test)]
 mod tests;
