@@ -120,7 +120,7 @@ fn a_panic_of_a_predicate_poisons_the_transaction() {
 }
 
 #[test]
-fn retain_leaves_few_pages_and_touches_only_what_it_changes() {
+fn retain_leaves_few_pages() {
     let db = database(512);
     let txn = db.begin_write().unwrap();
     {
@@ -174,7 +174,7 @@ fn cursors_fill_a_large_table_in_every_order() {
 }
 
 #[test]
-fn a_guard_that_is_held_does_not_see_what_the_cursor_does() {
+fn a_cursor_that_removes_what_it_sees_sees_every_row_once() {
     let db = database(512);
     let txn = db.begin_write().unwrap();
     fill(&txn, 50);

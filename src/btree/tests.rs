@@ -84,11 +84,19 @@ fn a_cursor_tells_the_sink_and_leaves_the_bytes_of_those_who_hold_them() {
     assert_eq!((sink.0.len(), tree.rows), (500, 500));
     let mut cursor = EditCursor::lower(writer.store(), &tree, Bound::Unbounded).unwrap();
     let mut held = Vec::new();
-    for _ in 0..500 {
+    for key in 0..500_u16 {
         let mut editor = TreeEditor::new(&writer, &mut tree, &mut sink);
         assert!(cursor.settle(&mut editor, Side::After).unwrap());
         held.push(cursor.row(writer.store(), Side::After).unwrap().unwrap());
         cursor.remove(&mut editor, Side::After).unwrap();
+        // In the end the page is compacted, which moves what is left of it.
+        assert!(cursor.insert(&mut editor, &key.to_be_bytes(), &[0xff; 2], Side::Before).unwrap());
+    }
+    assert!(sink.0.len() == 500 && sink.0.values().all(|value| *value == [0xff; 2]));
+    for _ in 0..500 {
+        let mut editor = TreeEditor::new(&writer, &mut tree, &mut sink);
+        assert!(cursor.settle(&mut editor, Side::Before).unwrap());
+        cursor.remove(&mut editor, Side::Before).unwrap();
     }
     assert!(sink.0.is_empty() && tree.root.is_none());
     for (key, (found, value)) in (0..500_u16).zip(&held) {

@@ -43,6 +43,7 @@ pub(crate) struct Frame {
 
 const HEADER: usize = size_of::<Frame>();
 /// Bytes that a processor fetches at once.
+#[cfg(target_arch = "x86_64")]
 const LINE: usize = 64;
 /// Two cache lines.
 pub(super) const ALIGNMENT: usize = 128;
