@@ -159,7 +159,7 @@ macro_rules! chrono_value {
             }
 
             fn type_name() -> TypeName {
-                TypeName::new($name)
+                TypeName::builtin($name)
             }
 
             fn validate(data: &[u8]) -> bool {

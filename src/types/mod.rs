@@ -29,7 +29,7 @@ pub use name::TypeName;
 /// A type that a table can hold as its value.
 ///
 /// Numbers, `bool`, `char`, `()`, strings, byte slices, arrays, vectors, tuples of up to twelve and options of them are
-/// values already. A type of your own becomes one so:
+/// values already. A type of your own becomes one by `#[derive(Value)]`, with the feature `derive`, or so:
 ///
 /// ```
 /// use sapwood::{TypeName, Value};

@@ -122,7 +122,9 @@ macro_rules! types {
 
             #[test]
             fn name_and_width_are_redbs() {
-                assert_eq!(<$type as Value>::type_name().name(), <$type as redb::Value>::type_name().name());
+                let name = <$type as Value>::type_name();
+                assert_eq!(name.name(), <$type as redb::Value>::type_name().name());
+                assert_ne!(name, TypeName::new(name.name()), "a user's type may have this name");
                 assert_eq!(<$type as Value>::fixed_width(), <$type as redb::Value>::fixed_width());
                 assert_eq!(<$type as Value>::NICHE, <$type as redb::Value>::NICHE);
             }

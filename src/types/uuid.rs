@@ -30,7 +30,7 @@ impl Value for Uuid {
     }
 
     fn type_name() -> TypeName {
-        TypeName::new("uuid::Uuid")
+        TypeName::builtin("uuid::Uuid")
     }
 
     #[inline]
