@@ -53,7 +53,11 @@ pub use table::{
 pub use txn::{
     DatabaseStats, Durability, ReadTransaction, TableDefinition, TableHandle, UntypedTableHandle, WriteTransaction,
 };
+#[cfg(feature = "bytemuck")]
+pub use types::Pod;
 pub use types::{Key, MutInPlaceValue, TypeName, Value};
+#[cfg(feature = "postcard")]
+pub use types::{Postcard, PostcardError};
 
 #[cfg(feature = "derive")]
 pub use sapwood_derive::{Key, Value};

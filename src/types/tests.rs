@@ -13,6 +13,12 @@ use proptest::prelude::*;
 #[cfg(feature = "derive")]
 #[cfg(test)]
 mod derived;
+#[cfg(feature = "bytemuck")]
+#[cfg(test)]
+mod pod;
+#[cfg(feature = "postcard")]
+#[cfg(test)]
+mod postcard;
 
 fn byte() -> impl Strategy<Value = u8> {
     prop_oneof![3 => 0_u8..5, 2 => 0x7e_u8..0x82, 1 => b'a'..b'd', 2 => 0xfd_u8..=0xff, 1 => any::<u8>()]
