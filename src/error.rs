@@ -3,6 +3,8 @@
 use crate::io;
 use crate::limits::MAX_VALUE_LENGTH;
 use crate::txn::ReadTransaction;
+#[cfg(feature = "postcard")]
+use crate::types::PostcardError;
 use crate::types::TypeName;
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -211,6 +213,9 @@ pub enum Error {
     LockPoisoned(&'static Location<'static>),
     /// Tables or guards of the read transaction are still in use; it is given back.
     ReadTransactionStillInUse(Box<ReadTransaction>),
+    /// Postcard makes no bytes of a value, or no value of bytes.
+    #[cfg(feature = "postcard")]
+    Postcard(PostcardError),
 }
 
 impl StorageError {
@@ -393,6 +398,13 @@ impl From<SetDurabilityError> for Error {
     }
 }
 
+#[cfg(feature = "postcard")]
+impl From<PostcardError> for Error {
+    fn from(err: PostcardError) -> Self {
+        Self::Postcard(err)
+    }
+}
+
 impl Display for BackendError {
     fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
         match self {
@@ -529,6 +541,8 @@ impl Display for Error {
             Self::PreviousIo => StorageError::PreviousIo.fmt(f),
             Self::LockPoisoned(place) => StorageError::LockPoisoned(place).fmt(f),
             Self::ReadTransactionStillInUse(_) => f.write_str("tables of the read transaction are still in use"),
+            #[cfg(feature = "postcard")]
+            Self::Postcard(err) => err.fmt(f),
         }
     }
 }

@@ -54,7 +54,21 @@ pub use txn::{
     Checkpoint, DatabaseStats, Durability, ReadTransaction, Savepoint, TableDefinition, TableHandle,
     UntypedTableHandle, WriteTransaction,
 };
+#[cfg(feature = "bytemuck")]
+pub use types::Pod;
 pub use types::{Key, MutInPlaceValue, TypeName, Value};
+#[cfg(feature = "postcard")]
+pub use types::{Postcard, PostcardError};
+
+#[cfg(feature = "derive")]
+pub use sapwood_derive::{Key, Value};
+
+/// What the code that the derive macros make calls. No part of the API: it may change in any release.
+#[cfg(feature = "derive")]
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::types::derived::*;
+}
 
 /// The result of most operations on an open database.
 pub type Result<T = (), E = StorageError> = core::result::Result<T, E>;

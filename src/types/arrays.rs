@@ -130,7 +130,7 @@ impl<const N: usize, T: Key> Key for [T; N] {
             }
             KeyOrder::Heads => {}
         }
-        let mut head = HeadBuilder::new();
+        let mut head = HeadBuilder::default();
         for index in 0..N {
             if head.is_full() {
                 break;

@@ -4,29 +4,28 @@ use super::{Key, KeyOrder};
 
 /// Puts the heads of a composite key's parts one behind the other. A part's head may follow only while those before
 /// it are exact: otherwise keys that differ in an earlier part could be told apart by a later one, and wrongly.
-pub(super) struct HeadBuilder {
+#[derive(Default)]
+pub struct HeadBuilder {
     head: u64,
     used: u32,
 }
 
 impl HeadBuilder {
+    /// Whether what follows cannot be seen in the head.
     #[inline]
-    pub(super) fn new() -> Self {
-        Self { head: 0, used: 0 }
-    }
-
-    #[inline]
-    pub(super) fn is_full(&self) -> bool {
+    pub fn is_full(&self) -> bool {
         self.used >= u64::BITS
     }
 
+    /// Puts the head of the next part there.
     #[inline]
-    pub(super) fn push<K: Key>(&mut self, data: &[u8]) {
+    pub fn push<K: Key>(&mut self, data: &[u8]) {
         self.push_bits(K::head(data), K::EXACT_HEAD_BITS);
     }
 
+    /// Puts a head there, so many bits of which are exact.
     #[inline]
-    pub(super) fn push_bits(&mut self, head: u64, exact: Option<u32>) {
+    pub fn push_bits(&mut self, head: u64, exact: Option<u32>) {
         if self.is_full() {
             return;
         }
@@ -34,14 +33,15 @@ impl HeadBuilder {
         self.used = exact.map_or(u64::BITS, |bits| self.used + bits);
     }
 
+    /// The head of the whole.
     #[inline]
-    pub(super) fn finish(self) -> u64 {
+    pub fn finish(self) -> u64 {
         self.head
     }
 }
 
 /// Exact bits of a composite key: its parts' together, if they fit.
-pub(super) const fn exact_bits(parts: &[Option<u32>]) -> Option<u32> {
+pub const fn exact_bits(parts: &[Option<u32>]) -> Option<u32> {
     match parts {
         [] => Some(0),
         [Some(bits), rest @ ..] => match exact_bits(rest) {
@@ -53,7 +53,7 @@ pub(super) const fn exact_bits(parts: &[Option<u32>]) -> Option<u32> {
 }
 
 /// Order of a composite key: opaque if a part is.
-pub(super) const fn order_of(parts: &[KeyOrder]) -> KeyOrder {
+pub const fn order_of(parts: &[KeyOrder]) -> KeyOrder {
     match parts {
         [] => KeyOrder::Heads,
         [KeyOrder::Opaque, ..] => KeyOrder::Opaque,

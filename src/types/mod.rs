@@ -6,24 +6,39 @@ use core::fmt::Debug;
 
 mod arrays;
 mod bytes;
+#[cfg(feature = "chrono_v0_4")]
+mod chrono;
+#[cfg(feature = "derive")]
+pub mod derived;
 mod heads;
 mod lengths;
 mod name;
 mod numbers;
 mod option;
+#[cfg(feature = "bytemuck")]
+mod pod;
+#[cfg(feature = "postcard")]
+mod postcard;
 mod scalars;
 mod text;
 mod tuples;
+#[cfg(feature = "uuid")]
+mod uuid;
 
 #[cfg(test)]
 mod tests;
 
 pub use name::TypeName;
+#[cfg(feature = "bytemuck")]
+pub use pod::Pod;
+#[cfg(feature = "postcard")]
+pub use postcard::{Postcard, PostcardError};
 
 /// A type that a table can hold as its value.
 ///
 /// Numbers, `bool`, `char`, `()`, strings, byte slices, arrays, vectors, tuples of up to twelve and options of them are
-/// values already. A type of your own becomes one so:
+/// values already. A type of your own becomes one by `#[derive(Value)]`, with the feature `derive`; or within
+/// `Postcard` or `Pod`, with the features `postcard` and `bytemuck`; or so:
 ///
 /// ```
 /// use sapwood::{TypeName, Value};

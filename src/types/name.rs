@@ -47,6 +47,12 @@ impl TypeName {
         Self { name: text.to_string(), user: Vec::new() }
     }
 
+    /// The name of a type of ours around a type for which only the compiler has a name.
+    #[cfg(any(feature = "bytemuck", feature = "postcard"))]
+    pub(super) fn wrapper<T>(wrapper: &str) -> Self {
+        Self::builtin(wrapper).text("<").inner(&Self::new(core::any::type_name::<T>())).text(">")
+    }
+
     /// The name with more of our text behind it.
     pub(super) fn text(mut self, text: &str) -> Self {
         self.name.push_str(text);

@@ -110,7 +110,7 @@ impl<T: Key> Key for Option<T> {
         let (KeyOrder::Heads, Some(content)) = (Self::ORDER, content::<T>(data)) else {
             return 0;
         };
-        let mut head = HeadBuilder::new();
+        let mut head = HeadBuilder::default();
         head.push_bits(1 << (u64::BITS - 1), Some(1));
         head.push::<T>(content);
         head.finish()

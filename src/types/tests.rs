@@ -10,6 +10,16 @@ use core::num::{
 use proptest::collection::vec as many;
 use proptest::prelude::*;
 
+#[cfg(feature = "derive")]
+#[cfg(test)]
+mod derived;
+#[cfg(feature = "bytemuck")]
+#[cfg(test)]
+mod pod;
+#[cfg(feature = "postcard")]
+#[cfg(test)]
+mod postcard;
+
 fn byte() -> impl Strategy<Value = u8> {
     prop_oneof![3 => 0_u8..5, 2 => 0x7e_u8..0x82, 1 => b'a'..b'd', 2 => 0xfd_u8..=0xff, 1 => any::<u8>()]
 }
@@ -118,7 +128,9 @@ macro_rules! types {
 
             #[test]
             fn name_and_width_are_redbs() {
-                assert_eq!(<$type as Value>::type_name().name(), <$type as redb::Value>::type_name().name());
+                let name = <$type as Value>::type_name();
+                assert_eq!(name.name(), <$type as redb::Value>::type_name().name());
+                assert_ne!(name, TypeName::new(name.name()), "a user's type may have this name");
                 assert_eq!(<$type as Value>::fixed_width(), <$type as redb::Value>::fixed_width());
                 assert_eq!(<$type as Value>::NICHE, <$type as redb::Value>::NICHE);
             }
@@ -240,6 +252,22 @@ types! { values:
     tuple_vec (Vec<u8>, f32, [Vec<u8>; 2]): (bytes(), any::<f32>(), [bytes(), bytes()]), |value| value;
     option_vec Option<Vec<u32>>: any::<Option<Vec<u32>>>(), |value| value;
 }
+
+#[cfg(feature = "uuid")]
+types! { keys:
+    uuids ::uuid::Uuid: byte_pair(), |value| ::uuid::Uuid::from_bytes(value);
+    optional_uuid Option<::uuid::Uuid>: prop::option::of(byte_pair()), |value| value.map(::uuid::Uuid::from_bytes);
+}
+
+/// Sixteen bytes, often the same.
+#[cfg(feature = "uuid")]
+fn byte_pair() -> impl Strategy<Value = [u8; 16]> {
+    [byte(), byte()].prop_map(|[a, b]| [a, a, a, a, a, a, a, a, a, b, b, b, b, b, b, b])
+}
+
+#[cfg(feature = "chrono_v0_4")]
+#[cfg(test)]
+mod chrono;
 
 /// A user's key, which says nothing of its order.
 #[derive(Debug)]

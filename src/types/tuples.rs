@@ -8,30 +8,36 @@ use alloc::vec::Vec;
 use core::cmp::Ordering;
 
 /// Widths of a tuple's elements, where they are fixed.
-type Widths<const N: usize> = [Option<usize>; N];
+pub type Widths<const N: usize> = [Option<usize>; N];
 
 /// The width of the whole.
-fn total<const N: usize>(widths: Widths<N>) -> Option<usize> {
+pub fn total<const N: usize>(widths: Widths<N>) -> Option<usize> {
     widths.into_iter().try_fold(0_usize, |sum, width| Some(sum.saturating_add(width?)))
 }
 
 /// Puts the encodings of the elements together.
-fn join<const N: usize>(widths: Widths<N>, elements: [&[u8]; N]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(elements.iter().map(|element| element.len()).sum::<usize>() + N);
-    for (width, element) in widths.iter().zip(elements).take(N - 1) {
+pub fn join<const N: usize>(widths: Widths<N>, elements: [&[u8]; N]) -> Vec<u8> {
+    let mut out = Vec::new();
+    append(widths, elements, &mut out);
+    out
+}
+
+/// Puts the encodings of the elements together at the end of `out`.
+pub(super) fn append<const N: usize>(widths: Widths<N>, elements: [&[u8]; N], out: &mut Vec<u8>) {
+    out.reserve_exact(elements.iter().map(|element| element.len()).sum::<usize>() + N);
+    for (width, element) in widths.iter().zip(elements).take(N.saturating_sub(1)) {
         if width.is_none() {
-            push_length(element.len(), &mut out);
+            push_length(element.len(), out);
         }
     }
     for element in elements {
         out.extend_from_slice(element);
     }
-    out
 }
 
 /// The encodings of the elements: of damaged bytes, some bytes. The last takes all there is if its width varies.
 #[inline]
-fn split<const N: usize>(widths: Widths<N>, data: &[u8]) -> [&[u8]; N] {
+pub fn split<const N: usize>(widths: Widths<N>, data: &[u8]) -> [&[u8]; N] {
     let mut reader = Reader::new(data);
     let mut index = 0;
     let lengths = widths.map(|width| {
@@ -41,25 +47,28 @@ fn split<const N: usize>(widths: Widths<N>, data: &[u8]) -> [&[u8]; N] {
     lengths.map(|length| reader.take_up_to(length))
 }
 
-/// Whether the bytes that [`split`] gave these elements of are [`join`]'s.
-fn is_whole<const N: usize>(widths: Widths<N>, elements: &[&[u8]; N], data: &[u8]) -> bool {
+/// The encodings of the elements; `None` if [`join`] makes no such bytes.
+pub fn whole<const N: usize>(widths: Widths<N>, data: &[u8]) -> Option<[&[u8]; N]> {
+    let elements = split(widths, data);
     let mut reader = Reader::new(data);
-    let mut parts = widths.iter().zip(elements).enumerate();
+    let mut parts = widths.iter().zip(&elements).enumerate();
     let right_lengths = parts.all(|(index, (width, element))| {
         let last = index + 1 == N;
         width.or_else(|| if last { Some(element.len()) } else { reader.length() }) == Some(element.len())
     });
-    right_lengths && reader.rest().len() == elements.iter().map(|element| element.len()).sum()
+    let right_total = reader.rest().len() == elements.iter().map(|element| element.len()).sum::<usize>();
+    (right_lengths && right_total).then_some(elements)
 }
 
 /// What a separator of tuples asks of an element's type.
-struct Element {
+pub struct Element {
     key: KeyType,
     least: fn() -> Option<Cow<'static, [u8]>>,
 }
 
 impl Element {
-    fn of<K: Key>() -> Self {
+    /// What it asks of this type.
+    pub fn of<K: Key>() -> Self {
         Self { key: KeyType::of::<K>(), least: K::min_encoded_key }
     }
 
@@ -94,7 +103,11 @@ fn candidate<const N: usize>(elements: &[Element; N], left: &[u8], right: &[u8])
 }
 
 /// A separator of keys of a tuple type `K` with these elements.
-fn separator<'a, K: Key, const N: usize>(elements: &[Element; N], left: &'a [u8], right: &'a [u8]) -> Cow<'a, [u8]> {
+pub fn separator<'a, K: Key, const N: usize>(
+    elements: &[Element; N],
+    left: &'a [u8],
+    right: &'a [u8],
+) -> Cow<'a, [u8]> {
     if K::fixed_width().is_some() {
         return Cow::Borrowed(left);
     }
@@ -207,9 +220,9 @@ macro_rules! tuple {
 
             fn validate(data: &[u8]) -> bool {
                 let widths = [$first::fixed_width(), $($rest::fixed_width()),+];
-                let elements = split(widths, data);
-                let [$element_first, $($element),+] = elements;
-                is_whole(widths, &elements, data) && $first::validate($element_first) $(&& $rest::validate($element))+
+                whole(widths, data).is_some_and(|[$element_first, $($element),+]| {
+                    $first::validate($element_first) $(&& $rest::validate($element))+
+                })
             }
         }
 
@@ -238,7 +251,7 @@ macro_rules! tuple {
                 }
                 let [$element_first, $($element),+] =
                     split([$first::fixed_width(), $($rest::fixed_width()),+], data);
-                let mut head = HeadBuilder::new();
+                let mut head = HeadBuilder::default();
                 head.push::<$first>($element_first);
                 $(head.push::<$rest>($element);)+
                 head.finish()

@@ -1,0 +1,6 @@
+use sapwood::{Key, Value};
+
+#[derive(Debug, Key, Value)]
+enum Never {}
+
+fn main() {}
