@@ -46,12 +46,14 @@ pub use error::{
     TransactionError,
 };
 pub use table::{
-    AccessGuard, AccessGuardMut, AccessGuardMutInPlace, Cursor, CursorMut, Entry, ExtractIf, OccupiedEntry,
-    OwnedAccessGuard, OwnedRange, Range, ReadOnlyTable, ReadOnlyUntypedTable, ReadableTable, ReadableTableMetadata,
-    Table, TableStats, VacantEntry,
+    AccessGuard, AccessGuardMut, AccessGuardMutInPlace, Cursor, CursorMut, Entry, ExtractIf, MultimapRange,
+    MultimapTable, MultimapValue, OccupiedEntry, OwnedAccessGuard, OwnedMultimapRange, OwnedMultimapValue, OwnedRange,
+    Range, ReadOnlyMultimapTable, ReadOnlyTable, ReadOnlyUntypedMultimapTable, ReadOnlyUntypedTable,
+    ReadableMultimapTable, ReadableTable, ReadableTableMetadata, Table, TableStats, VacantEntry,
 };
 pub use txn::{
-    DatabaseStats, Durability, ReadTransaction, TableDefinition, TableHandle, UntypedTableHandle, WriteTransaction,
+    DatabaseStats, Durability, MultimapTableDefinition, MultimapTableHandle, ReadTransaction, TableDefinition,
+    TableHandle, UntypedMultimapTableHandle, UntypedTableHandle, WriteTransaction,
 };
 pub use types::{Key, MutInPlaceValue, TypeName, Value};
 

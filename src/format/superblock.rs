@@ -4,7 +4,7 @@ use super::{Checksum, PageNumber, Pointer, TxnId};
 use crate::limits::{MAX_PAGE_SIZE, MIN_PAGE_SIZE};
 
 /// Version of the file format that this build writes, and the only one that it reads.
-pub(crate) const FORMAT_VERSION: u32 = 2;
+pub(crate) const FORMAT_VERSION: u32 = 3;
 
 const HEADER_MAGIC: [u8; 8] = *b"sapwood\x1A";
 const MIRROR_MAGIC: [u8; 8] = *b"sapmirr\x1A";
