@@ -1,15 +1,18 @@
 //! What the database must hold: the states of all commits, and when they were started and acknowledged.
 
 use sapwood::{
-    Database, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition, TableError,
+    Database, MultimapTableDefinition, ReadTransaction, ReadableDatabase, ReadableMultimapTable, ReadableTable,
+    ReadableTableMetadata, TableDefinition, TableError,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub const NUMBERS: [TableDefinition<u64, &[u8]>; 2] = [TableDefinition::new("first"), TableDefinition::new("second")];
 /// A name that a table has between two renamings.
 pub const SPARE: TableDefinition<u64, &[u8]> = TableDefinition::new("spare");
 pub const WORDS: TableDefinition<&str, &[u8]> = TableDefinition::new("words");
+
+pub const TAGS: MultimapTableDefinition<u64, &[u8]> = MultimapTableDefinition::new("tags");
 
 pub type Bytes = Arc<[u8]>;
 
@@ -18,6 +21,7 @@ pub type Bytes = Arc<[u8]>;
 pub struct Model {
     pub numbers: [BTreeMap<u64, Bytes>; 2],
     pub words: BTreeMap<Arc<str>, Bytes>,
+    pub tags: BTreeMap<u64, BTreeSet<Bytes>>,
 }
 
 impl Model {
@@ -39,6 +43,14 @@ impl Model {
             }
             check_len(table.len().map_err(text)?, model.words.len())?;
         }
+        if let Some(table) = opened(txn.open_multimap_table(TAGS))? {
+            for entry in table.iter().map_err(text)? {
+                let (key, values) = entry.map_err(text)?;
+                let values: Result<_, _> = values.map(|value| value.map(|value| value.value().into())).collect();
+                model.tags.insert(key.value(), values.map_err(text)?);
+            }
+            check_len(table.len().map_err(text)?, model.pairs())?;
+        }
         Ok(model)
     }
 
@@ -47,7 +59,11 @@ impl Model {
     }
 
     pub fn rows(&self) -> usize {
-        self.numbers.iter().map(BTreeMap::len).sum::<usize>() + self.words.len()
+        self.numbers.iter().map(BTreeMap::len).sum::<usize>() + self.words.len() + self.pairs()
+    }
+
+    fn pairs(&self) -> usize {
+        self.tags.values().map(BTreeSet::len).sum()
     }
 }
 
