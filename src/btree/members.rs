@@ -8,6 +8,7 @@ use crate::format::Pointer;
 use crate::format::node::{SetForm, ValueSet};
 use crate::pages::cache::FrameRef;
 use crate::pages::{Store, damaged};
+use alloc::boxed::Box;
 use core::ops::Bound;
 
 /// The values of a key that neither end has come to yet.
@@ -23,7 +24,7 @@ enum Place {
     /// In one set; member `front` is the next.
     Set { set: Slice, form: SetForm, front: usize },
     /// The keys of a tree.
-    Tree { rows: RangeCursor, root: Pointer },
+    Tree { rows: Box<RangeCursor>, root: Pointer },
 }
 
 /// An end to take from.
@@ -68,7 +69,7 @@ impl Members {
 
     pub(super) fn of_tree(store: &Store, kind: &MultimapKind, root: Pointer) -> Result<Self, StorageError> {
         let rows = RangeCursor::new(store, &kind.values, Some(root), Bound::Unbounded, Bound::Unbounded)?;
-        Ok(Self { left: root.size, place: Some(Place::Tree { rows, root }) })
+        Ok(Self { left: root.size, place: Some(Place::Tree { rows: Box::new(rows), root }) })
     }
 
     /// How many there are.

@@ -38,7 +38,7 @@ pub(super) enum Held<'p> {
 /// The values of a key, to be changed.
 enum Values {
     Set(Vec<u8>),
-    Tree(Tree),
+    Tree(Pointer),
 }
 
 impl MultimapKind {
@@ -175,7 +175,8 @@ impl Work<'_, '_> {
                 let (before, after) = (set.members().take(at), set.members().skip(at));
                 self.put_set(key, before.chain(once(value)).chain(after))?;
             }
-            Some(Values::Tree(mut tree)) => {
+            Some(Values::Tree(root)) => {
+                let mut tree = self.tree_of(root);
                 let mut silent = ();
                 let mut editor = TreeEditor::new(self.editor.writer, &mut tree, &mut silent);
                 if editor.has(&Target::Key(value))? {
@@ -202,7 +203,8 @@ impl Work<'_, '_> {
                 let others = set.members().take(at).chain(set.members().skip(at + 1));
                 if set.count() > 1 { self.put_set(key, others)? } else { self.drop_key(key)? }
             }
-            Some(Values::Tree(mut tree)) => {
+            Some(Values::Tree(root)) => {
+                let mut tree = self.tree_of(root);
                 let mut silent = ();
                 let mut editor = TreeEditor::new(self.editor.writer, &mut tree, &mut silent);
                 if !editor.has(&Target::Key(value))? {
@@ -222,10 +224,9 @@ impl Work<'_, '_> {
         self.drop_key(key)?;
         let members = match values {
             Values::Set(set) => Members::of_set(self.kind, Slice::Owned(set)),
-            Values::Tree(tree) => {
-                self.editor.tree.leaving = tree.root;
-                let store = self.editor.writer.store();
-                tree.root.map_or(Ok(Members::default()), |root| Members::of_tree(store, self.kind, root))?
+            Values::Tree(root) => {
+                self.editor.tree.leaving = Some(root);
+                Members::of_tree(self.editor.writer.store(), self.kind, root)?
             }
         };
         self.editor.tree.rows = rows.saturating_sub(members.len());
@@ -240,8 +241,12 @@ impl Work<'_, '_> {
         let Some((leaf, at)) = entry else { return Ok(None) };
         Ok(Some(match self.kind.held(&leaf, at)? {
             Held::Set(set) => Values::Set(set.bytes().to_vec()),
-            Held::Tree(root) => Values::Tree(Tree::new(self.kind.values, Some(root), self.editor.tree.class)),
+            Held::Tree(root) => Values::Tree(root),
         }))
+    }
+
+    fn tree_of(&self, root: Pointer) -> Tree {
+        Tree::new(self.kind.values, Some(root), self.editor.tree.class)
     }
 
     /// Makes these the values of a key, which has none that are a tree: a set if they are few, else a new tree.

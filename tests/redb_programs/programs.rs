@@ -1077,7 +1077,7 @@ pub fn multimaps_owned(path: &Path) -> Found {
     txn.commit()?;
     let txn = db.begin_read()?;
     let mut values: OwnedMultimapValue<u64> = txn.open_multimap_table(TAGS)?.get_owned("even")?;
-    let entries: OwnedMultimapRange<&str, u64> = txn.open_multimap_table(TAGS)?.range_owned("f"..)?;
+    let mut entries: OwnedMultimapRange<&str, u64> = txn.open_multimap_table(TAGS)?.range_owned("f"..)?;
     out.push(format!("{} {}", values.len(), values.is_empty()));
     let in_use = |txn: db::ReadTransaction| match txn.close() {
         Err(db::TransactionError::ReadTransactionStillInUse(txn)) => Some(*txn),
@@ -1087,7 +1087,7 @@ pub fn multimaps_owned(path: &Path) -> Found {
     let last: OwnedAccessGuard<u64> = values.next_back().unwrap()?;
     out.push(format!("{:?}", values.next().transpose()?.map(|value| value.value())));
     drop(values);
-    let (key, inner) = entries.rev().next().unwrap()?;
+    let (key, inner) = entries.next_back().unwrap()?;
     let txn = in_use(txn).unwrap();
     out.push(format!("{} {:?} {}", key.value(), inner.map(|value| value.unwrap().value()).collect::<Vec<_>>(), last.value()));
     drop(last);
