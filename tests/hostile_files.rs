@@ -526,6 +526,27 @@ fn a_set_with_another_number_of_values_than_its_root_says_is_refused() {
 }
 
 #[test]
+fn a_set_that_lost_a_value_is_noticed_by_the_count_of_pairs() {
+    let whole = Forge::new();
+    let fixed = |forge: &Forge, page: usize| forge.bytes[page + 1] & 33 == 33;
+    let leaves = whole.find(|forge, at, page| !forge.is_run(at) && fixed(forge, page));
+    let leaf = whole.target(leaves[0]).unwrap();
+    let count = u16_at(&whole.bytes, leaf + 2);
+    // The last entry's set is long enough; its slot is offset and length.
+    let length = leaf + ARRAYS + 8 * count + 4 * (count - 1) + 2;
+    let mut forge = whole.clone();
+    for (place, change) in [(length, -8_i32), (leaf + 8, 8)] {
+        let value = u16_at(&whole.bytes, place) as i32 + change;
+        forge.put(place, &value.to_le_bytes()[..2]);
+    }
+    forge.fix();
+    let db = builder().create_with_backend(Image::new(forge.bytes)).unwrap();
+    read(&db).unwrap();
+    let err = db.verify().unwrap_err().to_string();
+    assert!(err.contains("another number of rows"), "{err}");
+}
+
+#[test]
 fn crafted_files_are_survived() {
     if batch::batch().is_some() {
         return;

@@ -12,6 +12,25 @@ use core::marker::PhantomData;
 use core::ops::RangeBounds;
 
 /// What can be read from a multimap table, in a read transaction or a write transaction.
+///
+/// ```
+/// use sapwood::{Database, MultimapTableDefinition, ReadableMultimapTable, StorageError, backends::InMemoryBackend};
+///
+/// fn most_used(tags: &impl ReadableMultimapTable<u64, u64>) -> Result<Option<u64>, StorageError> {
+///     let uses = tags.iter()?.map(|entry| entry.map(|(tag, trees)| (trees.len(), tag.value())));
+///     Ok(uses.collect::<Result<Vec<_>, _>>()?.into_iter().max().map(|(_, tag)| tag))
+/// }
+///
+/// const TAGS: MultimapTableDefinition<u64, u64> = MultimapTableDefinition::new("tags");
+/// let db = Database::builder().create_with_backend(InMemoryBackend::new())?;
+/// let txn = db.begin_write()?;
+/// let mut tags = txn.open_multimap_table(TAGS)?;
+/// for (tag, tree) in [(1, 3), (2, 3), (2, 7)] {
+///     tags.insert(tag, tree)?;
+/// }
+/// assert_eq!(most_used(&tags)?, Some(2));
+/// # Ok::<(), sapwood::Error>(())
+/// ```
 pub trait ReadableMultimapTable<K: Key + 'static, V: Key + 'static>: ReadableTableMetadata {
     /// The values of a key: none if there is no such key.
     fn get<'a>(&self, key: impl Borrow<K::SelfType<'a>>) -> Result<MultimapValue<'_, V>, StorageError>;

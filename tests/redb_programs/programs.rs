@@ -1088,6 +1088,7 @@ pub fn multimaps_owned(path: &Path) -> Found {
     out.push(format!("{:?}", values.next().transpose()?.map(|value| value.value())));
     drop(values);
     let (key, inner) = entries.next_back().unwrap()?;
+    drop(entries);
     let txn = in_use(txn).unwrap();
     out.push(format!("{} {:?} {}", key.value(), inner.map(|value| value.unwrap().value()).collect::<Vec<_>>(), last.value()));
     drop(last);

@@ -5,7 +5,7 @@
 //! | offset | bytes | field |
 //! |---|---|---|
 //! | 0 | 1 | kind: 1 leaf, 2 branch |
-//! | 1 | 1 | flags: 1 keys of one width, 2 values of one width, 4 keys in byte order, 8 an entry holds a pointer, 16 values are sets, 32 their members have one width |
+//! | 1 | 1 | flags, below |
 //! | 2 | 2 | count of entries |
 //! | 4 | 1 | prefix length: leading bytes that all keys share (keys in byte order only) |
 //! | 5 | 1 | level: 0 in a leaf |
@@ -17,6 +17,9 @@
 //! | 20 | | arrays, one right behind the other: heads, places (branch), links (branch), slots |
 //! | | | free space |
 //! | | | records, placed from the end downward |
+//!
+//! Flags: 1 keys of one width, 2 values of one width, 4 keys in byte order, 8 an entry holds a pointer, 16 values are
+//! sets, 32 their members have one width.
 //!
 //! What a look-up reads stands together, and at the start, where memory is asked for at once. A place is the page
 //! number of a child, its link the rest of the [`Pointer`](super::Pointer) to it. A head is a `u64`. A slot is the
