@@ -109,7 +109,7 @@ impl<'e, 't, S: ChangeSink> MultimapEditor<'e, 't, S> {
     /// Adds a value to a key. Says whether it had the value before.
     pub(crate) fn insert(&mut self, key: &[u8], value: &[u8]) -> Result<bool, StorageError> {
         check_row(key.len(), value.len())?;
-        let came = self.change(|work| work.add(key, value))?;
+        let came = change(self.editor, self.kind, |work| work.add(key, value))?;
         if came {
             self.sink.changed(Change { key, old: None, new: Some(value) });
         }
@@ -118,7 +118,7 @@ impl<'e, 't, S: ChangeSink> MultimapEditor<'e, 't, S> {
 
     /// Takes a value from a key. Says whether it had the value.
     pub(crate) fn remove(&mut self, key: &[u8], value: &[u8]) -> Result<bool, StorageError> {
-        let went = self.change(|work| work.take(key, value))?;
+        let went = change(self.editor, self.kind, |work| work.take(key, value))?;
         if went {
             self.sink.changed(Change { key, old: Some(value), new: None });
         }
@@ -127,28 +127,28 @@ impl<'e, 't, S: ChangeSink> MultimapEditor<'e, 't, S> {
 
     /// Takes all values from a key, and gives them. They can be read until the tree is changed again.
     pub(crate) fn remove_all(&mut self, key: &[u8]) -> Result<Members, StorageError> {
-        let members = self.change(|work| work.take_all(key))?;
-        if S::ACTIVE {
-            let (store, mut gone) = (self.editor.writer.store(), members.clone());
-            while let Some(value) = gone.next(store)? {
+        change(self.editor, self.kind, |work| {
+            let members = work.take_all(key)?;
+            let mut told = if S::ACTIVE { members.clone() } else { Members::default() };
+            while let Some(value) = told.next(work.editor.writer.store())? {
                 self.sink.changed(Change { key, old: Some(&value), new: None });
             }
-        }
-        Ok(members)
-    }
-
-    /// Runs a change; if it fails, the transaction can only be aborted. A set's tree is never sealed in the middle: that
-    /// comes first, and before the roots of such trees are looked up.
-    fn change<T>(
-        &mut self,
-        change: impl FnOnce(&mut Work<'_, 't>) -> Result<T, StorageError>,
-    ) -> Result<T, StorageError> {
-        let kind = self.kind;
-        self.editor.guarded(|editor| {
-            editor.tree.settle(editor.writer)?;
-            change(&mut Work { editor, kind })
+            Ok(members)
         })
     }
+}
+
+/// Runs a change of a multimap; if it fails, the transaction can only be aborted. A set's tree is never sealed in the
+/// middle: that comes first, and before the roots of such trees are looked up.
+fn change<'t, T>(
+    editor: &mut TreeEditor<'t, ()>,
+    kind: &MultimapKind,
+    change: impl FnOnce(&mut Work<'_, 't>) -> Result<T, StorageError>,
+) -> Result<T, StorageError> {
+    editor.guarded(|editor| {
+        editor.tree.settle(editor.writer)?;
+        change(&mut Work { editor, kind })
+    })
 }
 
 /// A change that is under way. The tree of keys counts a row for each key that comes or goes; the steps here put that
