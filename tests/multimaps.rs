@@ -16,6 +16,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 const SETS: MultimapTableDefinition<u64, u64> = MultimapTableDefinition::new("sets");
 const TEXTS: MultimapTableDefinition<&str, &[u8]> = MultimapTableDefinition::new("texts");
 const ROWS: TableDefinition<u64, &[u8]> = TableDefinition::new("rows");
+const OTHERS: [MultimapTableDefinition<u64, u64>; 2] =
+    [MultimapTableDefinition::new("one"), MultimapTableDefinition::new("two")];
 const PAGE: usize = 512;
 
 fn create(image: &Image, page: usize, cache: usize) -> Database {
@@ -194,7 +196,7 @@ fn values_that_were_removed_are_read_while_the_transaction_goes_on() {
 
 #[test]
 fn removed_values_that_are_forgotten_lose_no_page() {
-    let db = create(&Image::default(), PAGE, 0);
+    let db = database();
     for further in [false, true] {
         write(&db, |txn| {
             drop(txn.open_multimap_table(SETS).unwrap().remove_all(7).unwrap());
@@ -260,9 +262,11 @@ fn a_reader_sees_the_sets_of_its_commit() {
 /// Several tables under pressure, one of them lent out: what is sealed, and when, must not show.
 #[test]
 fn pressure_neither_loses_nor_doubles_a_page() {
-    const OTHERS: [MultimapTableDefinition<u64, u64>; 2] =
-        [MultimapTableDefinition::new("one"), MultimapTableDefinition::new("two")];
-    let db = create(&Image::default(), PAGE, 0);
+    [0, 1 << 17].into_iter().for_each(under_pressure);
+}
+
+fn under_pressure(cache: usize) {
+    let db = create(&Image::default(), PAGE, cache);
     let mut model: [BTreeSet<(u64, u64)>; 2] = Default::default();
     for round in 0..4 {
         let txn = db.begin_write().unwrap();
