@@ -46,13 +46,14 @@ pub use error::{
     TableError, TransactionError,
 };
 pub use table::{
-    AccessGuard, AccessGuardMut, AccessGuardMutInPlace, Cursor, CursorMut, Entry, ExtractIf, OccupiedEntry,
-    OwnedAccessGuard, OwnedRange, Range, ReadOnlyTable, ReadOnlyUntypedTable, ReadableTable, ReadableTableMetadata,
-    Table, TableStats, VacantEntry,
+    AccessGuard, AccessGuardMut, AccessGuardMutInPlace, Cursor, CursorMut, Entry, ExtractIf, MultimapRange,
+    MultimapTable, MultimapValue, OccupiedEntry, OwnedAccessGuard, OwnedMultimapRange, OwnedMultimapValue, OwnedRange,
+    Range, ReadOnlyMultimapTable, ReadOnlyTable, ReadOnlyUntypedMultimapTable, ReadOnlyUntypedTable,
+    ReadableMultimapTable, ReadableTable, ReadableTableMetadata, Table, TableStats, VacantEntry,
 };
 pub use txn::{
-    Checkpoint, DatabaseStats, Durability, ReadTransaction, Savepoint, TableDefinition, TableHandle,
-    UntypedTableHandle, WriteTransaction,
+    Checkpoint, DatabaseStats, Durability, MultimapTableDefinition, MultimapTableHandle, ReadTransaction, Savepoint,
+    TableDefinition, TableHandle, UntypedMultimapTableHandle, UntypedTableHandle, WriteTransaction,
 };
 #[cfg(feature = "bytemuck")]
 pub use types::Pod;

@@ -5,12 +5,15 @@ mod common;
 
 use common::batch;
 use common::forge::{
-    ARRAYS, At, CHILD, Forge, NUMBERS, PAGE, POINTER, ROOTS, SLOTS, TEXTS, VERSION, builder, le, seal, u16_at, u32_at,
-    u64_at,
+    ARRAYS, At, CHILD, Forge, NAMES, NUMBERS, PAGE, POINTER, ROOTS, SLOTS, TAGS, TEXTS, VERSION, builder, le, seal,
+    u16_at, u32_at, u64_at,
 };
 use common::image::Image;
 use common::rng::Rng;
-use sapwood::{Database, DatabaseError, Error, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageBackend};
+use sapwood::{
+    Database, DatabaseError, Error, Key, MultimapTableDefinition, ReadTransaction, ReadableDatabase,
+    ReadableMultimapTable, ReadableTable, ReadableTableMetadata, StorageBackend, StorageError,
+};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -95,7 +98,33 @@ fn read(db: &Database) -> Result<(), Error> {
         }
         Ok(())
     });
-    numbers.and(texts)
+    let tags = read_sets(&txn, TAGS, (0..9).step_by(2).collect());
+    let names = read_sets(&txn, NAMES, vec!["0", "3", "7", "long"]);
+    numbers.and(texts).and(tags).and(names)
+}
+
+fn read_sets<K: Key, V: Key>(
+    txn: &ReadTransaction,
+    definition: MultimapTableDefinition<K, V>,
+    keys: Vec<K::SelfType<'static>>,
+) -> Result<(), Error> {
+    let table = txn.open_multimap_table(definition)?;
+    let _ = (table.len()?, table.stats().map(drop));
+    for key in keys {
+        drop(table.get(&key).map(|values| values.rev().take(ROW_LIMIT).map(drop).count()));
+        drop(table.range(key..).map(|entries| entries.take(ROW_LIMIT).map(drop).count()));
+    }
+    drop(table.iter().map(|entries| entries.rev().take(ROW_LIMIT).map(drop).count()));
+    let mut left = ROW_LIMIT;
+    for entry in table.iter()?.take(ROW_LIMIT) {
+        let (key, values) = entry?;
+        std::hint::black_box(key.value());
+        for value in values.take(left) {
+            std::hint::black_box(value?.value());
+            left -= 1;
+        }
+    }
+    Ok(())
 }
 
 fn write(db: &Database) -> Result<(), Error> {
@@ -122,9 +151,36 @@ fn write(db: &Database) -> Result<(), Error> {
         Ok(())
     };
     let texts = changes();
+    let changes = || -> Result<(), Error> {
+        let mut tags = txn.open_multimap_table(TAGS)?;
+        for key in 0..9 {
+            for value in (0..70).step_by(3) {
+                tags.insert(key, value)?;
+                tags.remove(key + 1, value + 1)?;
+            }
+        }
+        tags.remove_all(4)?.take(ROW_LIMIT).try_for_each(|value| value.map(drop))?;
+        Ok(())
+    };
+    let tags = changes();
+    let changes = || -> Result<(), Error> {
+        let mut names = txn.open_multimap_table(NAMES)?;
+        for key in ["0", "2", "3", "long"] {
+            for value in ["0", "001", "0011", "05", "9"] {
+                names.insert(key, value)?;
+                names.remove(key, &*format!("{value}1"))?;
+            }
+        }
+        names.remove_all("long")?.rev().take(ROW_LIMIT).try_for_each(|value| value.map(drop))?;
+        names.remove_all("3")?;
+        Ok(())
+    };
+    let names = changes();
     let committed = txn.commit();
     numbers?;
     texts?;
+    tags?;
+    names?;
     Ok(committed?)
 }
 
@@ -290,6 +346,17 @@ fn crafted() -> Vec<(String, Forge, bool)> {
                 forge.put(page + 14, &[0; 6]);
             });
         }
+        for (set, length) in whole.sets_in(page) {
+            for (word, value) in (0..length / 2).flat_map(|word| [0u16, 1, 2, 3, 6, 0xFFFF].map(|value| (word, value)))
+            {
+                if (nth + word + usize::from(value)) % 3 == 0 {
+                    let place = set + 2 * word;
+                    add(format!("page {nth}, word {word} of the set at {set} is {value}"), false, &|forge| {
+                        forge.put(place, &value.to_le_bytes());
+                    });
+                }
+            }
+        }
         let count = u16_at(&whole.bytes, page + 2);
         let arrays = ARRAYS + count * if whole.bytes[page] == 2 { CHILD + 8 } else { 8 };
         for word in 0..4 {
@@ -392,6 +459,117 @@ fn the_forge_forges() {
     fixed.fix();
     assert!(fixed.bytes == whole.bytes, "fixing what is right changes nothing");
     examine(whole).unwrap().unwrap();
+}
+
+/// The error of reading every pair of a multimap of the forged file.
+fn refusal<K: Key, V: Key>(mut forge: Forge, table: MultimapTableDefinition<K, V>) -> String {
+    forge.fix();
+    let db = builder().create_with_backend(Image::new(forge.bytes)).unwrap();
+    let table = db.begin_read().unwrap().open_multimap_table(table).unwrap();
+    let read = |entries: sapwood::MultimapRange<K, V>| -> Result<(), StorageError> {
+        for entry in entries {
+            entry?.1.try_for_each(|value| value.map(drop))?;
+        }
+        Ok(())
+    };
+    match table.iter().and_then(read) {
+        Err(StorageError::Corrupted(text)) => text,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn sets_that_are_none_are_refused_by_the_number_of_their_page() {
+    let whole = Forge::new();
+    let leaves = whole.find(|forge, at, page| !forge.is_run(at) && !forge.sets_in(page).is_empty());
+    let fixed = |page: usize| whole.bytes[page + 1] & 32 != 0;
+    let (mut unsorted, mut shapeless) = (0, 0);
+    for at in leaves {
+        let page = whole.target(at).unwrap();
+        let named = format!("page {} of", page / PAGE);
+        for (set, length) in whole.sets_in(page) {
+            let check = |forge: Forge, what: &str| {
+                let text = if fixed(page) { refusal(forge, TAGS) } else { refusal(forge, NAMES) };
+                assert!(text.contains(&named) && text.contains(what), "{text}");
+            };
+            // The first two values change places, or are the same.
+            let (first, second) = if fixed(page) {
+                (set, set + 8)
+            } else {
+                (set + u16_at(&whole.bytes, set), set + u16_at(&whole.bytes, set + 2))
+            };
+            let width = second.saturating_sub(first);
+            if second + width > set + length || (width != 8 && width != 3) {
+                continue;
+            }
+            for swap in [true, false] {
+                let mut forge = whole.clone();
+                let values = [first, second].map(|at| whole.bytes[at..at + width].to_vec());
+                forge.put(second, &values[0]);
+                if swap {
+                    forge.put(first, &values[1]);
+                }
+                check(forge, "holds a set whose values do not ascend");
+                unsorted += 1;
+            }
+            if !fixed(page) {
+                for start in [0u16, 1, 0xFFFF] {
+                    let mut forge = whole.clone();
+                    forge.put(set, &start.to_le_bytes());
+                    check(forge, "holds no set of values");
+                    shapeless += 1;
+                }
+            }
+        }
+    }
+    assert!(unsorted > 15 && shapeless > 10, "{unsorted}, {shapeless}");
+}
+
+#[test]
+fn a_set_with_another_number_of_values_than_its_root_says_is_refused() {
+    let whole = Forge::new();
+    // Roots of sets: pointers in leaves of multimaps that lead to pages.
+    let roots = whole.find(|_, at, _| matches!(at, At::Whole(_)));
+    let of_set = |at: &At| {
+        let leaf = at.number() / PAGE * PAGE;
+        whole.bytes[leaf] == 1 && whole.bytes[leaf + 1] & 16 != 0
+    };
+    let roots: Vec<At> = roots.into_iter().filter(of_set).collect();
+    assert!(roots.len() >= 3, "{}", roots.len());
+    for at in roots {
+        let rows = whole.number_at(at.size());
+        let fixed = whole.bytes[at.number() / PAGE * PAGE + 1] & 32 != 0;
+        for claimed in [rows + 1, u64::MAX] {
+            let mut forge = whole.clone();
+            forge.put_number(at.size(), claimed);
+            let text = if fixed { refusal(forge.clone(), TAGS) } else { refusal(forge.clone(), NAMES) };
+            assert!(text.contains("holds fewer rows than its pointer says"), "{text}");
+            forge.fix();
+            let db = builder().create_with_backend(Image::new(forge.bytes)).unwrap();
+            assert!(db.verify().unwrap_err().to_string().contains("another number of rows"));
+        }
+    }
+}
+
+#[test]
+fn a_set_that_lost_a_value_is_noticed_by_the_count_of_pairs() {
+    let whole = Forge::new();
+    let fixed = |forge: &Forge, page: usize| forge.bytes[page + 1] & 33 == 33;
+    let leaves = whole.find(|forge, at, page| !forge.is_run(at) && fixed(forge, page));
+    let leaf = whole.target(leaves[0]).unwrap();
+    let count = u16_at(&whole.bytes, leaf + 2);
+    // The last entry's set is long enough; its slot is offset and length.
+    let length = leaf + ARRAYS + 8 * count + 4 * (count - 1) + 2;
+    let mut forge = whole.clone();
+    for (place, change) in [(length, -8_i32), (leaf + 8, 8)] {
+        let value = u16_at(&whole.bytes, place) as i32 + change;
+        forge.put(place, &value.to_le_bytes()[..2]);
+    }
+    forge.fix();
+    let db = builder().create_with_backend(Image::new(forge.bytes)).unwrap();
+    read(&db).unwrap();
+    let err = db.verify().unwrap_err().to_string();
+    assert!(err.contains("another number of rows"), "{err}");
 }
 
 #[test]

@@ -52,4 +52,8 @@ same![
     owned,
     integrity,
     read_only,
+    multimaps,
+    multimaps_by_name,
+    multimaps_removed,
+    multimaps_owned,
 ];

@@ -61,6 +61,12 @@ impl RangeCursor {
         self.settle(place)
     }
 
+    /// The leaf and place of the next row from the back.
+    pub(crate) fn next_place_back(&mut self, store: &Store) -> Result<Option<(FrameRef, usize)>, StorageError> {
+        let place = self.next_back_gap(store).map(|back| back.map(|back| (back.leaf.frame().clone(), back.at)));
+        self.settle(place)
+    }
+
     #[inline]
     fn settle<T>(&mut self, step: Result<Option<T>, StorageError>) -> Result<Option<T>, StorageError> {
         if !matches!(step, Ok(Some(_))) {
@@ -96,6 +102,13 @@ impl RangeCursor {
 
     #[inline]
     fn step_back(&mut self, store: &Store) -> Result<Option<Row>, StorageError> {
+        let Some(back) = self.next_back_gap(store)? else { return Ok(None) };
+        back.row(store, back.at, usize::saturating_sub).map(Some)
+    }
+
+    /// The gap before the next row from the back, which it has gone past.
+    #[inline]
+    fn next_back_gap(&mut self, store: &Store) -> Result<Option<&mut Gap>, StorageError> {
         let Some(root) = &self.root else { return Ok(None) };
         let back = match &mut self.back {
             Some(back) => back,
@@ -106,7 +119,7 @@ impl RangeCursor {
             return Ok(None);
         }
         back.at -= 1;
-        back.row(store, back.at, usize::saturating_sub).map(Some)
+        Ok(Some(back))
     }
 }
 

@@ -20,13 +20,15 @@ pub(crate) struct Tree {
     /// The last leaf, if the last change was at its end: sorted inserts need no way down. Every other change, and
     /// sealing, forgets it.
     pub(super) tail: Option<Step>,
+    /// The root of what was taken out of the tree, and may be read until the tree is changed again: it is then unlinked.
+    pub(super) leaving: Option<Pointer>,
     /// How often it was sealed: a way down that was made before may lead to frames that are no longer the pages.
     pub(super) sealings: u64,
 }
 
 impl Tree {
     pub(crate) fn new(kind: TreeKind, root: Option<Pointer>, class: Class) -> Self {
-        Self { kind, root, rows: root.map_or(0, |root| root.size), class, tail: None, sealings: 0 }
+        Self { kind, root, rows: root.map_or(0, |root| root.size), class, tail: None, leaving: None, sealings: 0 }
     }
 
     /// The tree as it stands, to be read.
@@ -34,8 +36,19 @@ impl Tree {
         Self { tail: None, ..*self }
     }
 
+    /// The roots of all that the tree's owner answers for.
+    pub(crate) fn roots(&self) -> impl Iterator<Item = Pointer> + use<> {
+        self.root.into_iter().chain(self.leaving)
+    }
+
+    /// Unlinks what was taken out of the tree before.
+    pub(super) fn settle(&mut self, writer: &PageWriter) -> Result<(), StorageError> {
+        self.leaving.take().map_or(Ok(()), |root| writer.unlink_tree([root], self.class))
+    }
+
     /// Seals the tree's pages. Gives the root.
     pub(crate) fn seal(&mut self, writer: &PageWriter) -> Result<Option<Pointer>, StorageError> {
+        self.settle(writer)?;
         self.tail = None;
         self.sealings += 1;
         self.root = self.root.map(|root| writer.seal(&root)).transpose()?;

@@ -45,6 +45,17 @@ impl Slice {
         }
     }
 
+    /// A part of the bytes.
+    pub(super) fn part(&self, range: Range<usize>) -> Self {
+        match self {
+            Self::Framed { frame, start, .. } => {
+                let start = *start as usize;
+                Self::within(frame.clone(), start + range.start..start + range.end)
+            }
+            Self::Run(_) | Self::Owned(_) => Self::Owned(self.get(range).unwrap_or_default().to_vec()),
+        }
+    }
+
     #[inline]
     fn within(frame: FrameRef, range: Range<usize>) -> Self {
         // Pages are at most 65,536 bytes long.

@@ -91,7 +91,7 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
         })
     }
 
-    fn insert_row(&mut self, key: &[u8], value: NewValue<'_>) -> Result<Option<Slice>, StorageError> {
+    pub(super) fn insert_row(&mut self, key: &[u8], value: NewValue<'_>) -> Result<Option<Slice>, StorageError> {
         if self.add_to_tail(key, value)? {
             return Ok(None);
         }

@@ -1,5 +1,5 @@
 use crate::error::StorageError;
-use crate::format::node::{KeyPart, Node, Shape, capacity};
+use crate::format::node::{KeyPart, Node, SetForm, Shape, capacity};
 use crate::pages::Store;
 use crate::pages::cache::{Pin, prefetch};
 use crate::types::{KeyOrder, KeyType};
@@ -27,8 +27,14 @@ impl TreeKind {
         let narrow = |width: usize, most: usize| u16::try_from(width).ok().filter(|width| usize::from(*width) <= most);
         let key_width = key.width.and_then(|width| narrow(width, key_limit(page_size)));
         let value_width = value_width.and_then(|width| narrow(width, page_size / 4));
-        let shape = Shape { key_width, value_width, byte_ordered: key.order == KeyOrder::Bytes };
+        let shape = Shape { key_width, value_width, byte_ordered: key.order == KeyOrder::Bytes, sets: None };
         Self { key, shape, page_size }
+    }
+
+    /// The kind of a tree whose values are sets.
+    pub(super) fn of_sets(key: KeyType, form: SetForm, page_size: usize) -> Self {
+        let kind = Self::new(key, None, page_size);
+        Self { shape: Shape { sets: Some(form), ..kind.shape }, ..kind }
     }
 
     pub(crate) fn sought<'k>(&self, bytes: &'k [u8]) -> Sought<'k> {

@@ -4,6 +4,8 @@
 //! - No page but a root is empty, and a root branch has at least two children.
 //! - A pointer that is unsealed names a page that the live write transaction owns; its row count and flags are those
 //!   of the last sealing.
+//! - In a multimap a key's values are a set in the key's leaf, or the keys of a tree whose root stands there and whose
+//!   values are empty. The pointer to that root has the right row count, sealed or not. No set is empty.
 
 mod cursor;
 mod edit;
@@ -12,7 +14,9 @@ mod gap;
 mod get;
 mod insert;
 mod kind;
+mod members;
 mod merge;
+mod multimap;
 mod remove;
 mod sink;
 mod stats;
@@ -26,5 +30,7 @@ pub(crate) use gap::{Aim, Side};
 pub(crate) use get::{Row, Slice, find, first_or_last, get, value_length};
 pub(crate) use insert::{NewValue, check_row};
 pub(crate) use kind::TreeKind;
+pub(crate) use members::Members;
+pub(crate) use multimap::{MultimapEditor, MultimapKind};
 pub(crate) use remove::Target;
 pub(crate) use stats::TreeStats;

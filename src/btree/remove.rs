@@ -48,7 +48,7 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
     }
 
     /// Whether there is such a row; asked first, so that a miss copies no page.
-    fn has(&self, target: &Target<'_>) -> Result<bool, StorageError> {
+    pub(super) fn has(&self, target: &Target<'_>) -> Result<bool, StorageError> {
         match (self.tree.root, target) {
             (None, _) => Ok(false),
             (Some(root), Target::Key(key)) => has(self.writer.store(), &self.tree.kind, &root, key),
@@ -56,7 +56,7 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
         }
     }
 
-    fn remove_row(&mut self, target: &Target<'_>) -> Result<Option<(Option<Slice>, Slice)>, StorageError> {
+    pub(super) fn remove_row(&mut self, target: &Target<'_>) -> Result<Option<(Option<Slice>, Slice)>, StorageError> {
         let (mut path, hit) = self.descend(target)?;
         let Some(leaf) = path.last_mut().filter(|_| hit) else { return Ok(None) };
         let key = if matches!(target, Target::Key(_)) { None } else { Some(self.key_of(leaf)?) };

@@ -1,4 +1,4 @@
-/// One row that changed, as the tree saw it.
+/// One row that changed, as the tree saw it. Of a multimap: a key and one of its values that came or went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Change<'c> {
     pub(crate) key: &'c [u8],

@@ -2,7 +2,7 @@
 
 use crate::error::StorageError;
 use crate::format::Pointer;
-use crate::format::node::{KeyPart, Node, PointerRole, ValuePart};
+use crate::format::node::{KeyPart, Node, PointerRole, ValuePart, ValueSet};
 use crate::pages::Store;
 use alloc::vec::Vec;
 
@@ -94,7 +94,11 @@ impl TreeStats {
 fn inline_bytes(leaf: &Node<'_>) -> usize {
     let row = |at| {
         let key = if let KeyPart::Inline(key) = leaf.key(at) { key.len() } else { 0 };
-        let value = if let ValuePart::Inline(value) = leaf.value(at) { value.len() } else { 0 };
+        let value = match (leaf.value(at), leaf.sets()) {
+            (ValuePart::Inline(set), Some(form)) => ValueSet::new(set, form).members().map(<[u8]>::len).sum(),
+            (ValuePart::Inline(value), None) => value.len(),
+            _ => 0,
+        };
         key + value
     };
     (0..leaf.count()).map(row).sum()

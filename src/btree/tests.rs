@@ -1,11 +1,13 @@
 use super::sink::{Change, ChangeSink};
-use super::{EditCursor, NewValue, Side, Target, Tree, TreeEditor, TreeKind};
+use super::{EditCursor, Members, MultimapEditor, MultimapKind, NewValue, Side, Target, Tree, TreeEditor, TreeKind};
 use crate::backend::InMemoryBackend;
 use crate::format::Geometry;
+use crate::format::node::{Node, ValuePart};
 use crate::pages::{Class, PageWriter, Store};
 use crate::sync::Arc;
 use crate::types::KeyType;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Bound;
 
@@ -102,4 +104,99 @@ fn a_cursor_tells_the_sink_and_leaves_the_bytes_of_those_who_hold_them() {
     for (key, (found, value)) in (0..500_u16).zip(&held) {
         assert_eq!((&**found, &**value), (&key.to_be_bytes()[..], &key.to_le_bytes()[..]));
     }
+}
+
+/// Replays the pairs that it is told of.
+#[derive(Default)]
+struct Pairs(BTreeSet<(Vec<u8>, Vec<u8>)>);
+
+impl ChangeSink for Pairs {
+    const ACTIVE: bool = true;
+
+    fn changed(&mut self, change: Change<'_>) {
+        let fits = match (change.old, change.new) {
+            (None, Some(new)) => self.0.insert((change.key.to_vec(), new.to_vec())),
+            (Some(old), None) => self.0.remove(&(change.key.to_vec(), old.to_vec())),
+            _ => false,
+        };
+        assert!(fits);
+    }
+}
+
+fn values_of(writer: &PageWriter, kind: &MultimapKind, tree: &Tree, key: &[u8]) -> Vec<Vec<u8>> {
+    let mut members = Members::of_key(writer.store(), kind, tree.root, key).unwrap();
+    let mut values = Vec::new();
+    while let Some(value) = members.next(writer.store()).unwrap() {
+        values.push(value.to_vec());
+    }
+    values
+}
+
+#[test]
+fn a_sink_learns_of_every_pair() {
+    let (writer, mut sink) = (writer(), Pairs::default());
+    let kind = MultimapKind::new(KeyType::of::<&[u8]>(), KeyType::of::<&[u8]>(), 512);
+    let mut tree = Tree::new(kind.keys, None, Class::Data);
+    let mut expected = BTreeSet::new();
+    for step in 0..6_000_u64 {
+        let number = step.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let (key, value) = (vec![(number >> 62) as u8], vec![(number >> 50) as u8; (number >> 56) as usize % 40]);
+        let mut silent = ();
+        let mut editor = TreeEditor::new(&writer, &mut tree, &mut silent);
+        let mut editor = MultimapEditor::new(&mut editor, &kind, &mut sink);
+        let pair = (key.clone(), value.clone());
+        // The sets grow for a while, then shrink.
+        match number >> 40 & 7 {
+            0 if step % 200 == 0 => {
+                let count = editor.remove_all(&key).unwrap().len();
+                let before = expected.len();
+                expected.retain(|(other, _)| *other != key);
+                assert_eq!(count as usize, before - expected.len());
+            }
+            nth if (nth < 5) == (step / 1_000 % 2 == 0) => {
+                assert_eq!(editor.insert(&key, &value).unwrap(), !expected.insert(pair));
+            }
+            _ => assert_eq!(editor.remove(&key, &value).unwrap(), expected.remove(&pair)),
+        }
+        assert_eq!(tree.rows, expected.len() as u64);
+    }
+    assert!(sink.0 == expected && !expected.is_empty());
+    for key in 0..4 {
+        let wanted = expected.iter().filter(|(other, _)| *other == [key]).map(|(_, value)| value.clone());
+        assert_eq!(values_of(&writer, &kind, &tree, &[key]), wanted.collect::<Vec<_>>());
+    }
+}
+
+/// Whether the values of key 0 are in a tree of their own.
+fn is_tree(writer: &PageWriter, tree: &Tree) -> bool {
+    let leaf = writer.store().load(&tree.root.unwrap()).unwrap();
+    matches!(Node::new(&leaf).value(0), ValuePart::Subtree(_))
+}
+
+#[test]
+fn a_set_leaves_its_leaf_when_it_is_large_and_returns_when_it_is_small() {
+    let writer = writer();
+    let kind = MultimapKind::new(KeyType::of::<u8>(), KeyType::of::<u64>(), 512);
+    let mut tree = Tree::new(kind.keys, None, Class::Data);
+    let change = |tree: &mut Tree, value: u64, comes: bool| {
+        let (mut silent, mut sink) = ((), ());
+        let mut editor = TreeEditor::new(&writer, tree, &mut silent);
+        let mut editor = MultimapEditor::new(&mut editor, &kind, &mut sink);
+        let value = value.to_le_bytes();
+        if comes {
+            assert!(!editor.insert(&[1], &value).unwrap())
+        } else {
+            assert!(editor.remove(&[1], &value).unwrap())
+        }
+        is_tree(&writer, tree)
+    };
+    // A quarter of 492 bytes are 15 values of eight; an eighth are 7.
+    assert!((0..15).all(|value| !change(&mut tree, value, true)));
+    assert!((15..40).all(|value| change(&mut tree, value, true)));
+    assert!((7..40).rev().all(|value| change(&mut tree, value, false) == (value > 7)));
+    assert!((7..15).all(|value| !change(&mut tree, value, true)));
+    for _ in 0..3 {
+        assert!(change(&mut tree, 15, true) && change(&mut tree, 15, false));
+    }
+    assert_eq!(tree.rows, 15);
 }

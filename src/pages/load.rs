@@ -4,7 +4,7 @@ use super::Store;
 use super::cache::{Frame, FrameRef, Pin, START, Sight};
 use crate::error::StorageError;
 use crate::format::node::Node;
-use crate::format::{Checksum, Pointer};
+use crate::format::{Checksum, PageNumber, Pointer, TxnId};
 use crate::limits::{MAX_KEY_LENGTH, MAX_VALUE_LENGTH};
 use alloc::format;
 use core::ops::Deref;
@@ -241,6 +241,14 @@ fn check_page(bytes: &[u8], pointer: &Pointer) -> Result<(), StorageError> {
 
 /// The error that says what is wrong with what `pointer` names.
 pub(crate) fn damaged(pointer: &Pointer, what: &str) -> StorageError {
-    let kind = if pointer.is_run() { "run" } else { "page" };
-    StorageError::corrupted(format!("{kind} {} of transaction {} {what}", pointer.page, pointer.birth))
+    damaged_at(if pointer.is_run() { "run" } else { "page" }, pointer.page, pointer.birth, what)
+}
+
+/// The error that says what is wrong with a page that was read.
+pub(crate) fn damaged_page(page: &Frame, what: &str) -> StorageError {
+    damaged_at("page", page.page(), page.birth(), what)
+}
+
+fn damaged_at(kind: &str, page: PageNumber, birth: TxnId, what: &str) -> StorageError {
+    StorageError::corrupted(format!("{kind} {page} of transaction {birth} {what}"))
 }

@@ -22,7 +22,7 @@ mod writer;
 pub use commit::OpenOutcome;
 pub(crate) use commit::{CommitMode, Opened, Watch};
 pub(crate) use edit::PageMut;
-pub(crate) use load::{Glance, PageRef, damaged};
+pub(crate) use load::{Glance, PageRef, damaged, damaged_page};
 pub(crate) use seal::rows;
 pub(crate) use space::{Accounting, Class, Commit, pages_of};
 pub(crate) use walk::note_once;

@@ -4,7 +4,7 @@ use super::cache::FrameRef;
 use super::load::damaged;
 use super::writer::PageWriter;
 use crate::error::StorageError;
-use crate::format::node::{Node, NodeMut, PageOp, ValuePart};
+use crate::format::node::{Node, NodeMut, PageOp, SetForm, ValuePart, ValueSet};
 use crate::format::{Checksum, Pointer};
 use alloc::vec::Vec;
 
@@ -82,10 +82,20 @@ fn node_holds_pointers(node: &Node<'_>) -> bool {
     below || node.holds_pointers()
 }
 
-/// Rows in the page and below it.
+/// Rows in the page and below it. Where values are sets, each of their members is one.
 pub(crate) fn rows(node: &Node<'_>) -> u64 {
-    if node.is_leaf() {
-        return node.count() as u64;
+    let rows_of = |at| match node.sets() {
+        _ if !node.is_leaf() => node.child(at).size,
+        None => 1,
+        Some(form) => members(&node.value(at), form),
+    };
+    (0..node.count()).fold(0, |sum: u64, at| sum.saturating_add(rows_of(at)))
+}
+
+fn members(value: &ValuePart<'_>, form: SetForm) -> u64 {
+    match value {
+        ValuePart::Inline(bytes) => ValueSet::new(bytes, form).count() as u64,
+        ValuePart::Subtree(root) => root.size,
+        ValuePart::Run(_) | ValuePart::Extents(_) | ValuePart::Reference(_) => 0,
     }
-    (0..node.count()).fold(0, |sum: u64, at| sum.saturating_add(node.child(at).size))
 }

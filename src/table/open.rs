@@ -1,9 +1,40 @@
+use super::range::Source;
 use super::read::View;
+use super::stats::TableStats;
 use crate::btree::{EditCursor, Side, Tree, TreeEditor};
 use crate::error::StorageError;
 use crate::pages::Store;
 use crate::sync::Arc;
 use crate::txn::{Loan, TableCell, Tables};
+use alloc::string::String;
+
+/// A table that is open in its write transaction, without the table's types. Dropping it closes the table.
+#[derive(Debug)]
+pub(crate) struct OpenTable<'txn> {
+    name: String,
+    tables: &'txn Tables,
+    cell: Arc<TableCell>,
+}
+
+impl<'txn> OpenTable<'txn> {
+    pub(crate) fn new(name: String, tables: &'txn Tables, cell: Arc<TableCell>) -> Self {
+        Self { name, tables, cell }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn tree(&self) -> OpenTree<'_> {
+        OpenTree { tables: self.tables, cell: &self.cell }
+    }
+}
+
+impl Drop for OpenTable<'_> {
+    fn drop(&mut self) {
+        self.tables.closed(&self.name);
+    }
+}
 
 /// A table's tree in its write transaction, without the table's types.
 #[derive(Clone, Copy, Debug)]
@@ -13,10 +44,6 @@ pub(super) struct OpenTree<'t> {
 }
 
 impl<'t> OpenTree<'t> {
-    pub(super) fn new(tables: &'t Tables, cell: &'t Arc<TableCell>) -> Self {
-        Self { tables, cell }
-    }
-
     pub(super) fn store(&self) -> &'t Arc<Store> {
         self.tables.store()
     }
@@ -28,6 +55,16 @@ impl<'t> OpenTree<'t> {
 
     pub(super) fn lend(&self) -> Loan {
         self.cell.lend()
+    }
+
+    /// What a range or the like that was lent before keeps.
+    pub(super) fn source(&self, loan: Loan) -> Source {
+        Source::Table(self.store().clone(), loan)
+    }
+
+    pub(super) fn stats(&self) -> Result<TableStats, StorageError> {
+        let _loan = self.lend();
+        TableStats::of(self.store(), self.tree().root)
     }
 
     pub(super) fn view<'v>(&self, tree: &'v Tree) -> View<'v>

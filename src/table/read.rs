@@ -167,23 +167,68 @@ where
     bound.map(|key| K::as_bytes(key.borrow()))
 }
 
-/// A table of a read transaction. It keeps the transaction's snapshot, so it may outlive it.
-pub struct ReadOnlyTable<K: Key + 'static, V: Value + 'static> {
+/// A table's tree in a read transaction, without the table's types. It keeps the transaction's snapshot.
+#[derive(Debug)]
+pub(crate) struct SnapshotTree {
     name: String,
     snapshot: Arc<Snapshot>,
-    kind: TreeKind,
     root: Option<Pointer>,
+}
+
+impl SnapshotTree {
+    pub(crate) fn new(name: String, snapshot: Arc<Snapshot>, root: Option<Pointer>) -> Self {
+        Self { name, snapshot, root }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn root(&self) -> Option<Pointer> {
+        self.root
+    }
+
+    pub(super) fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.snapshot
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        self.snapshot.store()
+    }
+
+    /// What a range or the like keeps.
+    pub(super) fn source(&self) -> Source {
+        Source::Snapshot(self.snapshot.clone())
+    }
+
+    pub(super) fn view<'v>(&'v self, kind: &'v TreeKind) -> View<'v> {
+        View { store: self.store(), kind, root: self.root }
+    }
+
+    pub(super) fn stats(&self) -> Result<TableStats, StorageError> {
+        TableStats::of(self.store(), self.root)
+    }
+
+    pub(super) fn len(&self) -> u64 {
+        self.root.map_or(0, |root| root.size)
+    }
+}
+
+/// A table of a read transaction. It keeps the transaction's snapshot, so it may outlive it.
+pub struct ReadOnlyTable<K: Key + 'static, V: Value + 'static> {
+    tree: SnapshotTree,
+    kind: TreeKind,
     types: PhantomData<fn() -> (K, V)>,
 }
 
 impl<K: Key + 'static, V: Value + 'static> ReadOnlyTable<K, V> {
-    pub(crate) fn new(name: String, snapshot: Arc<Snapshot>, root: Option<Pointer>) -> Self {
-        let kind = TreeKind::new(KeyType::of::<K>(), V::fixed_width(), snapshot.store().page_size());
-        Self { name, snapshot, kind, root, types: PhantomData }
+    pub(crate) fn new(tree: SnapshotTree) -> Self {
+        let kind = TreeKind::new(KeyType::of::<K>(), V::fixed_width(), tree.store().page_size());
+        Self { tree, kind, types: PhantomData }
     }
 
     fn view(&self) -> View<'_> {
-        View { store: self.snapshot.store(), kind: &self.kind, root: self.root }
+        self.tree.view(&self.kind)
     }
 
     /// The value of a key, in a guard that may outlive the table.
@@ -196,7 +241,7 @@ impl<K: Key + 'static, V: Value + 'static> ReadOnlyTable<K, V> {
         &self,
         key: impl Borrow<K::SelfType<'a>>,
     ) -> Result<Option<OwnedAccessGuard<V>>, StorageError> {
-        Ok(self.get(key)?.map(|guard| OwnedAccessGuard::new(guard, self.snapshot.clone())))
+        Ok(self.get(key)?.map(|guard| OwnedAccessGuard::new(guard, self.tree.snapshot().clone())))
     }
 
     /// The rows of a range of keys, in an iterator that may outlive the table.
@@ -204,7 +249,7 @@ impl<K: Key + 'static, V: Value + 'static> ReadOnlyTable<K, V> {
     where
         KR: Borrow<K::SelfType<'a>>,
     {
-        Ok(Range::new(self.view().cursor::<K, KR>(&range)?, Source::Snapshot(self.snapshot.clone())))
+        Ok(Range::new(self.view().cursor::<K, KR>(&range)?, self.tree.source()))
     }
 
     /// The rows of a range of keys, in an iterator that keeps the read transaction alive, as do its guards.
@@ -212,7 +257,7 @@ impl<K: Key + 'static, V: Value + 'static> ReadOnlyTable<K, V> {
     where
         KR: Borrow<K::SelfType<'a>>,
     {
-        Ok(OwnedRange::new(self.range(range)?, self.snapshot.clone()))
+        Ok(OwnedRange::new(self.range(range)?, self.tree.snapshot().clone()))
     }
 }
 
@@ -237,11 +282,11 @@ impl<K: Key + 'static, V: Value + 'static> ReadableTable<K, V> for ReadOnlyTable
     }
 
     fn lower_bound<'a>(&self, bound: Bound<impl Borrow<K::SelfType<'a>>>) -> Result<Cursor<'_, K, V>, StorageError> {
-        Ok(Cursor::new(self.view().lower_bound::<K>(bound)?, Source::Snapshot(self.snapshot.clone())))
+        Ok(Cursor::new(self.view().lower_bound::<K>(bound)?, self.tree.source()))
     }
 
     fn upper_bound<'a>(&self, bound: Bound<impl Borrow<K::SelfType<'a>>>) -> Result<Cursor<'_, K, V>, StorageError> {
-        Ok(Cursor::new(self.view().upper_bound::<K>(bound)?, Source::Snapshot(self.snapshot.clone())))
+        Ok(Cursor::new(self.view().upper_bound::<K>(bound)?, self.tree.source()))
     }
 
     fn value_len<'a>(&self, key: impl Borrow<K::SelfType<'a>>) -> Result<Option<u64>, StorageError> {
@@ -251,11 +296,11 @@ impl<K: Key + 'static, V: Value + 'static> ReadableTable<K, V> for ReadOnlyTable
 
 impl<K: Key + 'static, V: Value + 'static> ReadableTableMetadata for ReadOnlyTable<K, V> {
     fn stats(&self) -> Result<TableStats, StorageError> {
-        TableStats::of(self.snapshot.store(), self.root)
+        self.tree.stats()
     }
 
     fn len(&self) -> Result<u64, StorageError> {
-        Ok(self.root.map_or(0, |root| root.size))
+        Ok(self.tree.len())
     }
 }
 
@@ -263,12 +308,12 @@ impl<K: Key + 'static, V: Value + 'static> Sealed for ReadOnlyTable<K, V> {}
 
 impl<K: Key + 'static, V: Value + 'static> TableHandle for ReadOnlyTable<K, V> {
     fn name(&self) -> &str {
-        &self.name
+        self.tree.name()
     }
 }
 
 impl<K: Key + 'static, V: Value + 'static> Debug for ReadOnlyTable<K, V> {
     fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("ReadOnlyTable").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("ReadOnlyTable").field("name", &self.tree.name()).finish_non_exhaustive()
     }
 }

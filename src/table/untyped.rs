@@ -1,48 +1,61 @@
-use super::read::ReadableTableMetadata;
+use super::read::{ReadableTableMetadata, SnapshotTree};
 use super::stats::TableStats;
 use crate::error::StorageError;
-use crate::format::Pointer;
-use crate::sync::Arc;
 use crate::txn::sealed::Sealed;
-use crate::txn::{Snapshot, TableHandle};
-use alloc::string::String;
+use crate::txn::{MultimapTableHandle, TableHandle};
 use core::fmt::{Debug, Formatter};
 
-/// A table of a read transaction whose types are not known. It keeps the transaction's snapshot, so it may outlive it.
-///
-/// [`ReadTransaction::open_untyped_table`](crate::ReadTransaction::open_untyped_table) makes it.
-pub struct ReadOnlyUntypedTable {
-    name: String,
-    snapshot: Arc<Snapshot>,
-    root: Option<Pointer>,
+/// A table of a read transaction whose types are not known.
+macro_rules! untyped {
+    ($(#[$doc:meta])* $name:ident, $handle:ident) => {
+        $(#[$doc])*
+        pub struct $name(SnapshotTree);
+
+        impl $name {
+            pub(crate) fn new(tree: SnapshotTree) -> Self {
+                Self(tree)
+            }
+        }
+
+        impl ReadableTableMetadata for $name {
+            fn stats(&self) -> Result<TableStats, StorageError> {
+                self.0.stats()
+            }
+
+            fn len(&self) -> Result<u64, StorageError> {
+                Ok(self.0.len())
+            }
+        }
+
+        impl Sealed for $name {}
+
+        impl $handle for $name {
+            fn name(&self) -> &str {
+                self.0.name()
+            }
+        }
+
+        impl Debug for $name {
+            fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
+                f.debug_struct(stringify!($name)).field("name", &self.0.name()).finish_non_exhaustive()
+            }
+        }
+    };
 }
 
-impl ReadOnlyUntypedTable {
-    pub(crate) fn new(name: String, snapshot: Arc<Snapshot>, root: Option<Pointer>) -> Self {
-        Self { name, snapshot, root }
-    }
+untyped! {
+    /// A table of a read transaction whose types are not known. It keeps the transaction's snapshot, so it may outlive it.
+    ///
+    /// [`ReadTransaction::open_untyped_table`](crate::ReadTransaction::open_untyped_table) makes it.
+    ReadOnlyUntypedTable,
+    TableHandle
 }
 
-impl ReadableTableMetadata for ReadOnlyUntypedTable {
-    fn stats(&self) -> Result<TableStats, StorageError> {
-        TableStats::of(self.snapshot.store(), self.root)
-    }
-
-    fn len(&self) -> Result<u64, StorageError> {
-        Ok(self.root.map_or(0, |root| root.size))
-    }
-}
-
-impl Sealed for ReadOnlyUntypedTable {}
-
-impl TableHandle for ReadOnlyUntypedTable {
-    fn name(&self) -> &str {
-        &self.name
-    }
-}
-
-impl Debug for ReadOnlyUntypedTable {
-    fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("ReadOnlyUntypedTable").field("name", &self.name).finish_non_exhaustive()
-    }
+untyped! {
+    /// A multimap table of a read transaction whose types are not known. It keeps the transaction's snapshot, so it may
+    /// outlive it.
+    ///
+    /// [`ReadTransaction::open_untyped_multimap_table`](crate::ReadTransaction::open_untyped_multimap_table) makes it.
+    ReadOnlyUntypedMultimapTable,
+    MultimapTableHandle
 }

@@ -3,19 +3,17 @@ use super::cursor_mut::CursorMut;
 use super::entry::Entry;
 use super::extract::{ExtractIf, retain};
 use super::guard::{AccessGuard, AccessGuardMut, AccessGuardMutInPlace};
-use super::open::OpenTree;
-use super::range::{Range, Source};
+use super::open::{OpenTable, OpenTree};
+use super::range::Range;
 use super::read::{ReadableTable, ReadableTableMetadata, View, bound_bytes};
 use super::stats::TableStats;
 use super::sweep::Sweep;
 use crate::btree::{EditCursor, NewValue, Target, Tree, TreeEditor};
 use crate::error::StorageError;
 use crate::pages::Store;
-use crate::sync::Arc;
+use crate::txn::TableHandle;
 use crate::txn::sealed::Sealed;
-use crate::txn::{TableCell, TableHandle, Tables};
 use crate::types::{Key, MutInPlaceValue, Value};
-use alloc::string::String;
 use core::borrow::Borrow;
 use core::fmt::{Debug, Formatter};
 use core::marker::PhantomData;
@@ -23,15 +21,13 @@ use core::ops::{Bound, RangeBounds};
 
 /// A table of a write transaction.
 pub struct Table<'txn, K: Key + 'static, V: Value + 'static> {
-    name: String,
-    tables: &'txn Tables,
-    cell: Arc<TableCell>,
+    table: OpenTable<'txn>,
     types: PhantomData<fn() -> (K, V)>,
 }
 
 impl<'txn, K: Key + 'static, V: Value + 'static> Table<'txn, K, V> {
-    pub(crate) fn new(name: String, tables: &'txn Tables, cell: Arc<TableCell>) -> Self {
-        Self { name, tables, cell, types: PhantomData }
+    pub(crate) fn new(table: OpenTable<'txn>) -> Self {
+        Self { table, types: PhantomData }
     }
 
     /// Sets the value of a key, and gives the value that it had.
@@ -67,8 +63,8 @@ impl<'txn, K: Key + 'static, V: Value + 'static> Table<'txn, K, V> {
         key: impl Borrow<K::SelfType<'k>>,
     ) -> Result<Option<AccessGuardMut<'_, V>>, StorageError> {
         let key = K::as_bytes(key.borrow());
-        let _loan = self.cell.lend();
-        let tree = self.cell.tree();
+        let _loan = self.open().lend();
+        let tree = self.open().tree();
         let current = self.view(&tree).get(key.as_ref())?;
         Ok(current.map(|current| AccessGuardMut::new(self.open(), key.as_ref(), current)))
     }
@@ -220,8 +216,8 @@ impl<'txn, K: Key + 'static, V: Value + 'static> Table<'txn, K, V> {
         &self,
         find: impl FnOnce(&Store, &Tree) -> Result<EditCursor, StorageError>,
     ) -> Result<CursorMut<'_, K, V>, StorageError> {
-        let loan = self.cell.lend();
-        let cursor = find(self.tables.store(), &self.cell.tree())?;
+        let loan = self.open().lend();
+        let cursor = find(self.open().store(), &self.open().tree())?;
         Ok(CursorMut::new(self.open(), loan, cursor))
     }
 
@@ -231,7 +227,7 @@ impl<'txn, K: Key + 'static, V: Value + 'static> Table<'txn, K, V> {
     }
 
     fn open(&self) -> OpenTree<'_> {
-        OpenTree::new(self.tables, &self.cell)
+        self.table.tree()
     }
 
     fn edit<T>(
@@ -255,7 +251,7 @@ impl<K: Key + 'static, V: MutInPlaceValue + 'static> Table<'_, K, V> {
     ) -> Result<AccessGuardMutInPlace<'_, V>, StorageError> {
         let key = K::as_bytes(key.borrow());
         // Before the page is given out, so that no other thread seals it in between.
-        let loan = self.cell.lend();
+        let loan = self.open().lend();
         let (mut page, range) = self.edit(|editor| editor.reserve(key.as_ref(), value_length))?;
         V::initialize(page.bytes_mut().get_mut(range.clone()).unwrap_or_default());
         Ok(AccessGuardMutInPlace::new(page, range, loan))
@@ -264,55 +260,54 @@ impl<K: Key + 'static, V: MutInPlaceValue + 'static> Table<'_, K, V> {
 
 impl<K: Key + 'static, V: Value + 'static> ReadableTable<K, V> for Table<'_, K, V> {
     fn get<'a>(&self, key: impl Borrow<K::SelfType<'a>>) -> Result<Option<AccessGuard<'_, V>>, StorageError> {
-        let _loan = self.cell.lend();
-        self.view(&self.cell.tree()).get(K::as_bytes(key.borrow()).as_ref())
+        let _loan = self.open().lend();
+        self.view(&self.open().tree()).get(K::as_bytes(key.borrow()).as_ref())
     }
 
     fn range<'a, KR>(&self, range: impl RangeBounds<KR> + 'a) -> Result<Range<'_, K, V>, StorageError>
     where
         KR: Borrow<K::SelfType<'a>> + 'a,
     {
-        let loan = self.cell.lend();
-        let cursor = self.view(&self.cell.tree()).cursor::<K, KR>(&range)?;
-        Ok(Range::new(cursor, Source::Table(self.tables.store().clone(), loan)))
+        let loan = self.open().lend();
+        let cursor = self.view(&self.open().tree()).cursor::<K, KR>(&range)?;
+        Ok(Range::new(cursor, self.open().source(loan)))
     }
 
     fn first(&self) -> Result<Option<(AccessGuard<'_, K>, AccessGuard<'_, V>)>, StorageError> {
-        let _loan = self.cell.lend();
-        self.view(&self.cell.tree()).edge(false)
+        let _loan = self.open().lend();
+        self.view(&self.open().tree()).edge(false)
     }
 
     fn last(&self) -> Result<Option<(AccessGuard<'_, K>, AccessGuard<'_, V>)>, StorageError> {
-        let _loan = self.cell.lend();
-        self.view(&self.cell.tree()).edge(true)
+        let _loan = self.open().lend();
+        self.view(&self.open().tree()).edge(true)
     }
 
     fn lower_bound<'a>(&self, bound: Bound<impl Borrow<K::SelfType<'a>>>) -> Result<Cursor<'_, K, V>, StorageError> {
-        let loan = self.cell.lend();
-        let cursor = self.view(&self.cell.tree()).lower_bound::<K>(bound)?;
-        Ok(Cursor::new(cursor, Source::Table(self.tables.store().clone(), loan)))
+        let loan = self.open().lend();
+        let cursor = self.view(&self.open().tree()).lower_bound::<K>(bound)?;
+        Ok(Cursor::new(cursor, self.open().source(loan)))
     }
 
     fn upper_bound<'a>(&self, bound: Bound<impl Borrow<K::SelfType<'a>>>) -> Result<Cursor<'_, K, V>, StorageError> {
-        let loan = self.cell.lend();
-        let cursor = self.view(&self.cell.tree()).upper_bound::<K>(bound)?;
-        Ok(Cursor::new(cursor, Source::Table(self.tables.store().clone(), loan)))
+        let loan = self.open().lend();
+        let cursor = self.view(&self.open().tree()).upper_bound::<K>(bound)?;
+        Ok(Cursor::new(cursor, self.open().source(loan)))
     }
 
     fn value_len<'a>(&self, key: impl Borrow<K::SelfType<'a>>) -> Result<Option<u64>, StorageError> {
-        let _loan = self.cell.lend();
-        self.view(&self.cell.tree()).value_len(K::as_bytes(key.borrow()).as_ref())
+        let _loan = self.open().lend();
+        self.view(&self.open().tree()).value_len(K::as_bytes(key.borrow()).as_ref())
     }
 }
 
 impl<K: Key + 'static, V: Value + 'static> ReadableTableMetadata for Table<'_, K, V> {
     fn stats(&self) -> Result<TableStats, StorageError> {
-        let _loan = self.cell.lend();
-        TableStats::of(self.tables.store(), self.cell.tree().root)
+        self.open().stats()
     }
 
     fn len(&self) -> Result<u64, StorageError> {
-        Ok(self.cell.tree().rows)
+        Ok(self.open().tree().rows)
     }
 }
 
@@ -320,18 +315,12 @@ impl<K: Key + 'static, V: Value + 'static> Sealed for Table<'_, K, V> {}
 
 impl<K: Key + 'static, V: Value + 'static> TableHandle for Table<'_, K, V> {
     fn name(&self) -> &str {
-        &self.name
+        self.table.name()
     }
 }
 
 impl<K: Key + 'static, V: Value + 'static> Debug for Table<'_, K, V> {
     fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Table").field("name", &self.name).finish_non_exhaustive()
-    }
-}
-
-impl<K: Key + 'static, V: Value + 'static> Drop for Table<'_, K, V> {
-    fn drop(&mut self) {
-        self.tables.closed(&self.name);
+        f.debug_struct("Table").field("name", &self.table.name()).finish_non_exhaustive()
     }
 }

@@ -116,7 +116,7 @@ impl Definition {
         }
     }
 
-    #[cfg(test)]
+    /// The same of a multimap.
     pub(super) fn multimap(self) -> Self {
         Self { multimap: true, ..self }
     }

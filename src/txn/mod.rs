@@ -11,7 +11,10 @@ mod system;
 mod tests;
 mod write;
 
-pub use definition::{TableDefinition, TableHandle, UntypedTableHandle};
+pub use definition::{
+    MultimapTableDefinition, MultimapTableHandle, TableDefinition, TableHandle, UntypedMultimapTableHandle,
+    UntypedTableHandle,
+};
 pub use read::ReadTransaction;
 pub(crate) use read::Snapshot;
 pub use savepoint::{Checkpoint, Savepoint};

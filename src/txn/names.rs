@@ -1,7 +1,7 @@
 //! Tables by their names: which there are, renaming and deleting them.
 
 use super::catalog::{self, TableEntry};
-use super::definition::{TableHandle, UntypedTableHandle};
+use super::definition::{MultimapTableHandle, TableHandle, UntypedMultimapTableHandle, UntypedTableHandle};
 use super::write::{State, Tables, WriteTransaction};
 use crate::btree::{Target, Tree, TreeEditor};
 use crate::error::{StorageError, TableError};
@@ -20,9 +20,10 @@ impl Tables {
     fn delete(&self, name: &str, multimap: bool) -> Result<bool, TableError> {
         let mut state = self.state.lock();
         let Some(entry) = self.closed_entry(&state, name, multimap)? else { return Ok(false) };
-        let root = state.tables.remove(name).map_or(entry.root, |table| table.cell.tree().root);
+        let tree = state.tables.remove(name).map(|table| table.cell.tree());
+        let roots: Vec<Pointer> = tree.map_or(entry.root.into_iter().collect(), |tree| tree.roots().collect());
         self.mark_dirty();
-        self.or_break(self.delete_entry(&mut state.catalog, name, root))?;
+        self.or_break(self.delete_entry(&mut state.catalog, name, roots))?;
         Ok(true)
     }
 
@@ -65,9 +66,9 @@ impl Tables {
         changed
     }
 
-    fn delete_entry(&self, catalog: &mut Tree, name: &str, root: Option<Pointer>) -> Result<(), StorageError> {
+    fn delete_entry(&self, catalog: &mut Tree, name: &str, roots: Vec<Pointer>) -> Result<(), StorageError> {
         self.remove_rows(catalog, name)?;
-        root.map_or(Ok(()), |root| self.pages().unlink_tree(&root, Class::Data))
+        self.pages().unlink_tree(roots, Class::Data)
     }
 
     fn move_rows(
@@ -88,9 +89,9 @@ impl Tables {
     }
 }
 
-/// The name of a table, which is closed if it was given itself.
-fn name_of(table: impl TableHandle) -> Result<String, TableError> {
-    let name = table.name().to_string();
+/// What `name` gives as the name of a table, which is closed if it was given itself.
+fn name_of<T>(table: T, name: impl FnOnce(&T) -> &str) -> Result<String, TableError> {
+    let name = name(&table).to_string();
     catalog::check_name(&name)?;
     Ok(name)
 }
@@ -120,7 +121,7 @@ impl WriteTransaction {
     ///
     /// [`Table`]: crate::Table
     pub fn delete_table(&self, definition: impl TableHandle) -> Result<bool, TableError> {
-        self.tables.delete(&name_of(definition)?, false)
+        self.tables.delete(&name_of(definition, TableHandle::name)?, false)
     }
 
     /// Gives a table another name. Its rows stay where they are, changes of this transaction included.
@@ -144,13 +145,69 @@ impl WriteTransaction {
     /// [`TableExists`](TableError::TableExists) if another table has the new name. The types of `new_name` do not
     /// matter.
     pub fn rename_table(&self, definition: impl TableHandle, new_name: impl TableHandle) -> Result<(), TableError> {
-        let name = name_of(definition)?;
-        self.tables.rename(&name, &name_of(new_name)?, false)
+        let name = name_of(definition, TableHandle::name)?;
+        self.tables.rename(&name, &name_of(new_name, TableHandle::name)?, false)
     }
 
     /// The tables that there are, ordered by name, those made by this transaction included. Multimaps are not among
     /// them.
     pub fn list_tables(&self) -> Result<impl Iterator<Item = UntypedTableHandle> + '_, StorageError> {
         Ok(self.tables.names(false)?.into_iter().map(UntypedTableHandle::new))
+    }
+
+    /// Deletes a multimap table as [`delete_table`](Self::delete_table) does a table.
+    ///
+    /// ```
+    /// use sapwood::{Database, MultimapTableDefinition, backends::InMemoryBackend};
+    ///
+    /// const TAGS: MultimapTableDefinition<&str, u64> = MultimapTableDefinition::new("tags");
+    /// let db = Database::builder().create_with_backend(InMemoryBackend::new())?;
+    /// let txn = db.begin_write()?;
+    /// txn.open_multimap_table(TAGS)?.insert("old", 1)?;
+    /// assert!(txn.delete_multimap_table(TAGS)?);
+    /// assert!(!txn.delete_multimap_table(TAGS)?);
+    /// # Ok::<(), sapwood::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As of [`delete_table`](Self::delete_table), but [`TableIsNotMultimap`](TableError::TableIsNotMultimap) for a
+    /// table that is none.
+    pub fn delete_multimap_table(&self, definition: impl MultimapTableHandle) -> Result<bool, TableError> {
+        self.tables.delete(&name_of(definition, MultimapTableHandle::name)?, true)
+    }
+
+    /// Gives a multimap table another name, as [`rename_table`](Self::rename_table) does a table.
+    ///
+    /// ```
+    /// use sapwood::{Database, MultimapTableDefinition, ReadableTableMetadata, backends::InMemoryBackend};
+    ///
+    /// const TAGS: MultimapTableDefinition<&str, u64> = MultimapTableDefinition::new("tags");
+    /// const LABELS: MultimapTableDefinition<&str, u64> = MultimapTableDefinition::new("labels");
+    /// let db = Database::builder().create_with_backend(InMemoryBackend::new())?;
+    /// let txn = db.begin_write()?;
+    /// txn.open_multimap_table(TAGS)?.insert("old", 1)?;
+    /// txn.rename_multimap_table(TAGS, LABELS)?;
+    /// assert_eq!(txn.open_multimap_table(LABELS)?.len()?, 1);
+    /// # Ok::<(), sapwood::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As of [`rename_table`](Self::rename_table), but [`TableIsNotMultimap`](TableError::TableIsNotMultimap) where
+    /// either name is that of a table that is none.
+    pub fn rename_multimap_table(
+        &self,
+        definition: impl MultimapTableHandle,
+        new_name: impl MultimapTableHandle,
+    ) -> Result<(), TableError> {
+        let name = name_of(definition, MultimapTableHandle::name)?;
+        self.tables.rename(&name, &name_of(new_name, MultimapTableHandle::name)?, true)
+    }
+
+    /// The multimap tables that there are, ordered by name, those made by this transaction included. Other tables are
+    /// not among them.
+    pub fn list_multimap_tables(&self) -> Result<impl Iterator<Item = UntypedMultimapTableHandle> + '_, StorageError> {
+        Ok(self.tables.names(true)?.into_iter().map(UntypedMultimapTableHandle::new))
     }
 }

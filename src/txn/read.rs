@@ -1,12 +1,18 @@
-use super::catalog::{self, Definition, TableEntry};
-use super::definition::{TableDefinition, TableHandle, UntypedTableHandle};
+use super::catalog::{self, Definition};
+use super::definition::{
+    MultimapTableDefinition, MultimapTableHandle, TableDefinition, TableHandle, UntypedMultimapTableHandle,
+    UntypedTableHandle,
+};
 use crate::error::{StorageError, TableError, TransactionError};
 use crate::pages::{Commit, Store};
 use crate::sync::Arc;
-use crate::table::{ReadOnlyTable, ReadOnlyUntypedTable};
+use crate::table::{
+    ReadOnlyMultimapTable, ReadOnlyTable, ReadOnlyUntypedMultimapTable, ReadOnlyUntypedTable, SnapshotTree,
+};
 use crate::types::{Key, Value};
 use alloc::boxed::Box;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 
 /// A committed state that stays readable while this lives.
 #[derive(Debug)]
@@ -68,10 +74,8 @@ impl ReadTransaction {
         &self,
         definition: TableDefinition<'_, K, V>,
     ) -> Result<ReadOnlyTable<K, V>, TableError> {
-        let name = definition.name();
-        let entry = self.entry(name)?;
-        entry.definition.check(name, &Definition::of::<K, V>())?;
-        Ok(ReadOnlyTable::new(name.to_string(), self.snapshot.clone(), entry.root))
+        let wanted = Definition::of::<K, V>();
+        self.tree(definition.name(), |name, found| found.check(name, &wanted)).map(ReadOnlyTable::new)
     }
 
     /// Opens a table whose types are not known, to learn its length and size.
@@ -94,24 +98,76 @@ impl ReadTransaction {
     ///
     /// [`TableDoesNotExist`](TableError::TableDoesNotExist), or [`TableIsMultimap`](TableError::TableIsMultimap).
     pub fn open_untyped_table(&self, handle: impl TableHandle) -> Result<ReadOnlyUntypedTable, TableError> {
-        let name = handle.name();
-        let entry = self.entry(name)?;
-        entry.definition.check_kind(name, false)?;
-        Ok(ReadOnlyUntypedTable::new(name.to_string(), self.snapshot.clone(), entry.root))
+        self.tree(handle.name(), |name, found| found.check_kind(name, false)).map(ReadOnlyUntypedTable::new)
     }
 
-    fn entry(&self, name: &str) -> Result<TableEntry, TableError> {
+    /// Opens a multimap table.
+    ///
+    /// # Errors
+    ///
+    /// [`TableDoesNotExist`](TableError::TableDoesNotExist), [`TableIsNotMultimap`](TableError::TableIsNotMultimap), or
+    /// [`TableTypeMismatch`](TableError::TableTypeMismatch) and its kin if the table is of other types.
+    pub fn open_multimap_table<K: Key + 'static, V: Key + 'static>(
+        &self,
+        definition: MultimapTableDefinition<'_, K, V>,
+    ) -> Result<ReadOnlyMultimapTable<K, V>, TableError> {
+        let wanted = Definition::of::<K, V>().multimap();
+        self.tree(definition.name(), |name, found| found.check(name, &wanted)).map(ReadOnlyMultimapTable::new)
+    }
+
+    /// Opens a multimap table whose types are not known, to learn its length and size.
+    ///
+    /// ```
+    /// # use sapwood::{Database, MultimapTableDefinition, ReadableDatabase, ReadableTableMetadata, backends::InMemoryBackend};
+    /// # const TAGS: MultimapTableDefinition<&str, u64> = MultimapTableDefinition::new("tags");
+    /// # let db = Database::builder().create_with_backend(InMemoryBackend::new())?;
+    /// # let txn = db.begin_write()?;
+    /// # txn.open_multimap_table(TAGS)?.insert("old", 1)?;
+    /// # txn.commit()?;
+    /// let txn = db.begin_read()?;
+    /// for table in txn.list_multimap_tables()? {
+    ///     assert_eq!(txn.open_untyped_multimap_table(table)?.len()?, 1);
+    /// }
+    /// # Ok::<(), sapwood::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`TableDoesNotExist`](TableError::TableDoesNotExist), or [`TableIsNotMultimap`](TableError::TableIsNotMultimap).
+    pub fn open_untyped_multimap_table(
+        &self,
+        handle: impl MultimapTableHandle,
+    ) -> Result<ReadOnlyUntypedMultimapTable, TableError> {
+        self.tree(handle.name(), |name, found| found.check_kind(name, true)).map(ReadOnlyUntypedMultimapTable::new)
+    }
+
+    /// The tree of a table whose definition `check` accepts.
+    fn tree(
+        &self,
+        name: &str,
+        check: impl FnOnce(&str, &Definition) -> Result<(), TableError>,
+    ) -> Result<SnapshotTree, TableError> {
         catalog::check_name(name)?;
         self.snapshot.store.check_open()?;
-        catalog::look_up(&self.snapshot.store, self.snapshot.commit.data, name)?
-            .ok_or_else(|| TableError::TableDoesNotExist(name.to_string()))
+        let entry = catalog::look_up(&self.snapshot.store, self.snapshot.commit.data, name)?
+            .ok_or_else(|| TableError::TableDoesNotExist(name.to_string()))?;
+        check(name, &entry.definition)?;
+        Ok(SnapshotTree::new(name.to_string(), self.snapshot.clone(), entry.root))
     }
 
     /// The tables that there are, ordered by name; multimaps are not among them.
     pub fn list_tables(&self) -> Result<impl Iterator<Item = UntypedTableHandle>, StorageError> {
+        Ok(self.names(false)?.into_iter().map(UntypedTableHandle::new))
+    }
+
+    /// The multimap tables that there are, ordered by name; other tables are not among them.
+    pub fn list_multimap_tables(&self) -> Result<impl Iterator<Item = UntypedMultimapTableHandle>, StorageError> {
+        Ok(self.names(true)?.into_iter().map(UntypedMultimapTableHandle::new))
+    }
+
+    fn names(&self, multimap: bool) -> Result<Vec<String>, StorageError> {
         self.snapshot.store.check_open()?;
-        let names = catalog::names(&self.snapshot.store, self.snapshot.commit.data, false)?;
-        Ok(names.into_iter().map(UntypedTableHandle::new))
+        catalog::names(&self.snapshot.store, self.snapshot.commit.data, multimap)
     }
 
     /// Ends the transaction.

@@ -1,12 +1,12 @@
 use super::catalog::{self, Definition};
-use super::definition::{TableDefinition, TableHandle};
+use super::definition::{MultimapTableDefinition, MultimapTableHandle, TableDefinition, TableHandle};
 use super::savepoint::Undo;
-use crate::btree::{NewValue, Target, Tree, TreeEditor, TreeKind};
+use crate::btree::{MultimapKind, NewValue, Target, Tree, TreeEditor, TreeKind};
 use crate::error::{CommitError, SetDurabilityError, StorageError, TableError};
 use crate::format::Pointer;
 use crate::pages::{Class, Commit, CommitMode, PageWriter, Store};
 use crate::sync::{Arc, AtomicBool, AtomicUsize, GatePass, Mutex, Ordering};
-use crate::table::Table;
+use crate::table::{MultimapTable, OpenTable, Table};
 use crate::types::{Key, KeyType, Value};
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
@@ -316,11 +316,38 @@ impl WriteTransaction {
         &'txn self,
         definition: TableDefinition<'_, K, V>,
     ) -> Result<Table<'txn, K, V>, TableError> {
-        let name = definition.name();
-        catalog::check_name(name)?;
         let kind = TreeKind::new(KeyType::of::<K>(), V::fixed_width(), self.tables.store().page_size());
-        let cell = self.tables.open(name, &Definition::of::<K, V>(), kind, Location::caller())?;
-        Ok(Table::new(name.to_string(), &self.tables, cell))
+        self.open(definition.name(), &Definition::of::<K, V>(), kind, Location::caller()).map(Table::new)
+    }
+
+    /// Opens a multimap table, making it if there is none of that name.
+    ///
+    /// # Errors
+    ///
+    /// As of [`open_table`](Self::open_table), but [`TableIsNotMultimap`](TableError::TableIsNotMultimap) for a table
+    /// that is none.
+    #[track_caller]
+    pub fn open_multimap_table<'txn, K: Key + 'static, V: Key + 'static>(
+        &'txn self,
+        definition: MultimapTableDefinition<'_, K, V>,
+    ) -> Result<MultimapTable<'txn, K, V>, TableError> {
+        let wanted = Definition::of::<K, V>().multimap();
+        let page_size = self.tables.store().page_size();
+        let kind = MultimapKind::new(KeyType::of::<K>(), KeyType::of::<V>(), page_size);
+        let open = self.open(definition.name(), &wanted, kind.keys, Location::caller())?;
+        Ok(MultimapTable::new(open, kind))
+    }
+
+    fn open(
+        &self,
+        name: &str,
+        definition: &Definition,
+        kind: TreeKind,
+        place: &'static Location<'static>,
+    ) -> Result<OpenTable<'_>, TableError> {
+        catalog::check_name(name)?;
+        let cell = self.tables.open(name, definition, kind, place)?;
+        Ok(OpenTable::new(name.to_string(), &self.tables, cell))
     }
 
     pub(super) fn durability(&self) -> Durability {

@@ -1,12 +1,14 @@
 //! Files that somebody made: any change to a small database, with its checksums put right.
 
 use super::image::Image;
-use sapwood::{Builder, TableDefinition};
+use sapwood::{Builder, MultimapTableDefinition, TableDefinition};
 use std::collections::HashSet;
 use xxhash_rust::xxh3::xxh3_128;
 
 pub const NUMBERS: TableDefinition<u64, &[u8]> = TableDefinition::new("numbers");
 pub const TEXTS: TableDefinition<&str, &str> = TableDefinition::new("texts");
+pub const TAGS: MultimapTableDefinition<u64, u64> = MultimapTableDefinition::new("tags");
+pub const NAMES: MultimapTableDefinition<&str, &str> = MultimapTableDefinition::new("names");
 pub const PAGE: usize = 512;
 pub const SLOTS: [usize; 2] = [PAGE, 2 * PAGE];
 pub const SLOT_SIZE: usize = 208;
@@ -15,7 +17,7 @@ pub const POINTER: usize = 40;
 pub const CHILD: usize = 34;
 /// Where a tree page's arrays start.
 pub const ARRAYS: usize = 20;
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// Places of the data root and the system root in a slot.
 pub const ROOTS: [usize; 2] = [40, 80];
 
@@ -91,8 +93,8 @@ pub struct Forge {
 }
 
 impl Forge {
-    /// A closed file of both tables, with trees of three levels, runs and long keys, and a savepoint of each step before the
-    /// last.
+    /// A closed file of two tables, with trees of three levels, runs and long keys, of two multimaps, whose sets are in
+    /// leaves and in trees, and of a savepoint of each step before the last.
     pub fn new() -> Self {
         let image = Image::default();
         let db = builder().create_with_backend(image.clone()).unwrap();
@@ -112,6 +114,19 @@ impl Forge {
             }
             txn.commit().unwrap();
         }
+        let txn = db.begin_write().unwrap();
+        {
+            let mut tags = txn.open_multimap_table(TAGS).unwrap();
+            let mut names = txn.open_multimap_table(NAMES).unwrap();
+            for key in 0..8 {
+                for value in 0..if key == 3 { 60 } else { 1 + key } {
+                    tags.insert(key, value).unwrap();
+                    names.insert(&*format!("{key}"), &*format!("{value:03}")).unwrap();
+                }
+                names.insert("long", &*format!("{key}{}", "n".repeat(200))).unwrap();
+            }
+        }
+        txn.commit().unwrap();
         drop(db);
         Self { bytes: image.bytes() }
     }
@@ -156,13 +171,30 @@ impl Forge {
         At::Child { number: arrays + 4 * nth, link: arrays + 4 * count + 30 * nth }
     }
 
+    /// The places of all sets in the page at `page`, and how many bytes each has.
+    pub fn sets_in(&self, page: usize) -> Vec<(usize, usize)> {
+        let bytes = &self.bytes[page..page + PAGE];
+        let (kind, flags, count) = (bytes[0], bytes[1], u16_at(bytes, 2));
+        let mut found = Vec::new();
+        for at in 0..if kind == 1 && flags & 16 != 0 { count } else { 0 } {
+            let slot = ARRAYS + count * 8 + at * slot_width(flags);
+            let fixed = flags & 1 != 0;
+            let key_length = if fixed { u16_at(bytes, 10) } else { u16_at(bytes, slot + 2) };
+            let length = u16_at(bytes, slot + if fixed { 2 } else { 4 });
+            if length < 0xFFFD {
+                found.push((page + u16_at(bytes, slot) + key_length, length));
+            }
+        }
+        found
+    }
+
     /// The places of all pointers in the page at `page`.
     pub fn pointers_in(&self, page: usize) -> Vec<At> {
         let bytes = &self.bytes[page..page + PAGE];
         let (branch, flags, count) = (bytes[0] == 2, bytes[1], u16_at(bytes, 2));
         let child_width = if branch { CHILD } else { 0 };
         let mut found: Vec<At> = (0..if branch { count } else { 0 }).map(|nth| self.child(page, nth)).collect();
-        let slot_width = 6 - 2 * usize::from(flags & 1) - usize::from(flags & 2);
+        let slot_width = slot_width(flags);
         for at in 0..if flags & 8 != 0 { count } else { 0 } {
             let slot = ARRAYS + count * (child_width + 8) + at * slot_width;
             let offset = u16_at(bytes, slot);
@@ -260,6 +292,11 @@ impl Forge {
         found.retain(|at| self.target(*at).is_some_and(|target| wanted(self, *at, target)));
         found
     }
+}
+
+/// Bytes of a slot in a page with these flags.
+fn slot_width(flags: u8) -> usize {
+    6 - 2 * usize::from(flags & 1) - usize::from(flags & 2)
 }
 
 pub fn builder() -> Builder {

@@ -1,15 +1,18 @@
 //! What the database must hold: the states of all commits, and when they were started and acknowledged.
 
 use sapwood::{
-    Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TableError, WriteTransaction,
+    Database, MultimapTableDefinition, ReadTransaction, ReadableDatabase, ReadableMultimapTable, ReadableTable,
+    TableDefinition, TableError, WriteTransaction,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub const NUMBERS: [TableDefinition<u64, &[u8]>; 2] = [TableDefinition::new("first"), TableDefinition::new("second")];
 /// A name that a table has between two renamings.
 pub const SPARE: TableDefinition<u64, &[u8]> = TableDefinition::new("spare");
 pub const WORDS: TableDefinition<&str, &[u8]> = TableDefinition::new("words");
+
+pub const TAGS: MultimapTableDefinition<u64, &[u8]> = MultimapTableDefinition::new("tags");
 
 pub type Bytes = Arc<[u8]>;
 
@@ -18,6 +21,7 @@ pub type Bytes = Arc<[u8]>;
 pub struct Model {
     pub numbers: [BTreeMap<u64, Bytes>; 2],
     pub words: BTreeMap<Arc<str>, Bytes>,
+    pub tags: BTreeMap<u64, BTreeSet<Bytes>>,
     pub savepoints: BTreeMap<u64, Arc<Model>>,
 }
 
@@ -33,6 +37,9 @@ impl Model {
         if let Some(table) = opened(txn.open_table(WORDS))? {
             model.words = words_of(&table)?;
         }
+        if let Some(table) = opened(txn.open_multimap_table(TAGS))? {
+            model.tags = tags_of(&table)?;
+        }
         Ok(model)
     }
 
@@ -43,6 +50,7 @@ impl Model {
             *rows = numbers_of(&txn.open_table(*definition).map_err(text)?)?;
         }
         model.words = words_of(&txn.open_table(WORDS).map_err(text)?)?;
+        model.tags = tags_of(&txn.open_multimap_table(TAGS).map_err(text)?)?;
         Ok(model)
     }
 
@@ -73,7 +81,11 @@ impl Model {
     }
 
     pub fn rows(&self) -> usize {
-        self.numbers.iter().map(BTreeMap::len).sum::<usize>() + self.words.len()
+        self.numbers.iter().map(BTreeMap::len).sum::<usize>() + self.words.len() + self.pairs()
+    }
+
+    fn pairs(&self) -> usize {
+        self.tags.values().map(BTreeSet::len).sum()
     }
 }
 
@@ -95,6 +107,17 @@ fn words_of(table: &impl ReadableTable<&'static str, &'static [u8]>) -> Result<B
     }
     check_len(table.len().map_err(text)?, rows.len())?;
     Ok(rows)
+}
+
+fn tags_of(table: &impl ReadableMultimapTable<u64, &'static [u8]>) -> Result<BTreeMap<u64, BTreeSet<Bytes>>, String> {
+    let mut tags = BTreeMap::new();
+    for entry in table.iter().map_err(text)? {
+        let (key, values) = entry.map_err(text)?;
+        let values: Result<BTreeSet<Bytes>, _> = values.map(|value| value.map(|value| value.value().into())).collect();
+        tags.insert(key.value(), values.map_err(text)?);
+    }
+    check_len(table.len().map_err(text)?, tags.values().map(BTreeSet::len).sum())?;
+    Ok(tags)
 }
 
 fn opened<T>(table: Result<T, TableError>) -> Result<Option<T>, String> {

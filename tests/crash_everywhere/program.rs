@@ -2,7 +2,7 @@
 
 use crate::common::crash::RecordingBackend;
 use crate::common::rng::Rng;
-use crate::model::{History, Model, NUMBERS, SPARE, WORDS, text};
+use crate::model::{Bytes, History, Model, NUMBERS, SPARE, TAGS, WORDS, text};
 use sapwood::{Builder, Database, Durability, ReadTransaction, ReadableDatabase, Table, WriteTransaction};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -144,12 +144,16 @@ impl<'r> Session<'r> {
 
     /// Deletes a table, or gives the two of numbers each other's names.
     fn rearrange(&mut self, txn: &WriteTransaction, model: &mut Model) -> Result<(), String> {
-        match self.rng.below(4) {
+        match self.rng.below(5) {
             0 => {
+                txn.delete_multimap_table(TAGS).map_err(text)?;
+                model.tags.clear();
+            }
+            1 => {
                 txn.delete_table(WORDS).map_err(text)?;
                 model.words.clear();
             }
-            1 => {
+            2 => {
                 txn.delete_table(NUMBERS[0]).map_err(text)?;
                 model.numbers[0].clear();
             }
@@ -209,6 +213,47 @@ impl<'r> Session<'r> {
         }
         if self.rng.chance(128) {
             self.change_words(txn, model, steps / 2 + 1, shrinks)?;
+        }
+        if self.rng.chance(128) {
+            self.change_tags(txn, model, steps * 2, shrinks)?;
+        }
+        Ok(())
+    }
+
+    /// Few keys, so that sets grow into trees; they shrink by single values, by nearly all, or are removed as a whole.
+    fn change_tags(
+        &mut self,
+        txn: &WriteTransaction,
+        model: &mut Model,
+        steps: u64,
+        shrinks: bool,
+    ) -> Result<(), String> {
+        let mut table = txn.open_multimap_table(TAGS).map_err(text)?;
+        let removals = if shrinks { 200 } else { 64 };
+        for _ in 0..steps {
+            let key = self.rng.below(4);
+            let value = tag(self.rng, self.setup.page);
+            let set = model.tags.entry(key).or_default();
+            if self.rng.chance(2) {
+                let removed = table.remove_all(key).map_err(text)?;
+                let removed: Result<Vec<Bytes>, _> =
+                    removed.map(|value| value.map(|value| value.value().into())).collect();
+                if removed.map_err(text)? != std::mem::take(set).into_iter().collect::<Vec<_>>() {
+                    return Err("other values were removed than were there".into());
+                }
+            } else {
+                let (existed, expected) = if self.rng.chance(removals) {
+                    (table.remove(key, &*value).map_err(text)?, set.remove(&value))
+                } else {
+                    (table.insert(key, &*value).map_err(text)?, !set.insert(value))
+                };
+                if existed != expected {
+                    return Err("a change of a set found another set than was there".into());
+                }
+            }
+            if set.is_empty() {
+                model.tags.remove(&key);
+            }
         }
         Ok(())
     }
@@ -332,6 +377,20 @@ fn value(rng: &mut Rng, page: usize) -> Vec<u8> {
         _ => rng.below(60),
     };
     rng.bytes(len as usize)
+}
+
+/// One of a hundred values of a set; a few are longer than a page takes.
+fn tag(rng: &mut Rng, page: usize) -> Bytes {
+    let number = rng.below(100);
+    let length = match number {
+        0 => 0,
+        1 => page / 4 + 1,
+        2 => page * 2,
+        _ => 3 + number as usize % 20,
+    };
+    let mut value = vec![number as u8; length];
+    value.iter_mut().skip(1).for_each(|byte| *byte = 7);
+    value.into()
 }
 
 /// One of a few hundred keys; some are longer than a page takes.

@@ -2,6 +2,7 @@
 //! says which crate `db` is.
 
 mod fields;
+mod multimap;
 mod rows;
 mod store;
 
@@ -9,8 +10,9 @@ use super::{db, seek, tune, value_len, value_len_at, verify};
 use crate::plan::{Limits, Plan, Sizes};
 use crate::rng::Rng;
 use crate::shared::shared_memory;
-use db::{Database, Durability, ReadTransaction, ReadableDatabase, TableHandle, UntypedTableHandle, WriteTransaction};
+use db::{Database, Durability, MultimapTableHandle, ReadTransaction, ReadableDatabase, TableHandle, WriteTransaction};
 use fields::Reversed;
+use multimap::MultimapStore;
 use std::collections::hash_map::DefaultHasher;
 use std::fmt::Debug;
 use std::hash::{Hash, Hasher};
@@ -112,11 +114,22 @@ fn all_slots() -> Vec<Option<Box<dyn Slot>>> {
         Some(Box::new(Store::<Reversed, u64>::new("descending").changing_rows())),
         Some(Box::new(Store::<u64, &[u8]>::new("number to bytes").reserving(reserve))),
         Some(Box::new(Store::<&[u8], &[u8]>::new("bytes to bytes").reserving(reserve).changing_rows())),
+        Some(Box::new(MultimapStore::<u64, u64>::new("sets of numbers"))),
+        Some(Box::new(MultimapStore::<&str, &[u8]>::new("sets of bytes"))),
+        Some(Box::new(MultimapStore::<bool, (u32, &str)>::new("two sets of pairs"))),
+        Some(Box::new(MultimapStore::<Reversed, Reversed>::new("descending sets"))),
+        Some(Box::new(MultimapStore::<&[u8], ()>::new("sets of one"))),
     ]
 }
 
-fn listed(tables: impl Iterator<Item = UntypedTableHandle>) -> Vec<String> {
-    tables.map(|table| table.name().to_string()).collect()
+/// The names of all tables and of all multimaps that a transaction lists. A macro, because the two kinds of transaction
+/// share no trait.
+macro_rules! listed {
+    ($txn:expr) => {{
+        let tables: Vec<String> = $txn.list_tables()?.map(|table| table.name().to_string()).collect();
+        let multimaps: Vec<String> = $txn.list_multimap_tables()?.map(|table| table.name().to_string()).collect();
+        [tables, multimaps]
+    }};
 }
 
 impl World {
@@ -153,18 +166,25 @@ impl World {
 
     /// Deletes or renames one table, and lists all.
     fn administer(&mut self, txn: &WriteTransaction) -> Outcome {
-        let names = self.names(When::Working);
-        if let Some(slot) = self.slots.first_mut().filter(|_| !names.is_empty()) {
-            slot.administer(&names, txn, &mut self.run)?;
+        let [tables, multimaps] = self.names(When::Working);
+        if let Some(slot) = self.slots.first_mut() {
+            let alike = if slot.is_multimap() { multimaps } else { tables };
+            if !alike.is_empty() {
+                slot.administer(&alike, txn, &mut self.run)?;
+            }
         }
         let expected = self.names(When::Working);
-        self.run.answer("list_tables", listed(txn.list_tables()?), expected)
+        self.run.answer("lists of tables", listed!(txn), expected)
     }
 
-    fn names(&self, when: When) -> Vec<String> {
-        let mut names: Vec<String> = self.slots.iter().filter_map(|slot| slot.name(when)).collect();
-        names.sort();
-        names
+    /// The names of all tables and of all multimaps.
+    fn names(&self, when: When) -> [Vec<String>; 2] {
+        [false, true].map(|multimap| {
+            let slots = self.slots.iter().filter(|slot| slot.is_multimap() == multimap);
+            let mut names: Vec<String> = slots.filter_map(|slot| slot.name(when)).collect();
+            names.sort();
+            names
+        })
     }
 
     /// Commits, aborts or drops.
@@ -185,7 +205,7 @@ impl World {
     fn hold_or_release(&mut self) -> Outcome {
         let names = self.names(When::Held);
         if let Some(held) = &self.held {
-            self.run.answer("list_tables", listed(held.list_tables()?), names)?;
+            self.run.answer("lists of tables", listed!(held), names)?;
             for slot in &self.slots {
                 slot.check(held, true, &mut self.run)?;
             }
@@ -206,7 +226,7 @@ impl World {
         let Some(db) = &self.db else { return Ok(()) };
         let txn = db.begin_read()?;
         let expected = self.names(When::Committed);
-        self.run.answer("list_tables", listed(txn.list_tables()?), expected)?;
+        self.run.answer("lists of tables", listed!(txn), expected)?;
         self.slots.iter().try_for_each(|slot| slot.check(&txn, false, &mut self.run))
     }
 

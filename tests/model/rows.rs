@@ -2,7 +2,7 @@
 
 use super::db::{CursorError, Entry, ReadableTable, Table};
 use super::fields::{Field, KeyField};
-use super::store::{Rows, Store, Walk, own};
+use super::store::{Rows, Store, Walk, between, own};
 use super::{Outcome, Run};
 use super::{seek, value_len, value_len_at};
 use std::collections::hash_map::DefaultHasher;
@@ -88,7 +88,7 @@ impl<K: KeyField, V: Field> Store<K, V> {
         let keep = |key: K::SelfType<'_>, value: V::SelfType<'_>| sieve.takes(&(K::own(key), V::own(value)));
         let whole = run.rng.chance(50);
         let bounds = if whole { everything() } else { (Self::any_bound(map, run), Self::any_bound(map, run)) };
-        let doomed: Vec<_> = Self::between(map, &bounds)
+        let doomed: Vec<_> = between(map, &bounds)
             .into_iter()
             .filter(|(key, value)| !sieve.takes(&(*key, *value)))
             .map(|(key, _)| key.clone())
@@ -107,7 +107,7 @@ impl<K: KeyField, V: Field> Store<K, V> {
     fn extract(table: &mut Table<K, V>, map: &mut Rows<K, V>, run: &mut Run) -> Outcome {
         let sieve = Sieve::any(run);
         let bounds = (Self::any_bound(map, run), Self::any_bound(map, run));
-        let mut expected = Self::between(map, &bounds);
+        let mut expected = between(map, &bounds);
         expected.retain(|(key, value)| sieve.takes(&(*key, *value)));
         let lend = (bounds.0.as_ref().map(K::lend), bounds.1.as_ref().map(K::lend));
         let mut rows = table

@@ -21,6 +21,10 @@ pub trait Slot {
     fn operate(&mut self, rest: &mut [Box<dyn Slot>], txn: &WriteTransaction, run: &mut Run) -> Outcome;
     /// Deletes or renames the table; `others` are the names of all that there are.
     fn administer(&mut self, others: &[String], txn: &WriteTransaction, run: &mut Run) -> Outcome;
+    /// Whether it is a multimap.
+    fn is_multimap(&self) -> bool {
+        false
+    }
     /// The table's name, if it exists in that state.
     fn name(&self, when: When) -> Option<String>;
     /// The transaction was committed, or was not.
@@ -374,7 +378,7 @@ impl<K: KeyField, V: Field> Store<K, V> {
         walk: Walk,
         run: &mut Run,
     ) -> Outcome {
-        let mut expected = Self::between(map, &bounds);
+        let mut expected = between(map, &bounds);
         let lend = (bounds.0.as_ref().map(K::lend), bounds.1.as_ref().map(K::lend));
         let mut range = table.range::<K::SelfType<'_>>(lend)?;
         let most = if run.rng.chance(20) { run.rng.below(10) } else { usize::MAX };
@@ -394,20 +398,17 @@ impl<K: KeyField, V: Field> Store<K, V> {
         }
         Ok(())
     }
+}
 
-    /// Rows of the model between the bounds: none if they are the wrong way round, where the standard map panics.
-    pub fn between<'m>(
-        map: &'m Rows<K, V>,
-        (low, high): &(Bound<K::Owned>, Bound<K::Owned>),
-    ) -> VecDeque<(&'m K::Owned, &'m V::Owned)> {
-        let empty = match (low, high) {
-            (Bound::Excluded(low), Bound::Excluded(high)) => low >= high,
-            (Bound::Included(low) | Bound::Excluded(low), Bound::Included(high) | Bound::Excluded(high)) => low > high,
-            _ => false,
-        };
-        if empty {
-            return VecDeque::new();
-        }
-        map.range::<K::Owned, _>((low.as_ref(), high.as_ref())).collect()
+/// Rows of the model between the bounds: none if they are the wrong way round, where the standard map panics.
+pub fn between<'m, K: Ord, V>(map: &'m BTreeMap<K, V>, (low, high): &(Bound<K>, Bound<K>)) -> VecDeque<(&'m K, &'m V)> {
+    let empty = match (low, high) {
+        (Bound::Excluded(low), Bound::Excluded(high)) => low >= high,
+        (Bound::Included(low) | Bound::Excluded(low), Bound::Included(high) | Bound::Excluded(high)) => low > high,
+        _ => false,
+    };
+    if empty {
+        return VecDeque::new();
     }
+    map.range::<K, _>((low.as_ref(), high.as_ref())).collect()
 }

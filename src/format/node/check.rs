@@ -1,10 +1,11 @@
 //! Whether bytes are a page.
 
 use super::layout::{
-    BYTE_ORDERED, FIXED_KEYS, FIXED_VALUES, HOLDS_POINTERS, Header, KeyPart, MAX_PREFIX, NO_KEY_HEAD, Slot, ValuePart,
-    usable,
+    BYTE_ORDERED, FIXED_KEYS, FIXED_MEMBERS, FIXED_VALUES, HOLDS_POINTERS, Header, KeyPart, MAX_PREFIX, NO_KEY_HEAD,
+    SETS, Slot, ValuePart, usable,
 };
 use super::search::{head_after, prefix_lead};
+use super::set::{SetForm, ValueSet};
 use super::view::Node;
 use crate::format::Pointer;
 use crate::limits::{MAX_PAGE_SIZE, MAX_TREE_LEVEL, MIN_PAGE_SIZE};
@@ -25,6 +26,7 @@ pub(crate) enum NodeFault {
     LastChild,
     ChildPointer,
     EntryPointer,
+    Set,
     Prefix,
     Head,
     HeadOrder,
@@ -45,6 +47,7 @@ impl Display for NodeFault {
             Self::LastChild => "a branch page's last child has a bound",
             Self::ChildPointer => "a branch page's pointer to a child is damaged",
             Self::EntryPointer => "a tree page's entry has a damaged pointer",
+            Self::Set => "a tree page's entry holds no set of values",
             Self::Prefix => "a tree page's keys do not share its prefix",
             Self::Head => "a tree page's entry has another key's head",
             Self::HeadOrder => "a tree page's heads are out of order",
@@ -71,6 +74,7 @@ impl Node<'_> {
             check_last_child(&node)?;
         }
         node.check_pointers()?;
+        node.sets().map_or(Ok(()), |form| node.check_sets(form))?;
         node.check_heads()
     }
 
@@ -100,6 +104,15 @@ impl Node<'_> {
         key && value
     }
 
+    fn check_sets(&self, form: SetForm) -> Result<(), NodeFault> {
+        let is_set = |at| match self.value(at) {
+            ValuePart::Inline(bytes) => ValueSet::new(bytes, form).is_well_formed(),
+            ValuePart::Subtree(_) => true,
+            ValuePart::Run(_) | ValuePart::Extents(_) | ValuePart::Reference(_) => false,
+        };
+        ensure((0..self.count()).all(is_set), NodeFault::Set)
+    }
+
     fn check_heads(&self) -> Result<(), NodeFault> {
         let keyed = self.header.keyed();
         ensure((1..keyed).all(|at| self.head(at - 1) <= self.head(at)), NodeFault::HeadOrder)?;
@@ -126,15 +139,18 @@ fn is_known(pointer: &Pointer) -> bool {
 fn check_header(header: &Header, page: &[u8]) -> Result<(), NodeFault> {
     let level = header.level;
     ensure(if header.branch { (1..=MAX_TREE_LEVEL).contains(&level) } else { level == 0 }, NodeFault::Level)?;
-    let known = FIXED_KEYS | FIXED_VALUES | BYTE_ORDERED | HOLDS_POINTERS;
+    let known = FIXED_KEYS | FIXED_VALUES | BYTE_ORDERED | HOLDS_POINTERS | SETS | FIXED_MEMBERS;
     ensure(header.flags & !known == 0, NodeFault::Flags)?;
+    ensure(header.flags & SETS == 0 || !header.branch && header.flags & FIXED_VALUES == 0, NodeFault::Flags)?;
+    ensure(header.flags & (SETS | FIXED_MEMBERS) != FIXED_MEMBERS, NodeFault::Flags)?;
     ensure(!header.branch || header.value_width() == Some(0), NodeFault::Width)?;
     let is_width = |fixed: Option<u16>, width: u16| match fixed {
         Some(_) => usize::from(width) < usable(page.len()),
         None => width == 0,
     };
     let keys = is_width(header.key_width(), header.key_width);
-    ensure(keys && is_width(header.value_width(), header.value_width), NodeFault::Width)?;
+    let values = header.value_width().or(header.sets().and_then(|form| form.width));
+    ensure(keys && is_width(values, header.value_width), NodeFault::Width)?;
     ensure(!header.branch || header.count >= 1, NodeFault::Count)
 }
 

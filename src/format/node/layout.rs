@@ -1,5 +1,6 @@
 //! Where everything in a page stands, and what a slot's codes mean.
 
+use super::set::SetForm;
 use crate::format::Pointer;
 use crate::limits::{MAX_PAGE_SIZE, MIN_PAGE_SIZE};
 
@@ -21,6 +22,8 @@ pub(super) const FIXED_KEYS: u8 = 1;
 pub(super) const FIXED_VALUES: u8 = 2;
 pub(super) const BYTE_ORDERED: u8 = 4;
 pub(super) const HOLDS_POINTERS: u8 = 8;
+pub(super) const SETS: u8 = 16;
+pub(super) const FIXED_MEMBERS: u8 = 32;
 
 const LONG_KEY: u16 = 0xFFFF;
 const RUN_VALUE: u16 = 0xFFFF;
@@ -176,12 +179,14 @@ pub(crate) struct Shape {
     pub(crate) value_width: Option<u16>,
     /// The order of keys is that of their bytes.
     pub(crate) byte_ordered: bool,
+    /// Every value is a set, or the root of a tree that holds one. Values then have no width.
+    pub(crate) sets: Option<SetForm>,
 }
 
 impl Shape {
     /// The shape of branches above leaves of this shape.
     pub(crate) fn of_branch(self) -> Self {
-        Self { value_width: Some(0), ..self }
+        Self { value_width: Some(0), sets: None, ..self }
     }
 
     /// Bytes that an entry takes in a leaf, given its parts' stored lengths.
@@ -211,6 +216,7 @@ pub(super) struct Header {
     pub(super) records_start: usize,
     pub(super) dead: usize,
     pub(super) key_width: u16,
+    /// Width of values, or of the members of sets.
     pub(super) value_width: u16,
     /// The first bytes of the prefix, as [`head_after`](super::search::head_after) reads them, so that a search need not look into a record.
     pub(super) lead: u64,
@@ -220,18 +226,21 @@ impl Header {
     pub(super) fn new(usable: usize, level: u8, shape: Shape) -> Self {
         let shape = if level > 0 { shape.of_branch() } else { shape };
         let flag = |on: bool, flag: u8| if on { flag } else { 0 };
+        let member_width = shape.sets.and_then(|form| form.width);
         Self {
             branch: level > 0,
             flags: flag(shape.key_width.is_some(), FIXED_KEYS)
                 | flag(shape.value_width.is_some(), FIXED_VALUES)
-                | flag(shape.byte_ordered, BYTE_ORDERED),
+                | flag(shape.byte_ordered, BYTE_ORDERED)
+                | flag(shape.sets.is_some(), SETS)
+                | flag(member_width.is_some(), FIXED_MEMBERS),
             count: 0,
             prefix_len: 0,
             level,
             records_start: usable,
             dead: 0,
             key_width: shape.key_width.unwrap_or_default(),
-            value_width: shape.value_width.unwrap_or_default(),
+            value_width: shape.value_width.or(member_width).unwrap_or_default(),
             lead: 0,
         }
     }
@@ -278,7 +287,12 @@ impl Header {
 
     #[inline]
     pub(super) fn shape(&self) -> Shape {
-        Shape { key_width: self.key_width(), value_width: self.value_width(), byte_ordered: self.byte_ordered() }
+        Shape {
+            key_width: self.key_width(),
+            value_width: self.value_width(),
+            byte_ordered: self.byte_ordered(),
+            sets: self.sets(),
+        }
     }
 
     #[inline]
@@ -289,6 +303,12 @@ impl Header {
     #[inline]
     pub(super) fn value_width(&self) -> Option<u16> {
         (self.flags & FIXED_VALUES != 0).then_some(self.value_width)
+    }
+
+    #[inline]
+    pub(super) fn sets(&self) -> Option<SetForm> {
+        let width = (self.flags & FIXED_MEMBERS != 0).then_some(self.value_width);
+        (self.flags & SETS != 0).then_some(SetForm { width })
     }
 
     #[inline]

@@ -5,18 +5,21 @@
 //! | offset | bytes | field |
 //! |---|---|---|
 //! | 0 | 1 | kind: 1 leaf, 2 branch |
-//! | 1 | 1 | flags: 1 keys of one width, 2 values of one width, 4 keys in byte order, 8 an entry holds a pointer |
+//! | 1 | 1 | flags, below |
 //! | 2 | 2 | count of entries |
 //! | 4 | 1 | prefix length: leading bytes that all keys share (keys in byte order only) |
 //! | 5 | 1 | level: 0 in a leaf |
 //! | 6 | 2 | lowest byte that a record uses |
 //! | 8 | 2 | dead bytes among the records |
 //! | 10 | 2 | width of keys, or 0 |
-//! | 12 | 2 | width of values, or 0 |
+//! | 12 | 2 | width of values, or of members of sets, or 0 |
 //! | 14 | 6 | the prefix's first six bytes, padded with zeros |
 //! | 20 | | arrays, one right behind the other: heads, places (branch), links (branch), slots |
 //! | | | free space |
 //! | | | records, placed from the end downward |
+//!
+//! Flags: 1 keys of one width, 2 values of one width, 4 keys in byte order, 8 an entry holds a pointer, 16 values are
+//! sets, 32 their members have one width.
 //!
 //! What a look-up reads stands together, and at the start, where memory is asked for at once. A place is the page
 //! number of a child, its link the rest of the [`Pointer`](super::Pointer) to it. A head is a `u64`. A slot is the
@@ -31,6 +34,8 @@
 //! `sep(i - 1) < k <= sep(i)`. The last child has no bound: its entry has no key, an empty record, and the greatest
 //! head. A branch has values of width 0, so that its slots and records follow the leaf's rules.
 //!
+//! Values that are sets: each is a [`ValueSet`], or the root of a subtree whose keys are the members.
+//!
 //! Keys in byte order: a head is the eight bytes behind the shared prefix, big-endian, padded with zeros. Other keys'
 //! heads are the caller's. Heads never decrease.
 
@@ -39,6 +44,7 @@ mod edit;
 mod layout;
 mod room;
 mod search;
+mod set;
 mod view;
 
 #[cfg(test)]
@@ -46,4 +52,5 @@ mod tests;
 
 pub(crate) use edit::{EditError, NodeMut, PageOp};
 pub(crate) use layout::{KeyPart, STUB, Shape, ValuePart, capacity};
+pub(crate) use set::{SetForm, ValueSet};
 pub(crate) use view::{Node, PointerRole};

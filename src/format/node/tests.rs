@@ -109,7 +109,7 @@ fn order(shape: Shape, a: &[u8], b: &[u8]) -> Ordering {
 fn shapes() -> impl Iterator<Item = Shape> {
     [None, Some(0), Some(8), Some(11)].into_iter().flat_map(|key_width| {
         [None, Some(0), Some(5)].into_iter().flat_map(move |value_width| {
-            [false, true].map(|byte_ordered| Shape { key_width, value_width, byte_ordered })
+            [false, true].map(|byte_ordered| Shape { key_width, value_width, byte_ordered, sets: None })
         })
     })
 }
@@ -442,7 +442,7 @@ fn the_largest_page_full_of_the_smallest_entries() {
 
 #[test]
 fn prefix_shrinks_at_both_ends_and_widens() {
-    let shape = Shape { key_width: None, value_width: None, byte_ordered: true };
+    let shape = Shape { key_width: None, value_width: None, byte_ordered: true, sets: None };
     let mut page = vec![0; 512];
     let mut node = NodeMut::init(&mut page, 0, shape);
     let insert = |node: &mut NodeMut<'_>, at, key: &[u8]| {
@@ -471,7 +471,7 @@ fn prefix_shrinks_at_both_ends_and_widens() {
 
 #[test]
 fn changes_that_do_not_fit_are_refused() {
-    let shape = Shape { key_width: Some(2), value_width: None, byte_ordered: true };
+    let shape = Shape { key_width: Some(2), value_width: None, byte_ordered: true, sets: None };
     let (mut leaf, mut branch) = (vec![0; 512], vec![0; 512]);
     let mut leaf = NodeMut::init(&mut leaf, 0, shape);
     let mut branch = NodeMut::init(&mut branch, 1, shape);
@@ -500,7 +500,7 @@ fn changes_that_do_not_fit_are_refused() {
 
 #[test]
 fn an_inline_key_comes_before_a_long_one_with_its_stub() {
-    let shape = Shape { key_width: None, value_width: None, byte_ordered: true };
+    let shape = Shape { key_width: None, value_width: None, byte_ordered: true, sets: None };
     let run = Pointer { page: 9, level: 0, flags: 1, birth: 8, checksum: Checksum(7), size: 600 };
     let (short, value) = ([b'k'; STUB + 1], ValuePart::Inline(b"v"));
     let mut pages = [KeyPart::Inline(&short), KeyPart::Long { stub: &short[..STUB], run }].map(|key| {
@@ -516,7 +516,7 @@ fn an_inline_key_comes_before_a_long_one_with_its_stub() {
 #[test]
 fn golden_bytes() {
     let mut page = vec![0; 512];
-    let shape = Shape { key_width: None, value_width: None, byte_ordered: true };
+    let shape = Shape { key_width: None, value_width: None, byte_ordered: true, sets: None };
     let mut node = NodeMut::init(&mut page, 0, shape);
     let run = Pointer { page: 9, level: 0, flags: 1, birth: 8, checksum: Checksum(7), size: 6 };
     let mut insert = |at, key: &[u8], value| {
@@ -533,7 +533,7 @@ fn golden_bytes() {
     assert_eq!(page[472..], run.encode());
 
     let mut page = vec![0; 512];
-    let shape = Shape { key_width: Some(2), value_width: Some(9), byte_ordered: false };
+    let shape = Shape { key_width: Some(2), value_width: Some(9), byte_ordered: false, sets: None };
     let mut node = NodeMut::init(&mut page, 3, shape);
     let child = |page| Pointer { page, level: 2, flags: 0, birth: 8, checksum: Checksum(7), size: 6 };
     for (at, key) in [b"??", b"kk"].into_iter().enumerate() {
@@ -569,4 +569,49 @@ fn heads_are_counted_as_by_looking_at_each() {
         assert_eq!(count_less(&room, &room[..count], sought), expected, "{sought} in {heads:?}");
         assert_eq!(count_less(&room[..count], &room[..count], sought), expected, "{sought} in {heads:?}");
     }
+}
+
+#[test]
+fn a_page_of_sets_holds_sets_and_roots_of_trees_only() {
+    let run = Pointer { page: 9, level: 0, flags: Pointer::RUN, birth: 1, checksum: Checksum(7), size: 3 };
+    for width in [None, Some(2)] {
+        let shape = Shape { key_width: Some(1), value_width: None, byte_ordered: true, sets: Some(SetForm { width }) };
+        let page = |value: ValuePart<'_>| {
+            let mut page = vec![0; 512];
+            let mut node = NodeMut::init(&mut page, 0, shape);
+            let key = KeyPart::Inline(&[1]);
+            node.apply(&PageOp::Insert { at: 0, head: 0, key, value }).unwrap();
+            assert_eq!(Node::new(&page).shape(), shape);
+            Node::validate(&page)
+        };
+        let set = SetForm { width }.encode([&[1, 0][..], &[2, 0]].into_iter());
+        assert_eq!(page(ValuePart::Inline(&set)), Ok(()));
+        assert_eq!(page(ValuePart::Subtree(Pointer { flags: 0, ..run })), Ok(()));
+        for value in [ValuePart::Inline(&[]), ValuePart::Inline(&[7]), ValuePart::Run(run), ValuePart::Extents(run)] {
+            assert_eq!(page(value), Err(NodeFault::Set));
+        }
+    }
+}
+
+#[test]
+fn flags_of_sets_suit_each_other() {
+    let shape =
+        Shape { key_width: None, value_width: None, byte_ordered: true, sets: Some(SetForm { width: Some(2) }) };
+    let mut page = vec![0; 512];
+    NodeMut::init(&mut page, 0, shape);
+    assert_eq!(page[1], 4 | 16 | 32);
+    assert_eq!(page[12..14], [2, 0]);
+    for (flags, fault) in
+        [(4 | 16 | 32, None), (4 | 32, Some(NodeFault::Flags)), (4 | 16 | 32 | 2, Some(NodeFault::Flags))]
+    {
+        page[1] = flags;
+        assert_eq!(Node::validate(&page).err(), fault);
+    }
+    page[1] = 4 | 16;
+    assert_eq!(Node::validate(&page), Err(NodeFault::Width));
+    let mut branch = vec![0; 512];
+    NodeMut::init(&mut branch, 1, shape);
+    assert_eq!(branch[1], 4 | 2);
+    branch[1] |= 16;
+    assert_eq!(Node::validate(&branch), Err(NodeFault::Flags));
 }

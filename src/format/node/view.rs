@@ -1,6 +1,7 @@
 //! Reading a page.
 
 use super::layout::{HEAD, HEADER, HOLDS_POINTERS, Header, KeyPart, Shape, Slot, ValuePart, usable};
+use super::set::SetForm;
 use crate::format::{PageNumber, Pointer};
 use core::ops::Range;
 
@@ -66,6 +67,11 @@ impl<'a> Node<'a> {
 
     pub(crate) fn shape(&self) -> Shape {
         self.header.shape()
+    }
+
+    /// How the sets of the page are laid out, if its values are sets.
+    pub(crate) fn sets(&self) -> Option<SetForm> {
+        self.header.sets()
     }
 
     #[inline]

@@ -65,7 +65,7 @@ fn finds_by_page_and_birth() {
 
 /// Fills a buffer with a page of that many empty rows.
 fn fill_leaf(bytes: &mut [u8], rows: usize) {
-    let shape = Shape { key_width: Some(0), value_width: Some(0), byte_ordered: true };
+    let shape = Shape { key_width: Some(0), value_width: Some(0), byte_ordered: true, sets: None };
     let mut leaf = NodeMut::init(bytes, 0, shape);
     let (key, value) = (KeyPart::Inline(&[]), ValuePart::Inline(&[]));
     (0..rows).for_each(|at| leaf.apply(&PageOp::Insert { at, key, value, head: 0 }).unwrap());
