@@ -108,7 +108,7 @@ fn copies_that_opening_found_damaged_are_written_again() {
 
 /// A closed file whose saved free map has the bit of one page changed, its checksum right.
 fn with_saved_bit(page: impl Fn(&[u8], usize) -> Option<usize>) -> Vec<u8> {
-    let mut forge = Forge::new();
+    let mut forge = Forge::without_savepoints();
     let saved = At::Whole(SLOTS[0] + SAVED);
     let start = u32_at(&forge.bytes, saved.number()) as usize * PAGE;
     let length = forge.number_at(saved.size()) as usize;

@@ -96,11 +96,22 @@ impl Forge {
     /// A closed file of two tables, with trees of three levels, runs and long keys, of two multimaps, whose sets are in
     /// leaves and in trees, and of a savepoint of each step before the last.
     pub fn new() -> Self {
+        Self::build(true)
+    }
+
+    /// The same, but for savepoints.
+    pub fn without_savepoints() -> Self {
+        Self::build(false)
+    }
+
+    fn build(savepoints: bool) -> Self {
         let image = Image::default();
         let db = builder().create_with_backend(image.clone()).unwrap();
         for step in 0..3 {
             let txn = db.begin_write().unwrap();
-            txn.persistent_savepoint().unwrap();
+            if savepoints {
+                txn.persistent_savepoint().unwrap();
+            }
             {
                 let mut numbers = txn.open_table(NUMBERS).unwrap();
                 for key in 0..150 {
