@@ -135,6 +135,20 @@ pub enum SavepointError {
     Storage(StorageError),
 }
 
+/// Errors of compaction.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum CompactionError {
+    /// A persistent savepoint exists.
+    PersistentSavepointExists,
+    /// An ephemeral savepoint exists.
+    EphemeralSavepointExists,
+    /// A transaction is in progress.
+    TransactionInProgress,
+    /// The storage underneath failed.
+    Storage(StorageError),
+}
+
 /// Errors of choosing a transaction's durability.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -280,7 +294,15 @@ macro_rules! wraps_storage_error {
         }
     )*};
 }
-wraps_storage_error!(TableError, DatabaseError, TransactionError, CommitError, CursorError, SavepointError);
+wraps_storage_error!(
+    TableError,
+    DatabaseError,
+    TransactionError,
+    CommitError,
+    CompactionError,
+    CursorError,
+    SavepointError
+);
 
 impl From<io::Error> for Error {
     fn from(err: io::Error) -> Self {
@@ -386,6 +408,17 @@ impl From<SavepointError> for Error {
             SavepointError::InvalidSavepoint => Self::InvalidSavepoint,
             SavepointError::ImmediateDurabilityRequired => Self::ImmediateDurabilityRequired,
             SavepointError::Storage(err) => err.into(),
+        }
+    }
+}
+
+impl From<CompactionError> for Error {
+    fn from(err: CompactionError) -> Self {
+        match err {
+            CompactionError::PersistentSavepointExists => Self::PersistentSavepointExists,
+            CompactionError::EphemeralSavepointExists => Self::EphemeralSavepointExists,
+            CompactionError::TransactionInProgress => Self::TransactionInProgress,
+            CompactionError::Storage(err) => err.into(),
         }
     }
 }
@@ -496,6 +529,17 @@ impl Display for SetDurabilityError {
     }
 }
 
+impl Display for CompactionError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::PersistentSavepointExists => f.write_str("a persistent savepoint exists"),
+            Self::EphemeralSavepointExists => f.write_str("an ephemeral savepoint exists"),
+            Self::TransactionInProgress => DatabaseError::TransactionInProgress.fmt(f),
+            Self::Storage(err) => Display::fmt(err, f),
+        }
+    }
+}
+
 impl Display for SavepointError {
     fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
         match self {
@@ -516,8 +560,8 @@ impl Display for Error {
             Self::ImmediateDurabilityRequired => SavepointError::ImmediateDurabilityRequired.fmt(f),
             Self::RepairAborted => DatabaseError::RepairAborted.fmt(f),
             Self::PersistentSavepointModified => SetDurabilityError::PersistentSavepointModified.fmt(f),
-            Self::PersistentSavepointExists => f.write_str("a persistent savepoint exists"),
-            Self::EphemeralSavepointExists => f.write_str("an ephemeral savepoint exists"),
+            Self::PersistentSavepointExists => CompactionError::PersistentSavepointExists.fmt(f),
+            Self::EphemeralSavepointExists => CompactionError::EphemeralSavepointExists.fmt(f),
             Self::TransactionInProgress => DatabaseError::TransactionInProgress.fmt(f),
             Self::TransactionPoisoned => CommitError::TransactionPoisoned.fmt(f),
             Self::Corrupted(what) => write!(f, "the file is damaged: {what}"),
@@ -577,7 +621,15 @@ macro_rules! error_from_storage {
         }
     )*};
 }
-error_from_storage!(TableError, DatabaseError, TransactionError, CommitError, CursorError, SavepointError);
+error_from_storage!(
+    TableError,
+    DatabaseError,
+    TransactionError,
+    CommitError,
+    CompactionError,
+    CursorError,
+    SavepointError
+);
 
 impl core::error::Error for SetDurabilityError {}
 

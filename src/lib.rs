@@ -40,10 +40,13 @@ pub mod backends {
 pub use backend::StorageBackend;
 #[cfg(feature = "std")]
 pub use db::ReadOnlyDatabase;
-pub use db::{Builder, CacheStats, Database, OpenOutcome, ReadableDatabase, RepairSession, VerifyReport};
+pub use db::{
+    Builder, CacheStats, CompactOptions, CompactProgress, Database, OpenOutcome, ReadableDatabase, RepairSession,
+    VerifyReport,
+};
 pub use error::{
-    BackendError, CommitError, CursorError, DatabaseError, Error, SavepointError, SetDurabilityError, StorageError,
-    TableError, TransactionError,
+    BackendError, CommitError, CompactionError, CursorError, DatabaseError, Error, SavepointError, SetDurabilityError,
+    StorageError, TableError, TransactionError,
 };
 pub use table::{
     AccessGuard, AccessGuardMut, AccessGuardMutInPlace, Cursor, CursorMut, Entry, ExtractIf, MultimapRange,

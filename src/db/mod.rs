@@ -2,6 +2,7 @@
 
 mod builder;
 mod close;
+mod compact;
 #[cfg(feature = "std")]
 mod read_only;
 mod repair;
@@ -9,6 +10,7 @@ mod verify;
 
 pub use crate::pages::OpenOutcome;
 pub use builder::Builder;
+pub use compact::{CompactOptions, CompactProgress};
 #[cfg(feature = "std")]
 pub use read_only::ReadOnlyDatabase;
 pub use repair::RepairSession;
@@ -16,11 +18,11 @@ pub use verify::VerifyReport;
 
 use crate::error::{DatabaseError, TransactionError};
 use crate::pages::{Opened, Store};
-use crate::sync::{Arc, Gate};
+use crate::sync::{Arc, Gate, GatePass};
 use crate::txn::{ReadTransaction, WriteTransaction};
 use core::fmt::{Debug, Formatter};
 #[cfg(feature = "std")]
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 /// An open database file.
 ///
@@ -132,9 +134,32 @@ impl Database {
         &self.outcome
     }
 
-    /// Begins the write transaction. Waits while there is another.
+    /// Begins the write transaction. Waits while there is another; those who wait have their turn in the order of coming.
     pub fn begin_write(&self) -> Result<WriteTransaction, TransactionError> {
-        let pass = self.core.gate.pass();
+        self.begin_with(self.core.gate.pass())
+    }
+
+    /// Begins the write transaction, unless there is another, or somebody waits to begin one.
+    ///
+    /// ```
+    /// use sapwood::{Database, backends::InMemoryBackend};
+    ///
+    /// let db = Database::builder().create_with_backend(InMemoryBackend::new())?;
+    /// let txn = db.try_begin_write()?.expect("nobody else writes");
+    /// assert!(db.try_begin_write()?.is_none());
+    /// # Ok::<(), sapwood::Error>(())
+    /// ```
+    pub fn try_begin_write(&self) -> Result<Option<WriteTransaction>, TransactionError> {
+        self.core.gate.try_pass().map(|pass| self.begin_with(pass)).transpose()
+    }
+
+    /// Begins the write transaction. Waits while there is another, but not longer than `timeout`: then there is none.
+    #[cfg(feature = "std")]
+    pub fn begin_write_timeout(&self, timeout: Duration) -> Result<Option<WriteTransaction>, TransactionError> {
+        self.core.gate.pass_within(timeout).map(|pass| self.begin_with(pass)).transpose()
+    }
+
+    fn begin_with(&self, pass: GatePass) -> Result<WriteTransaction, TransactionError> {
         Ok(WriteTransaction::begin(&self.core.store, pass, self.core.clone())?)
     }
 

@@ -89,6 +89,10 @@ impl Store {
         self.space.lock().savepoints.ephemeral.remove(&id);
     }
 
+    pub(crate) fn has_ephemeral_savepoints(&self) -> bool {
+        !self.space.lock().savepoints.ephemeral.is_empty()
+    }
+
     /// Whether the savepoint is there, and no older one was restored since.
     pub(crate) fn is_ephemeral_savepoint(&self, id: TxnId) -> bool {
         self.space.lock().savepoints.ephemeral.contains(&id)

@@ -30,10 +30,11 @@ struct Found {
 }
 
 impl Store {
-    /// Finds all lost pages if some of them may be free, and frees those that are.
-    pub(super) fn reclaim(&self, writer: &PageWriter) -> Result<(), StorageError> {
+    /// Finds all lost pages if some of them may be free, and frees those that are. `writer` as of
+    /// [`find_lost_pages`](Self::find_lost_pages).
+    pub(super) fn reclaim(&self, writer: Option<&PageWriter>) -> Result<(), StorageError> {
         if self.space.lock().has_lost_free_pages() {
-            self.find_lost_pages(Some(writer))?;
+            self.find_lost_pages(writer)?;
         }
         Ok(())
     }

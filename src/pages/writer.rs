@@ -40,6 +40,8 @@ pub(crate) struct PageWriter {
     broken: AtomicBool,
     /// Too much memory is dirty, and not in the tree that was changed last.
     pressed: AtomicBool,
+    /// Pages are taken as low in the file as there are any.
+    packs: bool,
 }
 
 #[derive(Debug, Default)]
@@ -105,6 +107,7 @@ impl PageWriter {
             writing: Mutex::default(),
             broken: AtomicBool::new(false),
             pressed: AtomicBool::new(false),
+            packs: false,
         })
     }
 
@@ -166,6 +169,7 @@ impl PageWriter {
     fn heat_of(&self, level: u8) -> Heat {
         match level {
             0 => Heat::Cold,
+            _ if self.packs => Heat::Cold,
             _ if self.work.lock().top.allocated.len() < MANY => Heat::Warm,
             _ => Heat::Hot,
         }
@@ -184,7 +188,7 @@ impl PageWriter {
             Some(page) => page,
             None => {
                 drop(work);
-                self.store.reclaim(self)?;
+                self.store.reclaim(Some(self))?;
                 work = self.work.lock();
                 self.store.space.lock().allocate_or_grow(pages, heat, &self.store)?
             }
@@ -371,6 +375,11 @@ impl PageWriter {
 
     pub(super) fn take_work(&self) -> Work {
         core::mem::take(&mut *self.work.lock())
+    }
+
+    /// Takes pages as low in the file as there are any.
+    pub(super) fn pack(&mut self) {
+        self.packs = true;
     }
 
     /// Undoes [`take_work`](Self::take_work), so that abort finds what there is to forget.

@@ -1,13 +1,41 @@
 #[cfg(feature = "std")]
 use super::system;
 use super::{Arc, Mutex};
+use alloc::collections::BTreeSet;
+#[cfg(feature = "std")]
+use std::time::{Duration, Instant};
 
-/// A door that one holder at a time may pass, whose pass can be kept in a struct and sent to another thread.
+/// A door that one holder at a time may pass, in the order of coming, whose pass can be kept in a struct and sent to
+/// another thread.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
-    taken: Mutex<bool>,
+    line: Mutex<Line>,
     #[cfg(feature = "std")]
-    freed: system::Condvar,
+    moved: system::Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Line {
+    /// The number that the next comer gets.
+    next: u64,
+    /// The number whose turn it is.
+    serving: u64,
+    /// Numbers of those who did not wait for their turn.
+    gone: BTreeSet<u64>,
+}
+
+impl Line {
+    fn join(&mut self) -> u64 {
+        self.next += 1;
+        self.next - 1
+    }
+
+    fn advance(&mut self) {
+        self.serving += 1;
+        while self.gone.remove(&self.serving) {
+            self.serving += 1;
+        }
+    }
 }
 
 /// Proof of having passed a [`Gate`]; dropping it lets the next one in.
@@ -15,43 +43,57 @@ pub(crate) struct Gate {
 pub(crate) struct GatePass(Arc<Gate>);
 
 impl Gate {
-    /// Waits until the gate is free and takes it.
+    /// Waits for its turn.
     #[cfg(feature = "std")]
     pub(crate) fn pass(self: &Arc<Self>) -> GatePass {
-        let mut taken = self.taken.lock();
-        while *taken {
-            taken = self.freed.wait(taken).unwrap_or_else(system::PoisonError::into_inner);
+        let mut line = self.line.lock();
+        let number = line.join();
+        while line.serving != number {
+            line = self.moved.wait(line).unwrap_or_else(system::PoisonError::into_inner);
         }
-        *taken = true;
         GatePass(self.clone())
     }
 
     #[cfg(not(feature = "std"))]
     pub(crate) fn pass(self: &Arc<Self>) -> GatePass {
-        loop {
-            if let Some(pass) = self.try_pass() {
-                return pass;
-            }
+        let number = self.line.lock().join();
+        while self.line.lock().serving != number {
             core::hint::spin_loop();
         }
+        GatePass(self.clone())
     }
 
-    /// Takes the gate if it is free.
-    #[cfg(not(feature = "std"))]
+    /// Passes if nobody has passed, nor waits.
     pub(crate) fn try_pass(self: &Arc<Self>) -> Option<GatePass> {
-        let mut taken = self.taken.lock();
-        if *taken {
-            return None;
+        let mut line = self.line.lock();
+        (line.serving == line.next).then(|| {
+            line.join();
+            GatePass(self.clone())
+        })
+    }
+
+    /// Waits for its turn, but not longer than that.
+    #[cfg(feature = "std")]
+    pub(crate) fn pass_within(self: &Arc<Self>, patience: Duration) -> Option<GatePass> {
+        let end = Instant::now().checked_add(patience);
+        let mut line = self.line.lock();
+        let number = line.join();
+        while line.serving != number {
+            let left = end.map_or(patience, |end| end.saturating_duration_since(Instant::now()));
+            if left.is_zero() {
+                line.gone.insert(number);
+                return None;
+            }
+            line = self.moved.wait_timeout(line, left).unwrap_or_else(system::PoisonError::into_inner).0;
         }
-        *taken = true;
         Some(GatePass(self.clone()))
     }
 }
 
 impl Drop for GatePass {
     fn drop(&mut self) {
-        *self.0.taken.lock() = false;
+        self.0.line.lock().advance();
         #[cfg(feature = "std")]
-        self.0.freed.notify_one();
+        self.0.moved.notify_all();
     }
 }

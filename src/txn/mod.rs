@@ -17,6 +17,7 @@ pub use definition::{
 };
 pub use read::ReadTransaction;
 pub(crate) use read::Snapshot;
+pub(crate) use savepoint::has_persistent_savepoints;
 pub use savepoint::{Checkpoint, Savepoint};
 pub use stats::DatabaseStats;
 pub use write::{Durability, WriteTransaction};

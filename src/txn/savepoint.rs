@@ -105,6 +105,14 @@ pub(super) struct Undo {
     held: Vec<Pointer>,
 }
 
+/// Whether the newest commit has persistent savepoints.
+pub(crate) fn has_persistent_savepoints(store: &Store) -> Result<bool, StorageError> {
+    let head = store.acquire_head();
+    let ids = system::savepoints(store, head.system);
+    store.release(&head);
+    Ok(!ids?.is_empty())
+}
+
 impl WriteTransaction {
     /// Makes a savepoint of the state that the transaction began with, gone when what is returned is dropped.
     ///

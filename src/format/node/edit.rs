@@ -19,6 +19,8 @@ pub(crate) enum PageOp<'a> {
     /// Leaf or branch: entry `at` goes. If it was a branch's last, the one before it becomes the last and loses its
     /// key.
     Remove { at: usize },
+    /// Leaf or branch: the run of a long key lies elsewhere.
+    SetKeyRun { at: usize, run: Pointer },
     /// Leaf: another value.
     SetValue { at: usize, value: ValuePart<'a> },
     /// Branch: another child.
@@ -80,6 +82,7 @@ impl<'a> NodeMut<'a> {
             PageOp::Insert { at, head, key, value } => self.insert(&mut header, *at, *head, key, value)?,
             PageOp::InsertChild { at, head, key, child } => self.insert_child(&mut header, *at, *head, key, child)?,
             PageOp::Remove { at } => self.remove(&mut header, *at)?,
+            PageOp::SetKeyRun { at, run } => self.set_key_run(&header, *at, run)?,
             PageOp::SetValue { at, value } => self.set_value(&mut header, *at, value)?,
             PageOp::SetChild { at, child } => self.set_child(&header, *at, child)?,
             PageOp::Truncate { count } => self.truncate(&mut header, *count)?,
@@ -215,6 +218,13 @@ impl NodeMut<'_> {
             value.write(room);
         }
         header.flags |= pointer_flag(value.is_pointer());
+        Ok(())
+    }
+
+    fn set_key_run(&mut self, header: &Header, at: usize, run: &Pointer) -> Result<(), EditError> {
+        let slot = self.slot(header, at);
+        ensure(at < header.keyed() && slot.is_long_key())?;
+        put(self.bytes, slot.offset + STUB, &run.encode());
         Ok(())
     }
 

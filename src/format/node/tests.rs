@@ -237,6 +237,7 @@ enum Step {
     Insert(usize, ModelKey, ModelValue),
     InsertChild(usize, ModelKey, Pointer),
     Remove(usize),
+    SetKeyRun(usize, Pointer),
     SetValue(usize, ModelValue),
     SetChild(usize, Pointer),
     Truncate(usize),
@@ -252,6 +253,7 @@ impl Step {
                 PageOp::InsertChild { at: *at, head: head(shape, &key.0), key: key.part(), child: *child }
             }
             Self::Remove(at) => PageOp::Remove { at: *at },
+            Self::SetKeyRun(at, run) => PageOp::SetKeyRun { at: *at, run: *run },
             Self::SetValue(at, value) => PageOp::SetValue { at: *at, value: value.part() },
             Self::SetChild(at, child) => PageOp::SetChild { at: *at, child: *child },
             Self::Truncate(count) => PageOp::Truncate { count: *count },

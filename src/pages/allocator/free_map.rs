@@ -100,6 +100,16 @@ impl FreeMap {
         Some(page)
     }
 
+    /// Where the lowest free run of so many pages begins, with no groups.
+    pub(crate) fn lowest(&mut self, pages: u32) -> Option<PageNumber> {
+        self.cool(0, u32::MAX);
+        self.buddy.lowest(pages)
+    }
+
+    pub(crate) fn used_pages(&self) -> u32 {
+        self.used
+    }
+
     fn alloc_hot(&mut self) -> Option<PageNumber> {
         if self.groups() > 2 * self.most_groups() {
             // So much was freed that the groups would keep the file from being cut.

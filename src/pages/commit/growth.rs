@@ -51,8 +51,9 @@ fn file_full() -> StorageError {
 }
 
 impl Store {
-    /// Chooses the end of the file and reserves its last page for the mirror.
-    pub(super) fn plan_extent(&self, closing: bool) -> Result<Extent, StorageError> {
+    /// Chooses the end of the file and reserves its last page for the mirror. Unless the file is to be `tight`, a free tail
+    /// stays that will soon be used again.
+    pub(super) fn plan_extent(&self, tight: bool) -> Result<Extent, StorageError> {
         let mut space = self.space.lock();
         let old_mirror = space.mirror;
         let map = space.free_map.as_mut().ok_or(StorageError::PreviousIo)?;
@@ -60,7 +61,7 @@ impl Store {
         let top = map.last_allocated(old_mirror).unwrap_or(0).max(self.geometry.first_page() - 1);
         let slack = length.saturating_sub(top.saturating_add(2));
         let spare = (length / 4).clamp(16, 2 * (GROWTH_CAP / self.page_size()) as u32);
-        let file_pages = if slack > 0 && (closing || slack > spare) { top + 2 } else { length };
+        let file_pages = if slack > 0 && (tight || slack > spare) { top + 2 } else { length };
         let mirror = file_pages - 1;
         if old_mirror == Some(mirror) || map.allocate_range(mirror, 1) {
             return Ok(Extent { file_pages, mirror, old_mirror });

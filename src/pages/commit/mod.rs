@@ -33,6 +33,8 @@ pub(crate) struct CommitMode {
     pub(crate) saves_state: bool,
     /// The first commit after an unclean end.
     pub(crate) recovering: bool,
+    /// The file is cut as far as it can be.
+    pub(crate) tight: bool,
 }
 
 impl PageWriter {
@@ -57,7 +59,7 @@ impl PageWriter {
         let store = self.store();
         self.unlink_saved_state();
         let state = if mode.saves_state { Some(self.reserve_state()?) } else { None };
-        let extent = store.plan_extent(mode.closing)?;
+        let extent = store.plan_extent(mode.closing || mode.tight)?;
         let saved = state.and_then(|(pointer, run)| self.fill_state(pointer, run, &extent));
         let mut work = self.take_work();
         match store.persist(&commit, core::mem::take(&mut work.sealed), extent, saved, mode) {

@@ -1,0 +1,337 @@
+//! Compaction: what is in the file stays, and the file becomes short; beside readers, writers, savepoints and crashes.
+
+mod common;
+
+use common::crash::{CrashImages, RecordingBackend};
+use common::rng::Rng;
+use common::scale;
+use sapwood::{Builder, CompactOptions, CompactionError, Database, MultimapTableDefinition};
+use sapwood::{ReadTransaction, ReadableDatabase, ReadableMultimapTable, ReadableTable, TableDefinition};
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const ROWS: TableDefinition<u64, &[u8]> = TableDefinition::new("rows");
+const WORDS: TableDefinition<&str, &[u8]> = TableDefinition::new("words");
+const SETS: MultimapTableDefinition<u64, &[u8]> = MultimapTableDefinition::new("sets");
+
+/// All rows as bytes.
+fn contents(txn: &ReadTransaction) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    let mut all = BTreeMap::new();
+    for row in txn.open_table(ROWS).unwrap().iter().unwrap() {
+        let (key, value) = row.unwrap();
+        all.insert(key.value().to_be_bytes().to_vec(), value.value().to_vec());
+    }
+    for row in txn.open_table(WORDS).unwrap().iter().unwrap() {
+        let (key, value) = row.unwrap();
+        all.insert(key.value().into(), value.value().to_vec());
+    }
+    for entry in txn.open_multimap_table(SETS).unwrap().iter().unwrap() {
+        let (key, values) = entry.unwrap();
+        let values: Vec<u8> = values.flat_map(|value| value.unwrap().value().to_vec()).collect();
+        all.insert([b"set", &key.value().to_be_bytes()[..]].concat(), values);
+    }
+    all
+}
+
+/// Rows of every kind: small, out of line, with long keys, sets in leaves and in trees. Of `keep` of 256.
+fn fill(db: &Database, rng: &mut Rng, count: u64, keep: u16) {
+    let txn = db.begin_write().unwrap();
+    {
+        let (mut rows, mut words) = (txn.open_table(ROWS).unwrap(), txn.open_table(WORDS).unwrap());
+        let mut sets = txn.open_multimap_table(SETS).unwrap();
+        for key in 0..count {
+            let length = if key % 17 == 0 { 3000 } else { 40 + key % 100 };
+            let value = vec![key as u8; length as usize];
+            let word = format!("{key:06}{}", "w".repeat(if key % 13 == 0 { 700 } else { 5 }));
+            if !rng.chance(keep) {
+                continue;
+            }
+            rows.insert(key, &*value).unwrap();
+            words.insert(&*word, &value[..20]).unwrap();
+            for nth in 0..if key % 29 == 0 { 60 } else { 2 } {
+                sets.insert(key, &[nth as u8; 30][..]).unwrap();
+            }
+        }
+    }
+    txn.commit().unwrap();
+}
+
+/// Removes all rows but some.
+fn thin_out(db: &Database, rng: &mut Rng, keep: u16) {
+    let txn = db.begin_write().unwrap();
+    {
+        let mut rows = txn.open_table(ROWS).unwrap();
+        let gone: Vec<u64> = rows.iter().unwrap().map(|row| row.unwrap().0.value()).collect();
+        let gone: Vec<u64> = gone.into_iter().filter(|_| !rng.chance(keep)).collect();
+        let (mut words, mut sets) = (txn.open_table(WORDS).unwrap(), txn.open_multimap_table(SETS).unwrap());
+        for key in gone {
+            rows.remove(key).unwrap();
+            sets.remove_all(key).unwrap();
+            words.retain_in(&*format!("{key:06}")..&*format!("{:06}", key + 1), |_, _| false).unwrap();
+        }
+    }
+    txn.commit().unwrap();
+}
+
+fn builder(page: usize, cache: usize) -> Builder {
+    let mut builder = Builder::new();
+    builder.set_page_size(page).set_block_size(512).set_cache_size(cache);
+    builder
+}
+
+#[test]
+fn a_compacted_file_is_as_short_as_a_new_one() {
+    for (page, cache) in [(512, 0), (512, 1 << 24), (4096, 100_000), (4096, 1 << 26)] {
+        let backend = RecordingBackend::new();
+        let mut db = builder(page, cache).create_with_backend(backend.clone()).unwrap();
+        let mut rng = Rng::new(page as u64 + cache as u64);
+        fill(&db, &mut rng, 1500, 256);
+        thin_out(&db, &mut rng, 60);
+        let before = contents(&db.begin_read().unwrap());
+        assert!(db.compact().unwrap());
+        db.verify().unwrap();
+        assert_eq!(contents(&db.begin_read().unwrap()), before);
+        let short = backend.contents().len();
+        let report = db.verify().unwrap();
+        let linked = report.linked_pages as usize * page;
+        assert!(short < linked + linked / 10 + 16 * page, "{short} bytes for {linked}, {report:?}");
+        db.compact().unwrap();
+        drop(db);
+        let db = builder(page, cache).create_with_backend(RecordingBackend::from_image(backend.contents())).unwrap();
+        assert_eq!(contents(&db.begin_read().unwrap()), before);
+        db.verify().unwrap();
+    }
+}
+
+#[test]
+fn exclusive_compaction_refuses_what_redb_refuses() {
+    let mut db = builder(512, 1 << 20).create_with_backend(RecordingBackend::new()).unwrap();
+    let reader = db.begin_read().unwrap();
+    assert!(matches!(db.compact(), Err(CompactionError::TransactionInProgress)));
+    drop(reader);
+    let txn = db.begin_write().unwrap();
+    let savepoint = txn.ephemeral_savepoint().unwrap();
+    let id = txn.persistent_savepoint().unwrap();
+    txn.commit().unwrap();
+    assert!(matches!(db.compact(), Err(CompactionError::EphemeralSavepointExists)));
+    drop(savepoint);
+    assert!(matches!(db.compact(), Err(CompactionError::PersistentSavepointExists)));
+    let txn = db.begin_write().unwrap();
+    txn.delete_persistent_savepoint(id).unwrap();
+    txn.commit().unwrap();
+    db.compact().unwrap();
+    let text = sapwood::Error::from(CompactionError::EphemeralSavepointExists).to_string();
+    assert!(text.contains("savepoint"), "{text}");
+}
+
+/// What a reader and a savepoint see stays, and the file becomes short when they are gone.
+#[test]
+fn what_others_need_stays_where_it_is() {
+    let backend = RecordingBackend::new();
+    let db = builder(512, 1 << 22).create_with_backend(backend.clone()).unwrap();
+    let mut rng = Rng::new(3);
+    fill(&db, &mut rng, 1000, 256);
+    let txn = db.begin_write().unwrap();
+    let id = txn.persistent_savepoint().unwrap();
+    txn.commit().unwrap();
+    let full = contents(&db.begin_read().unwrap());
+    thin_out(&db, &mut rng, 128);
+    let (reader, half) = (db.begin_read().unwrap(), contents(&db.begin_read().unwrap()));
+    thin_out(&db, &mut rng, 40);
+    let few = contents(&db.begin_read().unwrap());
+    let options = CompactOptions::new().set_pages_per_step(20);
+    db.compact_online(options, |_| ControlFlow::Continue(())).unwrap();
+    db.verify().unwrap();
+    assert_eq!(contents(&reader), half);
+    assert_eq!(contents(&db.begin_read().unwrap()), few);
+    let long = backend.contents().len();
+    let mut txn = db.begin_write().unwrap();
+    let checkpoint = txn.checkpoint().unwrap();
+    let savepoint = txn.get_persistent_savepoint(id).unwrap();
+    txn.restore_savepoint(&savepoint).unwrap();
+    drop(savepoint);
+    txn.commit().unwrap();
+    assert_eq!(contents(&db.begin_read().unwrap()), full);
+    let mut txn = db.begin_write().unwrap();
+    assert!(txn.rollback_to(&checkpoint).is_err());
+    assert!(txn.delete_persistent_savepoint(id).unwrap());
+    txn.commit().unwrap();
+    drop(reader);
+    thin_out(&db, &mut rng, 20);
+    let few = contents(&db.begin_read().unwrap());
+    let done = db.compact_online(CompactOptions::default(), |_| ControlFlow::Continue(())).unwrap();
+    assert_eq!(contents(&db.begin_read().unwrap()), few);
+    let short = backend.contents().len();
+    assert!(short * 3 < long && done.pages_now as usize * 512 == short, "{short} of {long}, {done:?}");
+    db.verify().unwrap();
+}
+
+#[test]
+fn a_compaction_can_be_ended_at_each_step() {
+    let db = builder(512, 1 << 22).create_with_backend(RecordingBackend::new()).unwrap();
+    let mut rng = Rng::new(9);
+    fill(&db, &mut rng, 600, 256);
+    thin_out(&db, &mut rng, 100);
+    let before = contents(&db.begin_read().unwrap());
+    for most in 0..12 {
+        let mut steps = 0;
+        let done = db.compact_online(CompactOptions::new().set_pages_per_step(7), |progress| {
+            // A value of six pages is moved at once.
+            assert!(progress.moved_pages <= 12 * steps, "{progress:?} after {steps}");
+            steps += 1;
+            if steps > most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        assert!(done.is_ok() && steps <= most + 1);
+        db.verify().unwrap();
+        assert_eq!(contents(&db.begin_read().unwrap()), before);
+    }
+}
+
+/// Nothing but where pages lie may depend on whether a compaction was under way when the power went.
+#[test]
+fn a_crash_while_compacting_loses_nothing() {
+    for seed in 0..2 * scale() {
+        let backend = RecordingBackend::new();
+        let db = builder(512, 1 << 20).create_with_backend(backend.clone()).unwrap();
+        let mut rng = Rng::new(seed);
+        fill(&db, &mut rng, 120, 256);
+        thin_out(&db, &mut rng, 90);
+        let before = contents(&db.begin_read().unwrap());
+        backend.restart();
+        db.compact_online(CompactOptions::new().set_pages_per_step(9), |_| ControlFlow::Continue(())).unwrap();
+        let recording = backend.recording();
+        let mut images = CrashImages::new(&recording);
+        while images.advance() {
+            if !rng.chance(128) {
+                continue;
+            }
+            let image = images.power_loss(&mut rng);
+            let db = builder(512, 1 << 20).create_with_backend(RecordingBackend::from_image(image)).unwrap();
+            assert_eq!(contents(&db.begin_read().unwrap()), before, "seed {seed}");
+            db.verify().unwrap();
+        }
+    }
+}
+
+#[test]
+fn writers_take_turns_in_the_order_of_coming() {
+    let db = builder(512, 1 << 20).create_with_backend(RecordingBackend::new()).unwrap();
+    let txn = db.try_begin_write().unwrap().unwrap();
+    assert!(db.try_begin_write().unwrap().is_none());
+    let start = Instant::now();
+    assert!(db.begin_write_timeout(Duration::from_millis(30)).unwrap().is_none());
+    assert!(start.elapsed() >= Duration::from_millis(30));
+    thread::scope(|scope| {
+        let waiter = scope.spawn(|| drop(db.begin_write().unwrap()));
+        thread::sleep(Duration::from_millis(50));
+        drop(txn);
+        waiter.join().unwrap();
+    });
+    assert!(db.begin_write_timeout(Duration::from_secs(60)).unwrap().is_some());
+    assert!(db.try_begin_write().unwrap().is_some());
+}
+
+const BIG: TableDefinition<u64, &[u8]> = TableDefinition::new("big");
+const OTHER: TableDefinition<u64, u64> = TableDefinition::new("other");
+
+/// So many rows of 150 bytes, their keys in no order.
+fn load(db: &Database, count: u64) {
+    let txn = db.begin_write().unwrap();
+    {
+        let mut rows = txn.open_table(BIG).unwrap();
+        for nth in 0..count {
+            let key = nth.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            rows.insert(key, &[key as u8; 150][..]).unwrap();
+        }
+    }
+    txn.commit().unwrap();
+}
+
+fn is_left(key: u64) -> bool {
+    key.count_ones() % 2 == 0
+}
+
+/// Commits small changes until told to stop. Gives how long each took.
+fn write_until(db: &Database, stop: &AtomicBool, least: usize) -> Vec<Duration> {
+    let mut times = Vec::new();
+    while times.len() < least || !stop.load(Ordering::Relaxed) {
+        let start = Instant::now();
+        let txn = db.begin_write().unwrap();
+        {
+            let mut other = txn.open_table(OTHER).unwrap();
+            (0..200).for_each(|key| drop(other.insert(key * 7919 % 10_007, times.len() as u64).unwrap()));
+        }
+        txn.commit().unwrap();
+        times.push(start.elapsed());
+    }
+    times.sort();
+    times
+}
+
+/// A file of 20 MB, or 200 at scale 10, half of it deleted row by row, beside a reader that iterates and a writer.
+#[test]
+fn a_large_file_is_compacted_beside_a_reader_and_a_writer() {
+    let count = 110_000 * scale();
+    let folder = tempfile::tempdir().unwrap();
+    let create = |name: &str| Builder::new().set_cache_size(24 << 20).create(folder.path().join(name)).unwrap();
+    let length = |name: &str| std::fs::metadata(folder.path().join(name)).unwrap().len();
+    let db = create("db");
+    load(&db, count);
+    let txn = db.begin_write().unwrap();
+    txn.open_table(BIG).unwrap().retain(|key, _| is_left(key)).unwrap();
+    txn.commit().unwrap();
+    let before = length("db");
+    let reader = db.begin_read().unwrap();
+    let left = reader.open_table(BIG).unwrap().iter().unwrap().count() as u64;
+    let never = AtomicBool::new(true);
+    let alone = write_until(&db, &never, 300);
+    let done = AtomicBool::new(false);
+    let beside = thread::scope(|scope| {
+        let writer = scope.spawn(|| write_until(&db, &done, 300));
+        let iterating = scope.spawn(|| {
+            let table = reader.open_table(BIG).unwrap();
+            while !done.load(Ordering::Relaxed) {
+                let rows = table.iter().unwrap().map(|row| row.unwrap());
+                let right = rows.filter(|(key, value)| {
+                    let key = key.value();
+                    is_left(key) && value.value() == [key as u8; 150]
+                });
+                assert_eq!(right.count() as u64, left);
+            }
+        });
+        let mut most = 0;
+        let compacted = db.compact_online(CompactOptions::new(), |_| {
+            most = most.max(db.cache_stats().used_bytes());
+            ControlFlow::Continue(())
+        });
+        done.store(true, Ordering::Relaxed);
+        compacted.unwrap();
+        assert!(most <= 24 << 20, "{most} bytes of memory");
+        iterating.join().unwrap();
+        writer.join().unwrap()
+    });
+    let p99 = |times: &[Duration]| times[times.len() * 99 / 100];
+    let (alone, beside) = (p99(&alone), p99(&beside));
+    drop(reader);
+    db.compact_online(CompactOptions::new(), |_| ControlFlow::Continue(())).unwrap();
+    db.verify().unwrap();
+    let after = length("db");
+    let fresh = create("fresh");
+    let txn = fresh.begin_write().unwrap();
+    {
+        let mut rows = txn.open_table(BIG).unwrap();
+        let keys = (0..count).map(|nth| nth.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        keys.filter(|key| is_left(*key)).for_each(|key| drop(rows.insert(key, &[key as u8; 150][..]).unwrap()));
+        let mut other = txn.open_table(OTHER).unwrap();
+        (0..200).for_each(|key| drop(other.insert(key * 7919 % 10_007, key).unwrap()));
+    }
+    txn.commit().unwrap();
+    drop(fresh);
+    let new = length("fresh");
+    println!("{before} bytes, then {after}, a fresh load {new}; p99 of commits {alone:?}, beside it {beside:?}");
+    assert!(after <= new + new / 10, "{after} bytes, and a fresh load takes {new}");
+    assert!(beside <= 3 * alone + Duration::from_millis(20), "p99 {beside:?}, and without it {alone:?}");
+}
