@@ -109,7 +109,10 @@ impl<'c> Compaction<'c> {
                 }
             }
             let mut mover = Mover::default();
-            exclusively(&mut || Ok(mover = self.store.begin_move()?))?;
+            exclusively(&mut || {
+                mover = self.store.begin_move()?;
+                Ok(())
+            })?;
             loop {
                 exclusively(&mut || self.step(&mut mover))?;
                 if mover.is_done() {

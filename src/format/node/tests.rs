@@ -181,6 +181,11 @@ fn leaf_step(random: &mut Random, shape: Shape, model: &mut Model, fill: usize) 
             model.values[at] = ModelValue::random(random, shape);
             Some(Step::SetValue(at, model.values[at].clone()))
         }
+        3 if model.keys.get(at).is_some_and(|key| key.1.is_some()) => {
+            let run = random.pointer(0, Pointer::RUN);
+            model.keys[at].1 = Some(run);
+            Some(Step::SetKeyRun(at, run))
+        }
         3 if random.below(40) == 0 => {
             model.keys.truncate(at);
             model.values.truncate(at);
@@ -210,6 +215,10 @@ fn branch_step(random: &mut Random, shape: Shape, model: &mut Model, fill: usize
         1 if !model.children.is_empty() => {
             model.children[at] = child;
             Some(Step::SetChild(at, child))
+        }
+        2 if model.keys.get(at).is_some_and(|key| key.1.is_some()) => {
+            model.keys[at].1 = Some(child);
+            Some(Step::SetKeyRun(at, child))
         }
         2 if at > 0 && random.below(40) == 0 => {
             model.children.truncate(at);
@@ -401,6 +410,7 @@ fn change_all(page: &mut [u8], shape: Shape, level: u8, random: &mut Random) {
         let (at, child) = (random.below(count + 2), random.pointer(1, 0));
         let steps = [
             Step::Insert(at, key.clone(), value.clone()),
+            Step::SetKeyRun(at, child),
             Step::SetValue(at, value),
             Step::InsertChild(at, key, child),
             Step::SetChild(at, child),
