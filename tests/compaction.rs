@@ -251,7 +251,7 @@ fn load(db: &Database, count: u64) {
 }
 
 fn is_left(key: u64) -> bool {
-    key.count_ones() % 2 == 0
+    key.count_ones().is_multiple_of(2)
 }
 
 /// Commits small changes until told to stop. Gives how long each took.

@@ -217,8 +217,9 @@ fn branch_step(random: &mut Random, shape: Shape, model: &mut Model, fill: usize
             Some(Step::SetChild(at, child))
         }
         2 if model.keys.get(at).is_some_and(|key| key.1.is_some()) => {
-            model.keys[at].1 = Some(child);
-            Some(Step::SetKeyRun(at, child))
+            let run = random.pointer(0, Pointer::RUN);
+            model.keys[at].1 = Some(run);
+            Some(Step::SetKeyRun(at, run))
         }
         2 if at > 0 && random.below(40) == 0 => {
             model.children.truncate(at);
