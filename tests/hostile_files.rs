@@ -11,11 +11,12 @@ use common::forge::{
 use common::image::Image;
 use common::rng::Rng;
 use sapwood::{
-    Database, DatabaseError, Error, Key, MultimapTableDefinition, ReadTransaction, ReadableDatabase,
+    CompactOptions, Database, DatabaseError, Error, Key, MultimapTableDefinition, ReadTransaction, ReadableDatabase,
     ReadableMultimapTable, ReadableTable, ReadableTableMetadata, StorageBackend, StorageError,
 };
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::HashSet;
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use xxhash_rust::xxh3::xxh3_128;
@@ -56,6 +57,8 @@ fn exercise(bytes: Vec<u8>) -> Result<(), Error> {
     // Of a file that names a page for two things, the assertions on free pages do not hold.
     if !cfg!(feature = "paranoid") || db.verify().is_ok() {
         drop(restore(&db));
+        drop(db.compact_online(CompactOptions::new(), |_| ControlFlow::Continue(())));
+        drop(db.verify());
     }
     drop(db);
     let db = builder().create_with_backend(Image::new(bytes))?;

@@ -3,8 +3,11 @@
 use crate::common::crash::RecordingBackend;
 use crate::common::rng::Rng;
 use crate::model::{Bytes, History, Model, NUMBERS, SPARE, TAGS, WORDS, text};
-use sapwood::{Builder, Database, Durability, ReadTransaction, ReadableDatabase, Table, WriteTransaction};
+use sapwood::{
+    Builder, CompactOptions, Database, Durability, ReadTransaction, ReadableDatabase, Table, WriteTransaction,
+};
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// How the file is laid out and how much memory there is.
@@ -53,6 +56,9 @@ impl<'r> Session<'r> {
         for _ in 0..transactions {
             self.transaction(&db)?;
             self.read(&db)?;
+            if self.rng.chance(8) {
+                self.compact(&db)?;
+            }
             if self.rng.chance(12) {
                 db.verify().map_err(|err| format!("verify between transactions: {err:?}"))?;
             }
@@ -63,6 +69,20 @@ impl<'r> Session<'r> {
             }
         }
         self.close(db)
+    }
+
+    /// Compacts the file, which makes the newest commit durable.
+    fn compact(&mut self, db: &Database) -> Result<(), String> {
+        self.backend.mark(self.history.start(self.model.clone(), true));
+        let mut steps = self.rng.below(20);
+        let options = CompactOptions::new().set_pages_per_step(1 + self.rng.below(40) as u32);
+        db.compact_online(options, |_| {
+            steps = steps.saturating_sub(1);
+            if steps == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })
+        .map_err(|err| format!("compacting: {err:?}"))?;
+        self.backend.mark(self.history.acknowledged());
+        Ok(())
     }
 
     /// Closes the database, which makes its newest commit durable.
