@@ -25,7 +25,7 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
     }
 
     /// Puts `page` together with its neighbour; child `left_at` of `parent` is the left one of them.
-    fn join(
+    pub(super) fn join(
         &mut self,
         parent: &mut Step,
         page: Step,
@@ -50,7 +50,12 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
         parent.must(&PageOp::Remove { at: left_at })
     }
 
-    fn fit_together(&self, page: &Step, neighbour: &Pointer, joint: &NewKey<'_>) -> Result<bool, StorageError> {
+    pub(super) fn fit_together(
+        &self,
+        page: &Step,
+        neighbour: &Pointer,
+        joint: &NewKey<'_>,
+    ) -> Result<bool, StorageError> {
         let capacity = self.tree.kind.capacity();
         let frame = self.writer.store().load(neighbour)?;
         let used = |node: &Node<'_>| capacity.saturating_sub(node.free_space());

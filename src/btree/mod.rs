@@ -5,7 +5,9 @@
 //! - A pointer that is unsealed names a page that the live write transaction owns; its row count and flags are those
 //!   of the last sealing.
 
+mod count;
 mod cursor;
+mod cut;
 mod edit;
 mod edit_cursor;
 mod gap;
@@ -13,12 +15,15 @@ mod get;
 mod insert;
 mod kind;
 mod merge;
+#[cfg(test)]
+mod range_tests;
 mod remove;
 mod sink;
 mod stats;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use count::count;
 pub(crate) use cursor::{GapCursor, RangeCursor, is_empty};
 pub(crate) use edit::{Tree, TreeEditor};
 pub(crate) use edit_cursor::EditCursor;

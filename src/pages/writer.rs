@@ -346,8 +346,17 @@ impl PageWriter {
 
     /// The trees of this transaction no longer link `root`, nor anything below it. After an error some of it is gone.
     pub(crate) fn unlink_tree(&self, root: &Pointer, class: Class) -> Result<(), StorageError> {
+        self.unlink_trees([*root], class)
+    }
+
+    /// The same of several trees.
+    pub(crate) fn unlink_trees(
+        &self,
+        roots: impl IntoIterator<Item = Pointer>,
+        class: Class,
+    ) -> Result<(), StorageError> {
         let mut gone = PageSet::new();
-        self.store.walk([*root], &mut |pointer, pages| {
+        self.store.walk(roots, &mut |pointer, pages| {
             // In a damaged file two ways may lead to one page, which must not be freed twice.
             note_once(&mut gone, pointer, pages)?;
             self.unlink(pointer, class);

@@ -9,6 +9,7 @@ mod open;
 mod owned;
 mod range;
 mod read;
+mod removal;
 mod stats;
 mod sweep;
 mod untyped;

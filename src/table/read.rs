@@ -3,7 +3,7 @@ use super::guard::AccessGuard;
 use super::owned::{OwnedAccessGuard, OwnedRange};
 use super::range::{Range, Source, guards};
 use super::stats::TableStats;
-use crate::btree::{Aim, GapCursor, RangeCursor, Slice, TreeKind, find, first_or_last, get, value_length};
+use crate::btree::{Aim, GapCursor, RangeCursor, Slice, TreeKind, count, find, first_or_last, get, value_length};
 use crate::error::StorageError;
 use crate::format::Pointer;
 use crate::pages::Store;
@@ -90,6 +90,34 @@ pub trait ReadableTable<K: Key + 'static, V: Value + 'static>: ReadableTableMeta
         Ok(value.map(|value| V::as_bytes(&value.value()).as_ref().len() as u64))
     }
 
+    /// Number of rows in a range of keys. A range whose start is after its end has none.
+    ///
+    /// Takes a way down the tree for each end of the range, whatever lies between. In a write transaction the pages that it has
+    /// changed are looked through besides.
+    ///
+    /// ```
+    /// use sapwood::{Database, ReadableTable, TableDefinition, backends::InMemoryBackend};
+    ///
+    /// const SQUARES: TableDefinition<u64, u64> = TableDefinition::new("squares");
+    /// let db = Database::builder().create_with_backend(InMemoryBackend::new())?;
+    /// let txn = db.begin_write()?;
+    /// {
+    ///     let mut squares = txn.open_table(SQUARES)?;
+    ///     for number in 0..100 {
+    ///         squares.insert(number, number * number)?;
+    ///     }
+    ///     assert_eq!(squares.count(10..20)?, 10);
+    ///     assert_eq!(squares.count::<u64>(..)?, 100);
+    /// }
+    /// # Ok::<(), sapwood::Error>(())
+    /// ```
+    fn count<'a, KR>(&self, range: impl RangeBounds<KR> + 'a) -> Result<u64, StorageError>
+    where
+        KR: Borrow<K::SelfType<'a>> + 'a,
+    {
+        self.range(range)?.try_fold(0, |rows, row| row.map(|_| rows + 1))
+    }
+
     /// All rows, in key order.
     fn iter(&self) -> Result<Range<'_, K, V>, StorageError> {
         self.range::<K::SelfType<'_>>(..)
@@ -114,11 +142,15 @@ impl View<'_> {
         K: Key + 'static,
         KR: Borrow<K::SelfType<'a>>,
     {
-        let start = bound_bytes::<K, KR>(range.start_bound());
-        let end = bound_bytes::<K, KR>(range.end_bound());
-        let start = start.as_ref().map(AsRef::as_ref);
-        let end = end.as_ref().map(AsRef::as_ref);
-        RangeCursor::new(self.store, self.kind, self.root, start, end)
+        with_bounds::<K, KR, _>(range, |start, end| RangeCursor::new(self.store, self.kind, self.root, start, end))
+    }
+
+    pub(super) fn count<'a, K, KR>(&self, range: &impl RangeBounds<KR>) -> Result<u64, StorageError>
+    where
+        K: Key + 'static,
+        KR: Borrow<K::SelfType<'a>>,
+    {
+        with_bounds::<K, KR, _>(range, |start, end| count(self.store, self.kind, self.root, start, end))
     }
 
     pub(super) fn value_len(&self, key: &[u8]) -> Result<Option<u64>, StorageError> {
@@ -165,6 +197,20 @@ where
     KR: Borrow<K::SelfType<'a>>,
 {
     bound.map(|key| K::as_bytes(key.borrow()))
+}
+
+/// What `with` makes of the encoded bounds of a range.
+pub(super) fn with_bounds<'a, K, KR, T>(
+    range: &impl RangeBounds<KR>,
+    with: impl FnOnce(Bound<&[u8]>, Bound<&[u8]>) -> T,
+) -> T
+where
+    K: Key + 'static,
+    KR: Borrow<K::SelfType<'a>>,
+{
+    let start = bound_bytes::<K, KR>(range.start_bound());
+    let end = bound_bytes::<K, KR>(range.end_bound());
+    with(start.as_ref().map(AsRef::as_ref), end.as_ref().map(AsRef::as_ref))
 }
 
 /// A table of a read transaction. It keeps the transaction's snapshot, so it may outlive it.
@@ -246,6 +292,13 @@ impl<K: Key + 'static, V: Value + 'static> ReadableTable<K, V> for ReadOnlyTable
 
     fn value_len<'a>(&self, key: impl Borrow<K::SelfType<'a>>) -> Result<Option<u64>, StorageError> {
         self.view().value_len(K::as_bytes(key.borrow()).as_ref())
+    }
+
+    fn count<'a, KR>(&self, range: impl RangeBounds<KR> + 'a) -> Result<u64, StorageError>
+    where
+        KR: Borrow<K::SelfType<'a>> + 'a,
+    {
+        self.view().count::<K, KR>(&range)
     }
 }
 

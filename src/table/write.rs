@@ -230,11 +230,11 @@ impl<'txn, K: Key + 'static, V: Value + 'static> Table<'txn, K, V> {
         Sweep::new(self.open(), own(range.start_bound()), own(range.end_bound()))
     }
 
-    fn open(&self) -> OpenTree<'_> {
+    pub(super) fn open(&self) -> OpenTree<'_> {
         OpenTree::new(self.tables, &self.cell)
     }
 
-    fn edit<T>(
+    pub(super) fn edit<T>(
         &self,
         change: impl FnOnce(&mut TreeEditor<'_, ()>) -> Result<T, StorageError>,
     ) -> Result<T, StorageError> {
@@ -302,6 +302,14 @@ impl<K: Key + 'static, V: Value + 'static> ReadableTable<K, V> for Table<'_, K, 
     fn value_len<'a>(&self, key: impl Borrow<K::SelfType<'a>>) -> Result<Option<u64>, StorageError> {
         let _loan = self.cell.lend();
         self.view(&self.cell.tree()).value_len(K::as_bytes(key.borrow()).as_ref())
+    }
+
+    fn count<'a, KR>(&self, range: impl RangeBounds<KR> + 'a) -> Result<u64, StorageError>
+    where
+        KR: Borrow<K::SelfType<'a>> + 'a,
+    {
+        let _loan = self.cell.lend();
+        self.view(&self.cell.tree()).count::<K, KR>(&range)
     }
 }
 
