@@ -121,6 +121,19 @@ pub enum CursorError {
     Storage(StorageError),
 }
 
+/// Errors of loading sorted rows.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum BulkLoadError {
+    /// A key is not greater than the one before it.
+    Unordered {
+        /// Which row it is of, the first being 0.
+        row: u64,
+    },
+    /// The storage underneath failed.
+    Storage(StorageError),
+}
+
 /// Errors of savepoints and checkpoints.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -275,7 +288,15 @@ macro_rules! wraps_storage_error {
         }
     )*};
 }
-wraps_storage_error!(TableError, DatabaseError, TransactionError, CommitError, CursorError, SavepointError);
+wraps_storage_error!(
+    TableError,
+    DatabaseError,
+    TransactionError,
+    CommitError,
+    CursorError,
+    BulkLoadError,
+    SavepointError
+);
 
 impl From<io::Error> for Error {
     fn from(err: io::Error) -> Self {
@@ -371,6 +392,15 @@ impl From<CursorError> for Error {
         match err {
             CursorError::UnorderedKey => Self::UnorderedKey,
             CursorError::Storage(err) => err.into(),
+        }
+    }
+}
+
+impl From<BulkLoadError> for Error {
+    fn from(err: BulkLoadError) -> Self {
+        match err {
+            BulkLoadError::Unordered { .. } => Self::UnorderedKey,
+            BulkLoadError::Storage(err) => err.into(),
         }
     }
 }
@@ -476,6 +506,15 @@ impl Display for CursorError {
     }
 }
 
+impl Display for BulkLoadError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Unordered { row } => write!(f, "the key of row {row} is not greater than the one before it"),
+            Self::Storage(err) => err.fmt(f),
+        }
+    }
+}
+
 impl Display for SetDurabilityError {
     fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
         match self {
@@ -563,7 +602,15 @@ macro_rules! error_from_storage {
         }
     )*};
 }
-error_from_storage!(TableError, DatabaseError, TransactionError, CommitError, CursorError, SavepointError);
+error_from_storage!(
+    TableError,
+    DatabaseError,
+    TransactionError,
+    CommitError,
+    CursorError,
+    BulkLoadError,
+    SavepointError
+);
 
 impl core::error::Error for SetDurabilityError {}
 

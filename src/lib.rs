@@ -42,11 +42,11 @@ pub use backend::StorageBackend;
 pub use db::ReadOnlyDatabase;
 pub use db::{Builder, CacheStats, Database, OpenOutcome, ReadableDatabase, RepairSession, VerifyReport};
 pub use error::{
-    BackendError, CommitError, CursorError, DatabaseError, Error, SavepointError, SetDurabilityError, StorageError,
-    TableError, TransactionError,
+    BackendError, BulkLoadError, CommitError, CursorError, DatabaseError, Error, SavepointError, SetDurabilityError,
+    StorageError, TableError, TransactionError,
 };
 pub use table::{
-    AccessGuard, AccessGuardMut, AccessGuardMutInPlace, Cursor, CursorMut, Entry, ExtractIf, OccupiedEntry,
+    AccessGuard, AccessGuardMut, AccessGuardMutInPlace, Cursor, CursorMut, Drain, Entry, ExtractIf, OccupiedEntry,
     OwnedAccessGuard, OwnedRange, Range, ReadOnlyTable, ReadOnlyUntypedTable, ReadableTable, ReadableTableMetadata,
     Table, TableStats, VacantEntry,
 };
@@ -54,7 +54,7 @@ pub use txn::{
     Checkpoint, DatabaseStats, Durability, ReadTransaction, Savepoint, TableDefinition, TableHandle,
     UntypedTableHandle, WriteTransaction,
 };
-pub use types::{Key, MutInPlaceValue, TypeName, Value};
+pub use types::{Key, MutInPlaceValue, PrefixKey, TypeName, Value};
 
 /// The result of most operations on an open database.
 pub type Result<T = (), E = StorageError> = core::result::Result<T, E>;

@@ -31,6 +31,13 @@ struct Ends {
     upper: End,
 }
 
+/// What a sink hears of rows that come or go together.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Told {
+    Inserted,
+    Removed,
+}
+
 impl<S: ChangeSink> TreeEditor<'_, S> {
     /// Removes the rows of a range, and says how many there were.
     pub(crate) fn delete_range(&mut self, start: Bound<&[u8]>, end: Bound<&[u8]>) -> Result<u64, StorageError> {
@@ -45,7 +52,7 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
 
     fn cut(&mut self, start: Bound<&[u8]>, end: Bound<&[u8]>) -> Result<(), StorageError> {
         let Some(root) = self.tree.root else { return Ok(()) };
-        self.tell_removals(start, end)?;
+        self.tell(Some(root), start, end, Told::Removed)?;
         let ends = Ends::find(self.writer.store(), &self.tree.kind, &root, start, end)?;
         let (mut way, _) = self.descend(&ends.lower.target())?;
         let Some(fork) = way.iter().position(|step| ends.part_in(step)) else {
@@ -55,15 +62,22 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
         self.cut_fork(way, left, &ends)
     }
 
-    /// Tells of each row of a range as of one that is removed.
-    fn tell_removals(&mut self, start: Bound<&[u8]>, end: Bound<&[u8]>) -> Result<(), StorageError> {
+    /// Tells the sink of each row of a range.
+    pub(super) fn tell(
+        &mut self,
+        root: Option<Pointer>,
+        start: Bound<&[u8]>,
+        end: Bound<&[u8]>,
+        told: Told,
+    ) -> Result<(), StorageError> {
         if !S::ACTIVE {
             return Ok(());
         }
         let store = self.writer.store();
-        let mut rows = RangeCursor::new(store, &self.tree.kind, self.tree.root, start, end)?;
+        let mut rows = RangeCursor::new(store, &self.tree.kind, root, start, end)?;
         while let Some((key, value)) = rows.next(store)? {
-            self.sink.changed(Change { key: &key, old: Some(&value), new: None });
+            let of = |what| (told == what).then_some(&*value);
+            self.sink.changed(Change { key: &key, old: of(Told::Removed), new: of(Told::Inserted) });
         }
         Ok(())
     }
@@ -86,7 +100,7 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
             return Err(damaged(&fork.pointer, "has its keys out of order"));
         }
         let top = self.enter(fork)?;
-        let (mut right, _) = self.descend_from(top, &ends.upper.target())?;
+        let (mut right, _) = self.descend_from(top, &ends.upper.target(), 0)?;
         self.drop_children(fork, lower + 1..fork.at, &mut gone)?;
         for step in &mut left {
             let beyond = step.at + usize::from(!step.node().is_leaf())..step.node().count();

@@ -122,6 +122,11 @@ impl<'t, S: ChangeSink> TreeEditor<'t, S> {
 
     /// The way to `target`, every page on it made ready for changes, and whether the leaf's entry is the target.
     pub(super) fn descend(&mut self, target: &Target<'_>) -> Result<(Path, bool), StorageError> {
+        self.descend_to(target, 0)
+    }
+
+    /// The way as far down as to a page of that level.
+    pub(super) fn descend_to(&mut self, target: &Target<'_>, level: u8) -> Result<(Path, bool), StorageError> {
         self.tree.tail = None;
         let root = match self.tree.root {
             Some(root) => self.writer.make_mut(&root, self.tree.class)?,
@@ -129,16 +134,21 @@ impl<'t, S: ChangeSink> TreeEditor<'t, S> {
         };
         self.tree.root = Some(root.0);
         let (pointer, page) = root;
-        self.descend_from(Step { pointer, page, at: 0 }, target)
+        self.descend_from(Step { pointer, page, at: 0 }, target, level)
     }
 
     /// The rest of the way, from `top` on.
-    pub(super) fn descend_from(&self, mut top: Step, target: &Target<'_>) -> Result<(Path, bool), StorageError> {
+    pub(super) fn descend_from(
+        &self,
+        mut top: Step,
+        target: &Target<'_>,
+        level: u8,
+    ) -> Result<(Path, bool), StorageError> {
         let mut path = Path::with_capacity(usize::from(top.pointer.level) + 1);
         loop {
             let (at, hit) = target.place(self.writer.store(), &self.tree.kind, &top.node())?;
             top.at = at;
-            if top.node().is_leaf() {
+            if top.pointer.level <= level {
                 path.push(top);
                 return Ok((path, hit));
             }

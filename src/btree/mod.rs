@@ -5,6 +5,7 @@
 //! - A pointer that is unsealed names a page that the live write transaction owns; its row count and flags are those
 //!   of the last sealing.
 
+mod bulk;
 mod count;
 mod cursor;
 mod cut;
@@ -12,6 +13,7 @@ mod edit;
 mod edit_cursor;
 mod gap;
 mod get;
+mod get_many;
 mod insert;
 mod kind;
 mod merge;
@@ -23,12 +25,14 @@ mod stats;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use bulk::Loader;
 pub(crate) use count::count;
 pub(crate) use cursor::{GapCursor, RangeCursor, is_empty};
 pub(crate) use edit::{Tree, TreeEditor};
 pub(crate) use edit_cursor::EditCursor;
 pub(crate) use gap::{Aim, Side};
 pub(crate) use get::{Row, Slice, find, first_or_last, get, value_length};
+pub(crate) use get_many::get_many;
 pub(crate) use insert::{NewValue, check_row};
 pub(crate) use kind::TreeKind;
 pub(crate) use remove::Target;

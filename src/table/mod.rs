@@ -1,7 +1,9 @@
 //! Typed tables.
 
+mod bulk;
 mod cursor;
 mod cursor_mut;
+mod drain;
 mod entry;
 mod extract;
 mod guard;
@@ -17,6 +19,7 @@ mod write;
 
 pub use cursor::Cursor;
 pub use cursor_mut::CursorMut;
+pub use drain::Drain;
 pub use entry::{Entry, OccupiedEntry, VacantEntry};
 pub use extract::ExtractIf;
 pub use guard::{AccessGuard, AccessGuardMut, AccessGuardMutInPlace};

@@ -3,15 +3,18 @@ use super::guard::AccessGuard;
 use super::owned::{OwnedAccessGuard, OwnedRange};
 use super::range::{Range, Source, guards};
 use super::stats::TableStats;
-use crate::btree::{Aim, GapCursor, RangeCursor, Slice, TreeKind, count, find, first_or_last, get, value_length};
+use crate::btree::{
+    Aim, GapCursor, RangeCursor, Slice, TreeKind, count, find, first_or_last, get, get_many, value_length,
+};
 use crate::error::StorageError;
 use crate::format::Pointer;
 use crate::pages::Store;
 use crate::sync::Arc;
 use crate::txn::sealed::Sealed;
 use crate::txn::{Snapshot, TableHandle};
-use crate::types::{Key, KeyType, Value};
+use crate::types::{Key, KeyType, PrefixKey, Value, after_prefix};
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::borrow::Borrow;
 use core::fmt::{Debug, Formatter};
 use core::marker::PhantomData;
@@ -118,6 +121,67 @@ pub trait ReadableTable<K: Key + 'static, V: Value + 'static>: ReadableTableMeta
         self.range(range)?.try_fold(0, |rows, row| row.map(|_| rows + 1))
     }
 
+    /// The rows whose keys begin with `prefix`, in key order. All rows, if it is empty.
+    ///
+    /// # Errors
+    ///
+    /// A table of your own that does not have this method gives [`Unsupported`](StorageError::Unsupported).
+    ///
+    /// ```
+    /// use sapwood::{Database, ReadableTable, TableDefinition, backends::InMemoryBackend};
+    ///
+    /// const RINGS: TableDefinition<&str, u64> = TableDefinition::new("rings");
+    /// let db = Database::builder().create_with_backend(InMemoryBackend::new())?;
+    /// let txn = db.begin_write()?;
+    /// {
+    ///     let mut rings = txn.open_table(RINGS)?;
+    ///     for (tree, count) in [("oak 1", 120), ("oak 2", 77), ("oaks", 0), ("yew 1", 900)] {
+    ///         rings.insert(tree, count)?;
+    ///     }
+    ///     assert_eq!(rings.prefix("oak ")?.count(), 2);
+    /// }
+    /// # Ok::<(), sapwood::Error>(())
+    /// ```
+    fn prefix(&self, prefix: &<K as PrefixKey>::Prefix) -> Result<Range<'_, K, V>, StorageError>
+    where
+        K: PrefixKey,
+    {
+        let _ = prefix;
+        Err(StorageError::Unsupported)
+    }
+
+    /// The values of many keys, in the order in which they are asked for; they may come in any, and more than once.
+    ///
+    /// The tree is walked once, each of its pages read at most once, so that this is faster than
+    /// [`get`](Self::get) for each. All values that lie in pages keep their pages in memory.
+    ///
+    /// ```
+    /// use sapwood::{Database, ReadableTable, TableDefinition, backends::InMemoryBackend};
+    ///
+    /// const AGES: TableDefinition<&str, u64> = TableDefinition::new("ages");
+    /// let db = Database::builder().create_with_backend(InMemoryBackend::new())?;
+    /// let txn = db.begin_write()?;
+    /// {
+    ///     let mut ages = txn.open_table(AGES)?;
+    ///     for (tree, age) in [("beech", 120), ("oak", 300), ("yew", 900)] {
+    ///         ages.insert(tree, age)?;
+    ///     }
+    ///     let found = ages.get_many(["yew", "elm", "beech"])?;
+    ///     let found: Vec<_> = found.iter().map(|age| age.as_ref().map(|age| age.value())).collect();
+    ///     assert_eq!(found, [Some(900), None, Some(120)]);
+    /// }
+    /// # Ok::<(), sapwood::Error>(())
+    /// ```
+    fn get_many<'a, KR>(
+        &self,
+        keys: impl IntoIterator<Item = KR>,
+    ) -> Result<Vec<Option<AccessGuard<'_, V>>>, StorageError>
+    where
+        KR: Borrow<K::SelfType<'a>>,
+    {
+        keys.into_iter().map(|key| self.get(key)).collect()
+    }
+
     /// All rows, in key order.
     fn iter(&self) -> Result<Range<'_, K, V>, StorageError> {
         self.range::<K::SelfType<'_>>(..)
@@ -143,6 +207,29 @@ impl View<'_> {
         KR: Borrow<K::SelfType<'a>>,
     {
         with_bounds::<K, KR, _>(range, |start, end| RangeCursor::new(self.store, self.kind, self.root, start, end))
+    }
+
+    pub(super) fn prefix(&self, prefix: &[u8]) -> Result<RangeCursor, StorageError> {
+        let after = after_prefix(prefix);
+        let end = after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        RangeCursor::new(self.store, self.kind, self.root, Bound::Included(prefix), end)
+    }
+
+    pub(super) fn get_many<'a, 'g, K, V, KR>(
+        &self,
+        keys: impl IntoIterator<Item = KR>,
+    ) -> Result<Vec<Option<AccessGuard<'g, V>>>, StorageError>
+    where
+        K: Key + 'static,
+        V: Value + 'static,
+        KR: Borrow<K::SelfType<'a>>,
+    {
+        let keys: Vec<KR> = keys.into_iter().collect();
+        let Some(root) = &self.root else { return Ok(keys.iter().map(|_| None).collect()) };
+        let encoded: Vec<_> = keys.iter().map(|key| K::as_bytes(key.borrow())).collect();
+        let bytes: Vec<_> = encoded.iter().map(AsRef::as_ref).collect();
+        let found = get_many(self.store, self.kind, root, &bytes)?;
+        found.into_iter().map(|value| value.map(AccessGuard::new).transpose()).collect()
     }
 
     pub(super) fn count<'a, K, KR>(&self, range: &impl RangeBounds<KR>) -> Result<u64, StorageError>
@@ -299,6 +386,23 @@ impl<K: Key + 'static, V: Value + 'static> ReadableTable<K, V> for ReadOnlyTable
         KR: Borrow<K::SelfType<'a>> + 'a,
     {
         self.view().count::<K, KR>(&range)
+    }
+
+    fn prefix(&self, prefix: &<K as PrefixKey>::Prefix) -> Result<Range<'_, K, V>, StorageError>
+    where
+        K: PrefixKey,
+    {
+        Ok(Range::new(self.view().prefix(prefix.as_ref())?, Source::Snapshot(self.snapshot.clone())))
+    }
+
+    fn get_many<'a, KR>(
+        &self,
+        keys: impl IntoIterator<Item = KR>,
+    ) -> Result<Vec<Option<AccessGuard<'_, V>>>, StorageError>
+    where
+        KR: Borrow<K::SelfType<'a>>,
+    {
+        self.view().get_many::<K, V, KR>(keys)
     }
 }
 

@@ -1,3 +1,4 @@
+use super::drain::Drain;
 use super::read::with_bounds;
 use super::write::Table;
 use crate::error::StorageError;
@@ -5,7 +6,7 @@ use crate::types::{Key, Value};
 use core::borrow::Borrow;
 use core::ops::RangeBounds;
 
-/// Removing a whole range.
+/// Removing all rows of a range.
 impl<K: Key + 'static, V: Value + 'static> Table<'_, K, V> {
     /// Removes the rows of a range of keys, and says how many there were. A range whose start is after its end has none.
     ///
@@ -38,5 +39,41 @@ impl<K: Key + 'static, V: Value + 'static> Table<'_, K, V> {
         KR: Borrow<K::SelfType<'a>> + 'a,
     {
         with_bounds::<K, KR, _>(&range, |start, end| self.edit(|editor| editor.delete_range(start, end)))
+    }
+    /// The rows of a range of keys, in an iterator from both ends that removes them. A range whose start is after its end
+    /// has none.
+    ///
+    /// When it is dropped, the rows that it has not given are removed as well, as by
+    /// [`delete_range`](Self::delete_range). If it is leaked, they stay.
+    ///
+    /// # Errors
+    ///
+    /// After an error the iterator gives [`PreviousIo`](StorageError::PreviousIo) for good; the rows that it gave are
+    /// removed, and the others stay.
+    ///
+    /// ```
+    /// use sapwood::{Database, ReadableTableMetadata, TableDefinition, backends::InMemoryBackend};
+    ///
+    /// const SQUARES: TableDefinition<u64, u64> = TableDefinition::new("squares");
+    /// let db = Database::builder().create_with_backend(InMemoryBackend::new())?;
+    /// let txn = db.begin_write()?;
+    /// {
+    ///     let mut squares = txn.open_table(SQUARES)?;
+    ///     for number in 0..100 {
+    ///         squares.insert(number, number * number)?;
+    ///     }
+    ///     let mut drained = squares.drain(..50)?;
+    ///     assert_eq!(drained.next().transpose()?.map(|(number, _)| number.value()), Some(0));
+    ///     assert_eq!(drained.next_back().transpose()?.map(|(number, _)| number.value()), Some(49));
+    ///     drained.close()?;
+    ///     assert_eq!(squares.len()?, 50);
+    /// }
+    /// # Ok::<(), sapwood::Error>(())
+    /// ```
+    pub fn drain<'a, KR>(&mut self, range: impl RangeBounds<KR> + 'a) -> Result<Drain<'_, K, V>, StorageError>
+    where
+        KR: Borrow<K::SelfType<'a>> + 'a,
+    {
+        Ok(Drain::new(self.sweep::<KR>(&range)))
     }
 }

@@ -14,8 +14,9 @@ use crate::pages::Store;
 use crate::sync::Arc;
 use crate::txn::sealed::Sealed;
 use crate::txn::{TableCell, TableHandle, Tables};
-use crate::types::{Key, MutInPlaceValue, Value};
+use crate::types::{Key, MutInPlaceValue, PrefixKey, Value};
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::borrow::Borrow;
 use core::fmt::{Debug, Formatter};
 use core::marker::PhantomData;
@@ -225,7 +226,7 @@ impl<'txn, K: Key + 'static, V: Value + 'static> Table<'txn, K, V> {
         Ok(CursorMut::new(self.open(), loan, cursor))
     }
 
-    fn sweep<'a, KR: Borrow<K::SelfType<'a>>>(&self, range: &impl RangeBounds<KR>) -> Sweep<'_> {
+    pub(super) fn sweep<'a, KR: Borrow<K::SelfType<'a>>>(&self, range: &impl RangeBounds<KR>) -> Sweep<'_> {
         let own = |bound: Bound<&KR>| bound.map(|key| K::as_bytes(key.borrow()).as_ref().to_vec());
         Sweep::new(self.open(), own(range.start_bound()), own(range.end_bound()))
     }
@@ -310,6 +311,26 @@ impl<K: Key + 'static, V: Value + 'static> ReadableTable<K, V> for Table<'_, K, 
     {
         let _loan = self.cell.lend();
         self.view(&self.cell.tree()).count::<K, KR>(&range)
+    }
+
+    fn prefix(&self, prefix: &<K as PrefixKey>::Prefix) -> Result<Range<'_, K, V>, StorageError>
+    where
+        K: PrefixKey,
+    {
+        let loan = self.cell.lend();
+        let cursor = self.view(&self.cell.tree()).prefix(prefix.as_ref())?;
+        Ok(Range::new(cursor, Source::Table(self.tables.store().clone(), loan)))
+    }
+
+    fn get_many<'a, KR>(
+        &self,
+        keys: impl IntoIterator<Item = KR>,
+    ) -> Result<Vec<Option<AccessGuard<'_, V>>>, StorageError>
+    where
+        KR: Borrow<K::SelfType<'a>>,
+    {
+        let _loan = self.cell.lend();
+        self.view(&self.cell.tree()).get_many::<K, V, KR>(keys)
     }
 }
 

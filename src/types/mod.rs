@@ -11,6 +11,7 @@ mod lengths;
 mod name;
 mod numbers;
 mod option;
+mod prefix;
 mod scalars;
 mod text;
 mod tuples;
@@ -19,6 +20,8 @@ mod tuples;
 mod tests;
 
 pub use name::TypeName;
+pub use prefix::PrefixKey;
+pub(crate) use prefix::after_prefix;
 
 /// A type that a table can hold as its value.
 ///

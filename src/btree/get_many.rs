@@ -1,0 +1,84 @@
+//! The values of many keys in one walk: of each page that is on the way to any of them, one look.
+
+use super::get::{Slice, child_of};
+use super::kind::{Sought, TreeKind};
+use crate::error::StorageError;
+use crate::format::Pointer;
+use crate::format::node::Node;
+use crate::pages::Store;
+use crate::pages::cache::FrameRef;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::cmp::Ordering;
+
+/// A key that is looked for, and its place among those that were asked for.
+type Wanted<'k> = (Sought<'k>, usize);
+
+/// The values of `keys`, in their order.
+pub(crate) fn get_many(
+    store: &Store,
+    kind: &TreeKind,
+    root: &Pointer,
+    keys: &[&[u8]],
+) -> Result<Vec<Option<Slice>>, StorageError> {
+    let sought = keys.iter().map(|key| Sought { bytes: key, head: (kind.key.head)(key) });
+    let mut wanted: Vec<Wanted<'_>> = sought.zip(0..).collect();
+    let order = |one: &Sought<'_>, other: &Sought<'_>| {
+        one.head.cmp(&other.head).then_with(|| (kind.key.compare)(one.bytes, other.bytes))
+    };
+    wanted.sort_unstable_by(|(one, _), (other, _)| order(one, other));
+    let mut batch = Batch { store, kind, found: vec![None; keys.len()] };
+    batch.descend(root, &store.load(root)?, &wanted)?;
+    Ok(batch.found)
+}
+
+struct Batch<'b> {
+    store: &'b Store,
+    kind: &'b TreeKind,
+    found: Vec<Option<Slice>>,
+}
+
+impl Batch<'_> {
+    /// Finds those of the sorted keys that belong below `page`, which is all of them.
+    fn descend(&mut self, pointer: &Pointer, page: &FrameRef, mut wanted: &[Wanted<'_>]) -> Result<(), StorageError> {
+        let node = Node::new(page);
+        if node.is_leaf() {
+            return self.take(page, &node, wanted);
+        }
+        while let Some((sought, _)) = wanted.first() {
+            let (at, _) = self.kind.search(self.store, &node, sought)?;
+            let child = child_of(&node, at, pointer)?;
+            let (below, rest) = wanted.split_at(self.share(page, at, wanted)?);
+            self.descend(&child, &self.store.load(&child)?, below)?;
+            wanted = rest;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, leaf: &FrameRef, node: &Node<'_>, wanted: &[Wanted<'_>]) -> Result<(), StorageError> {
+        for (sought, place) in wanted {
+            let (at, hit) = self.kind.search(self.store, node, sought)?;
+            if let (true, Some(found)) = (hit, self.found.get_mut(*place)) {
+                *found = Some(Slice::of_value(self.store, leaf, at)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// How many of the sorted keys belong below child `at` of a branch, to which the first does. Looks at one more key if
+    /// they are few, and at the logarithm of their number if they are many.
+    fn share(&self, branch: &FrameRef, at: usize, wanted: &[Wanted<'_>]) -> Result<usize, StorageError> {
+        if wanted.len() < 2 || at + 1 >= Node::new(branch).count() {
+            return Ok(wanted.len());
+        }
+        let separator = Slice::of_key(self.store, branch, at)?;
+        let belongs = |(sought, _): &Wanted<'_>| (self.kind.key.compare)(sought.bytes, &separator) != Ordering::Greater;
+        let mut most = 1;
+        while wanted.get(most).is_some_and(belongs) {
+            most *= 2;
+        }
+        let near = wanted.get(..most).unwrap_or(wanted);
+        // The first key belongs here, whatever a damaged page says: so the walk goes on.
+        Ok(near.partition_point(belongs).max(1))
+    }
+}
