@@ -1,8 +1,7 @@
 //! What the database must hold: the states of all commits, and when they were started and acknowledged.
 
 use sapwood::{
-    Database, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition, TableError,
-    WriteTransaction,
+    Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TableError, WriteTransaction,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;

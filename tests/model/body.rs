@@ -2,9 +2,11 @@
 //! says which crate `db` is.
 
 mod fields;
+mod ranges;
 mod rows;
 mod store;
 
+use super::{bulk_load, count, delete_range, drain, get_many};
 use super::{db, seek, tune, value_len, value_len_at, verify};
 use crate::plan::{Limits, Plan, Sizes};
 use crate::rng::Rng;
