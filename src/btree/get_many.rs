@@ -1,4 +1,5 @@
-//! The values of many keys in one walk: of each page that is on the way to any of them, one look.
+//! The values of many keys in one walk: level by level, with one look at each page that is on the way to any of them. Which
+//! pages come next is known, so that memory is asked for ahead.
 
 use super::get::{Slice, child_of};
 use super::kind::{Sought, TreeKind};
@@ -10,6 +11,9 @@ use crate::pages::cache::FrameRef;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::cmp::Ordering;
+
+/// How many pages ahead of the walk are asked for: it is known which it will come to.
+const AHEAD: usize = 4;
 
 /// A key that is looked for, and its place among those that were asked for.
 type Wanted<'k> = (Sought<'k>, usize);
@@ -28,9 +32,16 @@ pub(crate) fn get_many(
     };
     wanted.sort_unstable_by(|(one, _), (other, _)| order(one, other));
     let mut batch = Batch { store, kind, found: vec![None; keys.len()] };
-    batch.descend(root, &store.load(root)?, &wanted)?;
+    let mut level = vec![(*root, &wanted[..])];
+    while level.first().is_some_and(|(page, _)| page.level > 0) {
+        level = batch.descend(&level)?;
+    }
+    batch.take_all(&level)?;
     Ok(batch.found)
 }
+
+/// A page, and the sorted keys that belong below it.
+type Part<'w> = (Pointer, &'w [Wanted<'w>]);
 
 struct Batch<'b> {
     store: &'b Store,
@@ -39,20 +50,37 @@ struct Batch<'b> {
 }
 
 impl Batch<'_> {
-    /// Finds those of the sorted keys that belong below `page`, which is all of them.
-    fn descend(&mut self, pointer: &Pointer, page: &FrameRef, mut wanted: &[Wanted<'_>]) -> Result<(), StorageError> {
-        let node = Node::new(page);
-        if node.is_leaf() {
-            return self.take(page, &node, wanted);
+    /// From the pages of one level, and the keys that belong below each, to those of the level below.
+    fn descend<'w>(&self, level: &[Part<'w>]) -> Result<Vec<Part<'w>>, StorageError> {
+        let mut below = Vec::with_capacity(level.len());
+        for (nth, (pointer, wanted)) in level.iter().enumerate() {
+            let page = self.load(level, nth, pointer)?;
+            let (node, mut wanted) = (Node::new(&page), *wanted);
+            while let Some((sought, _)) = wanted.first() {
+                let (at, _) = self.kind.search(self.store, &node, sought)?;
+                let (part, rest) = wanted.split_at(self.share(&page, at, wanted)?);
+                below.push((child_of(&node, at, pointer)?, part));
+                wanted = rest;
+            }
         }
-        while let Some((sought, _)) = wanted.first() {
-            let (at, _) = self.kind.search(self.store, &node, sought)?;
-            let child = child_of(&node, at, pointer)?;
-            let (below, rest) = wanted.split_at(self.share(page, at, wanted)?);
-            self.descend(&child, &self.store.load(&child)?, below)?;
-            wanted = rest;
+        Ok(below)
+    }
+
+    fn take_all(&mut self, leaves: &[Part<'_>]) -> Result<(), StorageError> {
+        for (nth, (pointer, wanted)) in leaves.iter().enumerate() {
+            let leaf = self.load(leaves, nth, pointer)?;
+            self.take(&leaf, &Node::new(&leaf), wanted)?;
         }
         Ok(())
+    }
+
+    /// Page `nth` of a level, which `pointer` names. Asks for those that come after it.
+    fn load(&self, level: &[Part<'_>], nth: usize, pointer: &Pointer) -> Result<FrameRef, StorageError> {
+        let nearest = if nth == 0 { 1 } else { nth + AHEAD };
+        for (page, _) in level.get(nearest..level.len().min(nth + AHEAD + 1)).unwrap_or_default() {
+            self.store.prefetch_start(page);
+        }
+        self.store.load(pointer)
     }
 
     fn take(&mut self, leaf: &FrameRef, node: &Node<'_>, wanted: &[Wanted<'_>]) -> Result<(), StorageError> {

@@ -152,8 +152,8 @@ pub trait ReadableTable<K: Key + 'static, V: Value + 'static>: ReadableTableMeta
 
     /// The values of many keys, in the order in which they are asked for; they may come in any, and more than once.
     ///
-    /// The tree is walked once, each of its pages read at most once, so that this is faster than
-    /// [`get`](Self::get) for each. All values that lie in pages keep their pages in memory.
+    /// The tree is walked once for all, and each of its pages is read at most once. From some tens of keys on this takes
+    /// less time than a [`get`](Self::get) for each. The values keep their pages in memory.
     ///
     /// ```
     /// use sapwood::{Database, ReadableTable, TableDefinition, backends::InMemoryBackend};
