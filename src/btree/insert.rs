@@ -196,7 +196,7 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
     /// The value of the leaf's entry, which is about to go, and unlinks what it pointed to.
     fn take_value(&self, leaf: &Step) -> Result<Slice, StorageError> {
         let value = self.value_of(leaf)?;
-        self.unlink_value(leaf);
+        self.unlink_value(leaf)?;
         Ok(value)
     }
 

@@ -43,7 +43,7 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
         self.unlink(&right);
         if left.level == 0 {
             let taken = core::mem::replace(&mut parent.at, left_at);
-            self.unlink_key(parent);
+            self.unlink_key(parent)?;
             parent.at = taken;
         }
         parent.must(&PageOp::SetChild { at: left_at + 1, child: left })?;

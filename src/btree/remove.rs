@@ -6,6 +6,7 @@ use super::get::{Slice, has};
 use super::kind::TreeKind;
 use super::sink::{Change, ChangeSink};
 use crate::error::StorageError;
+use crate::format::Pointer;
 use crate::format::node::{KeyPart, Node, PageOp, ValuePart};
 use crate::pages::Store;
 use alloc::vec::Vec;
@@ -79,8 +80,8 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
 
     /// The same, without a word to the sink, and the row is not counted.
     pub(super) fn take_row(&self, leaf: &mut Step) -> Result<(), StorageError> {
-        self.unlink_value(leaf);
-        self.unlink_key(leaf);
+        self.unlink_value(leaf)?;
+        self.unlink_key(leaf)?;
         leaf.must(&PageOp::Remove { at: leaf.at })
     }
 
@@ -94,10 +95,18 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
     }
 
     /// The value of the step's entry is about to go.
-    pub(super) fn unlink_value(&self, leaf: &Step) {
-        if let ValuePart::Run(run) = leaf.node().value(leaf.at) {
-            self.unlink(&run);
+    pub(super) fn unlink_value(&self, leaf: &Step) -> Result<(), StorageError> {
+        match leaf.node().value(leaf.at) {
+            ValuePart::Run(run) => self.unlink_run(&run),
+            _ => Ok(()),
         }
+    }
+
+    /// A run that nobody may have read, so that it could be one of a damaged file, and longer than that.
+    fn unlink_run(&self, run: &Pointer) -> Result<(), StorageError> {
+        self.writer.store().extent_of(run)?;
+        self.unlink(run);
+        Ok(())
     }
 
     pub(super) fn key_of(&self, leaf: &Step) -> Result<Slice, StorageError> {
@@ -108,9 +117,10 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
     }
 
     /// The key of the step's entry is about to go.
-    pub(super) fn unlink_key(&self, step: &Step) {
-        if let KeyPart::Long { run, .. } = step.node().key(step.at) {
-            self.unlink(&run);
+    pub(super) fn unlink_key(&self, step: &Step) -> Result<(), StorageError> {
+        match step.node().key(step.at) {
+            KeyPart::Long { run, .. } => self.unlink_run(&run),
+            KeyPart::Inline(_) => Ok(()),
         }
     }
 
@@ -153,7 +163,7 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
         let keyed = if at + 1 == count { at.checked_sub(1) } else { Some(at) };
         if let Some(keyed) = keyed {
             parent.at = keyed;
-            self.unlink_key(parent);
+            self.unlink_key(parent)?;
             parent.at = at;
         }
         parent.must(&PageOp::Remove { at })
@@ -178,6 +188,6 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
     }
 }
 
-fn only_child(node: &Node<'_>) -> Option<crate::format::Pointer> {
+fn only_child(node: &Node<'_>) -> Option<Pointer> {
     (!node.is_leaf() && node.count() == 1).then(|| node.child(0))
 }
