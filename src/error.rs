@@ -123,6 +123,19 @@ pub enum CursorError {
     Storage(StorageError),
 }
 
+/// Errors of loading sorted rows.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum BulkLoadError {
+    /// A key is not greater than the one before it.
+    Unordered {
+        /// Which row it is of, the first being 0.
+        row: u64,
+    },
+    /// The storage underneath failed.
+    Storage(StorageError),
+}
+
 /// Errors of savepoints and checkpoints.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -301,6 +314,7 @@ wraps_storage_error!(
     CommitError,
     CompactionError,
     CursorError,
+    BulkLoadError,
     SavepointError
 );
 
@@ -398,6 +412,15 @@ impl From<CursorError> for Error {
         match err {
             CursorError::UnorderedKey => Self::UnorderedKey,
             CursorError::Storage(err) => err.into(),
+        }
+    }
+}
+
+impl From<BulkLoadError> for Error {
+    fn from(err: BulkLoadError) -> Self {
+        match err {
+            BulkLoadError::Unordered { .. } => Self::UnorderedKey,
+            BulkLoadError::Storage(err) => err.into(),
         }
     }
 }
@@ -521,6 +544,15 @@ impl Display for CursorError {
     }
 }
 
+impl Display for BulkLoadError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Unordered { row } => write!(f, "the key of row {row} is not greater than the one before it"),
+            Self::Storage(err) => err.fmt(f),
+        }
+    }
+}
+
 impl Display for SetDurabilityError {
     fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
         match self {
@@ -628,6 +660,7 @@ error_from_storage!(
     CommitError,
     CompactionError,
     CursorError,
+    BulkLoadError,
     SavepointError
 );
 

@@ -45,11 +45,11 @@ pub use db::{
     VerifyReport,
 };
 pub use error::{
-    BackendError, CommitError, CompactionError, CursorError, DatabaseError, Error, SavepointError, SetDurabilityError,
-    StorageError, TableError, TransactionError,
+    BackendError, BulkLoadError, CommitError, CompactionError, CursorError, DatabaseError, Error, SavepointError,
+    SetDurabilityError, StorageError, TableError, TransactionError,
 };
 pub use table::{
-    AccessGuard, AccessGuardMut, AccessGuardMutInPlace, Cursor, CursorMut, Entry, ExtractIf, MultimapRange,
+    AccessGuard, AccessGuardMut, AccessGuardMutInPlace, Cursor, CursorMut, Drain, Entry, ExtractIf, MultimapRange,
     MultimapTable, MultimapValue, OccupiedEntry, OwnedAccessGuard, OwnedMultimapRange, OwnedMultimapValue, OwnedRange,
     Range, ReadOnlyMultimapTable, ReadOnlyTable, ReadOnlyUntypedMultimapTable, ReadOnlyUntypedTable,
     ReadableMultimapTable, ReadableTable, ReadableTableMetadata, Table, TableStats, VacantEntry,
@@ -60,7 +60,7 @@ pub use txn::{
 };
 #[cfg(feature = "bytemuck")]
 pub use types::Pod;
-pub use types::{Key, MutInPlaceValue, TypeName, Value};
+pub use types::{Key, MutInPlaceValue, PrefixKey, TypeName, Value};
 #[cfg(feature = "postcard")]
 pub use types::{Postcard, PostcardError};
 

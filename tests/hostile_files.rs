@@ -81,6 +81,8 @@ fn read(db: &Database) -> Result<(), Error> {
         for key in (0..450).step_by(7) {
             drop(table.get(key));
         }
+        drop(table.get_many((0..450).step_by(3)));
+        drop(table.count(5..300));
         drop(table.range(5..100).map(|rows| rows.take(ROW_LIMIT).map(drop).count()));
         drop(table.iter().map(|rows| rows.rev().take(ROW_LIMIT).map(drop).count()));
         for row in table.iter()?.take(ROW_LIMIT) {
@@ -140,6 +142,9 @@ fn write(db: &Database) -> Result<(), Error> {
         }
         drop(numbers.pop_first()?);
         drop(numbers.pop_last()?);
+        let _ = numbers.delete_range(100..200)?;
+        numbers.drain(250..260)?.close()?;
+        let _ = numbers.bulk_load((0..50).map(|at| (u64::MAX - 50 + at, &[8; 40][..])))?;
         Ok(())
     };
     let numbers = changes();
@@ -151,6 +156,7 @@ fn write(db: &Database) -> Result<(), Error> {
             drop(texts.remove(&*key.replacen('1', "2", 1))?);
             drop(texts.insert(&*key.replacen('1', "5", 1), "new")?);
         }
+        let _ = texts.delete_range::<&str>("2".."4")?;
         Ok(())
     };
     let texts = changes();

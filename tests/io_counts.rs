@@ -3,7 +3,9 @@
 mod common;
 
 use common::crash::{Counters, RecordingBackend};
-use sapwood::{Builder, Database, Durability, OpenOutcome, ReadableDatabase, ReadableTable, TableDefinition};
+use sapwood::{
+    Builder, Database, Durability, OpenOutcome, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 const PAGE: usize = 4096;
@@ -251,4 +253,65 @@ fn a_scan_does_not_push_the_branches_out() {
     let read = pages_read(&backend.take_counters());
     let branches: Vec<_> = read.keys().filter(|page| !is_leaf(&image, **page)).collect();
     assert!(branches.is_empty(), "branches {branches:?} were read again");
+}
+
+/// The file of [`build`], opened with no cache.
+fn uncached() -> (Vec<u8>, RecordingBackend, Database) {
+    let backend = RecordingBackend::new();
+    build(&Builder::new().create_with_backend(backend.clone()).unwrap());
+    let image = backend.contents();
+    let backend = RecordingBackend::from_image(image.clone());
+    let db = Builder::new().set_cache_size(0).create_with_backend(backend.clone()).unwrap();
+    (image, backend, db)
+}
+
+#[test]
+fn deleting_a_range_reads_the_leaves_at_its_ends_and_those_with_pointers() {
+    let (image, backend, db) = uncached();
+    let txn = db.begin_write().unwrap();
+    for (name, range, most) in [(PLAIN, 100..19_000, 4), (PLAIN, 0..50, 2), (RUNS, 500..900, 4), (RUNS, 10..990, 4)] {
+        let mut table = txn.open_table(name).unwrap();
+        backend.take_counters();
+        table.delete_range(range.clone()).unwrap();
+        let read = pages_read(&backend.take_counters());
+        let plain: Vec<_> =
+            read.keys().filter(|page| is_leaf(&image, **page) && !holds_pointers(&image, **page)).collect();
+        println!("{} pages read for {range:?}, leaves {plain:?}", read.len());
+        assert!(plain.len() <= most, "{plain:?}");
+        assert_eq!(table.count(range).unwrap(), 0);
+    }
+    txn.commit().unwrap();
+    db.verify().unwrap();
+}
+
+#[test]
+fn counting_reads_one_way_down_for_each_end() {
+    let (image, backend, db) = uncached();
+    let height = {
+        let stats = db.begin_read().unwrap().open_table(PLAIN).unwrap().stats().unwrap();
+        stats.tree_height() as usize
+    };
+    let txn = db.begin_write().unwrap();
+    let written = txn.open_table(PLAIN).unwrap();
+    let read = db.begin_read().unwrap().open_table(PLAIN).unwrap();
+    backend.take_counters();
+    assert_eq!(read.count(5_000..15_000).unwrap(), 10_000);
+    let pages = pages_read(&backend.take_counters());
+    assert!(pages.len() < 2 * height && pages.keys().filter(|page| is_leaf(&image, **page)).count() == 2, "{pages:?}");
+    assert_eq!(written.count(5_000..15_000).unwrap(), 10_000);
+    assert!(pages_read(&backend.take_counters()).len() < 2 * height);
+    assert_eq!(read.count::<u64>(..).unwrap(), 20_000);
+    assert!(pages_read(&backend.take_counters()).is_empty());
+}
+
+#[test]
+fn many_look_ups_at_once_read_no_page_twice() {
+    let (_, backend, db) = uncached();
+    let table = db.begin_read().unwrap().open_table(PLAIN).unwrap();
+    backend.take_counters();
+    let keys = (0..20_000).map(|number| number * 7_919 % 20_000);
+    let found = table.get_many(keys).unwrap();
+    assert_eq!(found.iter().flatten().count(), 20_000);
+    let read = pages_read(&backend.take_counters());
+    assert!(read.values().all(|times| *times == 1), "{read:?}");
 }

@@ -135,31 +135,49 @@ impl<'t, S: ChangeSink> TreeEditor<'t, S> {
 
     /// The way to `target`, every page on it made ready for changes, and whether the leaf's entry is the target.
     pub(super) fn descend(&mut self, target: &Target<'_>) -> Result<(Path, bool), StorageError> {
-        let class = self.tree.class;
+        self.descend_to(target, 0)
+    }
+
+    /// The way as far down as to a page of that level.
+    pub(super) fn descend_to(&mut self, target: &Target<'_>, level: u8) -> Result<(Path, bool), StorageError> {
         self.tree.tail = None;
         let root = match self.tree.root {
-            Some(root) => self.writer.make_mut(&root, class)?,
+            Some(root) => self.writer.make_mut(&root, self.tree.class)?,
             None => self.new_page(0)?,
         };
         self.tree.root = Some(root.0);
-        let (mut pointer, mut page) = root;
-        let mut path = Path::with_capacity(usize::from(pointer.level) + 1);
+        let (pointer, page) = root;
+        self.descend_from(Step { pointer, page, at: 0 }, target, level)
+    }
+
+    /// The rest of the way, from `top` on.
+    pub(super) fn descend_from(
+        &self,
+        mut top: Step,
+        target: &Target<'_>,
+        level: u8,
+    ) -> Result<(Path, bool), StorageError> {
+        let mut path = Path::with_capacity(usize::from(top.pointer.level) + 1);
         loop {
-            let node = Node::new(page.bytes());
-            let (at, hit) = target.place(self.writer.store(), &self.tree.kind, &node)?;
-            if node.is_leaf() {
-                path.push(Step { pointer, page, at });
+            let (at, hit) = target.place(self.writer.store(), &self.tree.kind, &top.node())?;
+            top.at = at;
+            if top.pointer.level <= level {
+                path.push(top);
                 return Ok((path, hit));
             }
-            let child = child_of(&node, at, &pointer)?;
-            let (owned, below) = self.writer.make_mut(&child, class)?;
-            let mut step = Step { pointer, page, at };
-            if owned != child {
-                step.must(&PageOp::SetChild { at, child: owned })?;
-            }
-            path.push(step);
-            (pointer, page) = (owned, below);
+            let below = self.enter(&mut top)?;
+            path.push(core::mem::replace(&mut top, below));
         }
+    }
+
+    /// The child that the step takes, made ready for changes.
+    pub(super) fn enter(&self, step: &mut Step) -> Result<Step, StorageError> {
+        let child = child_of(&step.node(), step.at, &step.pointer)?;
+        let (pointer, page) = self.writer.make_mut(&child, self.tree.class)?;
+        if pointer != child {
+            step.must(&PageOp::SetChild { at: step.at, child: pointer })?;
+        }
+        Ok(Step { pointer, page, at: 0 })
     }
 
     /// A page without entries.

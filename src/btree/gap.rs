@@ -248,7 +248,7 @@ impl<'k> Aim<'k> {
     }
 
     /// The entry of `node` to take, and, in a leaf, whether its key is the one that is looked for.
-    fn place(&self, store: &Store, node: &Node<'_>) -> Result<(usize, bool), StorageError> {
+    pub(super) fn place(&self, store: &Store, node: &Node<'_>) -> Result<(usize, bool), StorageError> {
         match self {
             Self::First => Ok((0, false)),
             Self::Last if node.is_leaf() => Ok((node.count(), false)),

@@ -196,7 +196,7 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
     /// The value of the leaf's entry, which is about to go, and unlinks what it pointed to.
     fn take_value(&self, leaf: &Step) -> Result<Slice, StorageError> {
         let value = self.value_of(leaf)?;
-        self.unlink_value(leaf);
+        self.unlink_value(leaf)?;
         Ok(value)
     }
 
@@ -289,13 +289,17 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
         let store = self.writer.store();
         let last = Slice::of_key(store, left.page.frame(), left.node().count().saturating_sub(1))?;
         let first = Slice::of_key(store, right.page.frame(), 0)?;
-        let bytes = (self.tree.kind.key.separator)(&last, &first).into_owned();
+        self.key_between(&last, &first)
+    }
+
+    pub(super) fn key_between(&self, last: &[u8], first: &[u8]) -> Result<NewKey<'static>, StorageError> {
+        let bytes = (self.tree.kind.key.separator)(last, first).into_owned();
         let key = self.new_key(&bytes)?;
         Ok(NewKey { head: key.head, run: key.run, bytes: Cow::Owned(bytes) })
     }
 
     /// The child that `path` took has become `left` and `right`.
-    fn add_above(
+    pub(super) fn add_above(
         &mut self,
         mut path: Path,
         mut left: Pointer,

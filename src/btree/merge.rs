@@ -25,7 +25,7 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
     }
 
     /// Puts `page` together with its neighbour; child `left_at` of `parent` is the left one of them.
-    fn join(
+    pub(super) fn join(
         &mut self,
         parent: &mut Step,
         page: Step,
@@ -43,14 +43,19 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
         self.unlink(&right);
         if left.level == 0 {
             let taken = core::mem::replace(&mut parent.at, left_at);
-            self.unlink_key(parent);
+            self.unlink_key(parent)?;
             parent.at = taken;
         }
         parent.must(&PageOp::SetChild { at: left_at + 1, child: left })?;
         parent.must(&PageOp::Remove { at: left_at })
     }
 
-    fn fit_together(&self, page: &Step, neighbour: &Pointer, joint: &NewKey<'_>) -> Result<bool, StorageError> {
+    pub(super) fn fit_together(
+        &self,
+        page: &Step,
+        neighbour: &Pointer,
+        joint: &NewKey<'_>,
+    ) -> Result<bool, StorageError> {
         let capacity = self.tree.kind.capacity();
         let frame = self.writer.store().load(neighbour)?;
         let used = |node: &Node<'_>| capacity.saturating_sub(node.free_space());

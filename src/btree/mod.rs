@@ -7,27 +7,36 @@
 //! - In a multimap a key's values are a set in the key's leaf, or the keys of a tree whose root stands there and whose
 //!   values are empty. The pointer to that root has the right row count, sealed or not. No set is empty.
 
+mod bulk;
+mod count;
 mod cursor;
+mod cut;
 mod edit;
 mod edit_cursor;
 mod gap;
 mod get;
+mod get_many;
 mod insert;
 mod kind;
 mod members;
 mod merge;
 mod multimap;
+#[cfg(test)]
+mod range_tests;
 mod remove;
 mod sink;
 mod stats;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use bulk::Loader;
+pub(crate) use count::count;
 pub(crate) use cursor::{GapCursor, RangeCursor, is_empty};
 pub(crate) use edit::{Tree, TreeEditor};
 pub(crate) use edit_cursor::EditCursor;
 pub(crate) use gap::{Aim, Side};
 pub(crate) use get::{Row, Slice, find, first_or_last, get, value_length};
+pub(crate) use get_many::get_many;
 pub(crate) use insert::{NewValue, check_row};
 pub(crate) use kind::TreeKind;
 pub(crate) use members::Members;

@@ -6,6 +6,7 @@ use super::get::{Slice, has};
 use super::kind::TreeKind;
 use super::sink::{Change, ChangeSink};
 use crate::error::StorageError;
+use crate::format::Pointer;
 use crate::format::node::{KeyPart, Node, PageOp, ValuePart};
 use crate::pages::Store;
 use alloc::vec::Vec;
@@ -69,14 +70,19 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
     /// Takes the step's entry out of its leaf. What that leaves behind is to be mended.
     pub(super) fn drop_row(&mut self, leaf: &mut Step) -> Result<(), StorageError> {
         let row = if S::ACTIVE { Some((self.key_of(leaf)?, self.value_of(leaf)?)) } else { None };
-        self.unlink_value(leaf);
-        self.unlink_key(leaf);
-        leaf.must(&PageOp::Remove { at: leaf.at })?;
+        self.take_row(leaf)?;
         self.tree.rows = self.tree.rows.saturating_sub(1);
         if let Some((key, value)) = row {
             self.sink.changed(Change { key: &key, old: Some(&value), new: None });
         }
         Ok(())
+    }
+
+    /// The same, without a word to the sink, and the row is not counted.
+    pub(super) fn take_row(&self, leaf: &mut Step) -> Result<(), StorageError> {
+        self.unlink_value(leaf)?;
+        self.unlink_key(leaf)?;
+        leaf.must(&PageOp::Remove { at: leaf.at })
     }
 
     /// The value of the step's entry.
@@ -89,10 +95,18 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
     }
 
     /// The value of the step's entry is about to go.
-    pub(super) fn unlink_value(&self, leaf: &Step) {
-        if let ValuePart::Run(run) = leaf.node().value(leaf.at) {
-            self.unlink(&run);
+    pub(super) fn unlink_value(&self, leaf: &Step) -> Result<(), StorageError> {
+        match leaf.node().value(leaf.at) {
+            ValuePart::Run(run) => self.unlink_run(&run),
+            _ => Ok(()),
         }
+    }
+
+    /// A run that nobody may have read, so that it could be one of a damaged file, and longer than that.
+    fn unlink_run(&self, run: &Pointer) -> Result<(), StorageError> {
+        self.writer.store().extent_of(run)?;
+        self.unlink(run);
+        Ok(())
     }
 
     pub(super) fn key_of(&self, leaf: &Step) -> Result<Slice, StorageError> {
@@ -103,9 +117,10 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
     }
 
     /// The key of the step's entry is about to go.
-    pub(super) fn unlink_key(&self, step: &Step) {
-        if let KeyPart::Long { run, .. } = step.node().key(step.at) {
-            self.unlink(&run);
+    pub(super) fn unlink_key(&self, step: &Step) -> Result<(), StorageError> {
+        match step.node().key(step.at) {
+            KeyPart::Long { run, .. } => self.unlink_run(&run),
+            KeyPart::Inline(_) => Ok(()),
         }
     }
 
@@ -113,17 +128,26 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
     pub(super) fn mend(&mut self, mut path: Path) -> Result<(), StorageError> {
         while let Some(page) = path.pop() {
             let Some(parent) = path.last_mut() else { return self.mend_root(page) };
-            let node = page.node();
-            if node.count() == 0 {
-                self.unlink(&page.pointer);
-                self.drop_child(parent)?;
-            } else if self.is_thin(&node) && parent.node().count() > 1 {
-                self.merge(parent, page)?;
-            } else {
+            if !self.mend_child(parent, page)? {
                 return Ok(());
             }
         }
         Ok(())
+    }
+
+    /// Takes away `page`, the child that `parent`'s step took, if it is empty, and merges it if it is thin. Says
+    /// whether it was either, so that `parent` may be in need of the same.
+    pub(super) fn mend_child(&mut self, parent: &mut Step, page: Step) -> Result<bool, StorageError> {
+        let node = page.node();
+        if node.count() == 0 {
+            self.unlink(&page.pointer);
+            self.drop_child(parent)?;
+        } else if self.is_thin(&node) && parent.node().count() > 1 {
+            self.merge(parent, page)?;
+        } else {
+            return Ok(false);
+        }
+        Ok(true)
     }
 
     /// Whether the page holds so little that a neighbour may well have room for it.
@@ -132,21 +156,21 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
     }
 
     /// Takes out of `parent` the child that its step took.
-    fn drop_child(&mut self, parent: &mut Step) -> Result<(), StorageError> {
+    pub(super) fn drop_child(&self, parent: &mut Step) -> Result<(), StorageError> {
         let count = parent.node().count();
         let at = parent.at;
         // The last child has no key of its own; the one before it loses its key.
         let keyed = if at + 1 == count { at.checked_sub(1) } else { Some(at) };
         if let Some(keyed) = keyed {
             parent.at = keyed;
-            self.unlink_key(parent);
+            self.unlink_key(parent)?;
             parent.at = at;
         }
         parent.must(&PageOp::Remove { at })
     }
 
     /// Takes away an empty root, and root branches with one child.
-    fn mend_root(&mut self, root: Step) -> Result<(), StorageError> {
+    pub(super) fn mend_root(&mut self, root: Step) -> Result<(), StorageError> {
         let mut pointer = root.pointer;
         let mut only = only_child(&root.node());
         if root.node().count() == 0 {
@@ -164,6 +188,6 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
     }
 }
 
-fn only_child(node: &Node<'_>) -> Option<crate::format::Pointer> {
+fn only_child(node: &Node<'_>) -> Option<Pointer> {
     (!node.is_leaf() && node.count() == 1).then(|| node.child(0))
 }

@@ -11,7 +11,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Bound;
 
-fn writer() -> PageWriter {
+pub(super) fn writer() -> PageWriter {
     let geometry = Geometry { page_size: 512, block_size: 512 };
     let store = Store::create(Arc::new(InMemoryBackend::new()), geometry, 1 << 20).unwrap().store;
     store.prepare_writes().unwrap();
@@ -20,7 +20,7 @@ fn writer() -> PageWriter {
 
 /// Replays what it is told.
 #[derive(Default)]
-struct Replica(BTreeMap<Vec<u8>, Vec<u8>>);
+pub(super) struct Replica(pub(super) BTreeMap<Vec<u8>, Vec<u8>>);
 
 impl ChangeSink for Replica {
     const ACTIVE: bool = true;

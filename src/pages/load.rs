@@ -179,6 +179,11 @@ impl Store {
         }
     }
 
+    /// Asks for the start of a page that is to be searched soon, if it is in memory.
+    pub(crate) fn prefetch_start(&self, pointer: &Pointer) {
+        self.cache.pin().find::<START>(pointer.page);
+    }
+
     #[cold]
     fn load_missing(&self, pointer: &Pointer) -> Result<FrameRef, StorageError> {
         self.check_open()?;

@@ -49,6 +49,15 @@ impl<'a, K: Key + 'static, V: Value + 'static, F: for<'f> FnMut(K::SelfType<'f>,
         if failed { Err(StorageError::PreviousIo) } else { Ok(()) }
     }
 
+    /// Removes the rows that it has not come to, untested.
+    pub(super) fn clear(&mut self) -> Result<(), StorageError> {
+        match core::mem::replace(&mut self.state, State::Over) {
+            State::Running => self.sweep.clear(),
+            State::Over => Ok(()),
+            State::Failed => Err(StorageError::PreviousIo),
+        }
+    }
+
     fn step(&mut self, side: Side) -> Option<Result<RowGuards<'a, K, V>, StorageError>> {
         if self.state != State::Running {
             return (self.state == State::Failed).then_some(Err(StorageError::PreviousIo));

@@ -1,7 +1,9 @@
 //! Typed tables.
 
+mod bulk;
 mod cursor;
 mod cursor_mut;
+mod drain;
 mod entry;
 mod extract;
 mod guard;
@@ -12,6 +14,7 @@ mod open;
 mod owned;
 mod range;
 mod read;
+mod removal;
 mod stats;
 mod sweep;
 mod untyped;
@@ -19,6 +22,7 @@ mod write;
 
 pub use cursor::Cursor;
 pub use cursor_mut::CursorMut;
+pub use drain::Drain;
 pub use entry::{Entry, OccupiedEntry, VacantEntry};
 pub use extract::ExtractIf;
 pub use guard::{AccessGuard, AccessGuardMut, AccessGuardMutInPlace};

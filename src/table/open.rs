@@ -1,7 +1,7 @@
 use super::range::Source;
 use super::read::View;
 use super::stats::TableStats;
-use crate::btree::{EditCursor, Side, Tree, TreeEditor};
+use crate::btree::{EditCursor, Loader, Side, Tree, TreeEditor};
 use crate::error::StorageError;
 use crate::pages::Store;
 use crate::sync::Arc;
@@ -74,11 +74,21 @@ impl<'t> OpenTree<'t> {
         View { store: self.tables.store(), kind: &tree.kind, root: tree.root }
     }
 
+    /// Loads rows behind the last one of the table, which is not changed meanwhile.
+    pub(super) fn loader(&self) -> Result<Loader<'t>, StorageError> {
+        Loader::behind(self.tables.pages(), &self.cell.tree())
+    }
+
+    /// Makes memory free if the transaction holds too much.
+    pub(super) fn relieve(&self) -> Result<(), StorageError> {
+        self.tables.relieve()
+    }
+
     pub(super) fn edit<T>(
         &self,
         change: impl FnOnce(&mut TreeEditor<'_, ()>) -> Result<T, StorageError>,
     ) -> Result<T, StorageError> {
-        self.tables.relieve()?;
+        self.relieve()?;
         self.cell.edit(|tree| change(&mut TreeEditor::new(self.tables.pages(), tree, &mut ())))
     }
 

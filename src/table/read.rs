@@ -3,15 +3,18 @@ use super::guard::AccessGuard;
 use super::owned::{OwnedAccessGuard, OwnedRange};
 use super::range::{Range, Source, guards};
 use super::stats::TableStats;
-use crate::btree::{Aim, GapCursor, RangeCursor, Slice, TreeKind, find, first_or_last, get, value_length};
+use crate::btree::{
+    Aim, GapCursor, RangeCursor, Slice, TreeKind, count, find, first_or_last, get, get_many, value_length,
+};
 use crate::error::StorageError;
 use crate::format::Pointer;
 use crate::pages::Store;
 use crate::sync::Arc;
 use crate::txn::sealed::Sealed;
 use crate::txn::{Snapshot, TableHandle};
-use crate::types::{Key, KeyType, Value};
+use crate::types::{Key, KeyType, PrefixKey, Value, after_prefix};
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::borrow::Borrow;
 use core::fmt::{Debug, Formatter};
 use core::marker::PhantomData;
@@ -90,6 +93,95 @@ pub trait ReadableTable<K: Key + 'static, V: Value + 'static>: ReadableTableMeta
         Ok(value.map(|value| V::as_bytes(&value.value()).as_ref().len() as u64))
     }
 
+    /// Number of rows in a range of keys. A range whose start is after its end has none.
+    ///
+    /// Takes a way down the tree for each end of the range, whatever lies between. In a write transaction the pages that it has
+    /// changed are looked through besides.
+    ///
+    /// ```
+    /// use sapwood::{Database, ReadableTable, TableDefinition, backends::InMemoryBackend};
+    ///
+    /// const SQUARES: TableDefinition<u64, u64> = TableDefinition::new("squares");
+    /// let db = Database::builder().create_with_backend(InMemoryBackend::new())?;
+    /// let txn = db.begin_write()?;
+    /// {
+    ///     let mut squares = txn.open_table(SQUARES)?;
+    ///     for number in 0..100 {
+    ///         squares.insert(number, number * number)?;
+    ///     }
+    ///     assert_eq!(squares.count(10..20)?, 10);
+    ///     assert_eq!(squares.count::<u64>(..)?, 100);
+    /// }
+    /// # Ok::<(), sapwood::Error>(())
+    /// ```
+    fn count<'a, KR>(&self, range: impl RangeBounds<KR> + 'a) -> Result<u64, StorageError>
+    where
+        KR: Borrow<K::SelfType<'a>> + 'a,
+    {
+        self.range(range)?.try_fold(0, |rows, row| row.map(|_| rows + 1))
+    }
+
+    /// The rows whose keys begin with `prefix`, in key order. All rows, if it is empty.
+    ///
+    /// # Errors
+    ///
+    /// A table of your own that does not have this method gives [`Unsupported`](StorageError::Unsupported).
+    ///
+    /// ```
+    /// use sapwood::{Database, ReadableTable, TableDefinition, backends::InMemoryBackend};
+    ///
+    /// const RINGS: TableDefinition<&str, u64> = TableDefinition::new("rings");
+    /// let db = Database::builder().create_with_backend(InMemoryBackend::new())?;
+    /// let txn = db.begin_write()?;
+    /// {
+    ///     let mut rings = txn.open_table(RINGS)?;
+    ///     for (tree, count) in [("oak 1", 120), ("oak 2", 77), ("oaks", 0), ("yew 1", 900)] {
+    ///         rings.insert(tree, count)?;
+    ///     }
+    ///     assert_eq!(rings.prefix("oak ")?.count(), 2);
+    /// }
+    /// # Ok::<(), sapwood::Error>(())
+    /// ```
+    fn prefix(&self, prefix: &<K as PrefixKey>::Prefix) -> Result<Range<'_, K, V>, StorageError>
+    where
+        K: PrefixKey,
+    {
+        let _ = prefix;
+        Err(StorageError::Unsupported)
+    }
+
+    /// The values of many keys, in the order in which they are asked for; they may come in any, and more than once.
+    ///
+    /// The tree is walked once for all, and each of its pages is read at most once. From some tens of keys on this takes
+    /// less time than a [`get`](Self::get) for each. The values keep their pages in memory.
+    ///
+    /// ```
+    /// use sapwood::{Database, ReadableTable, TableDefinition, backends::InMemoryBackend};
+    ///
+    /// const AGES: TableDefinition<&str, u64> = TableDefinition::new("ages");
+    /// let db = Database::builder().create_with_backend(InMemoryBackend::new())?;
+    /// let txn = db.begin_write()?;
+    /// {
+    ///     let mut ages = txn.open_table(AGES)?;
+    ///     for (tree, age) in [("beech", 120), ("oak", 300), ("yew", 900)] {
+    ///         ages.insert(tree, age)?;
+    ///     }
+    ///     let found = ages.get_many(["yew", "elm", "beech"])?;
+    ///     let found: Vec<_> = found.iter().map(|age| age.as_ref().map(|age| age.value())).collect();
+    ///     assert_eq!(found, [Some(900), None, Some(120)]);
+    /// }
+    /// # Ok::<(), sapwood::Error>(())
+    /// ```
+    fn get_many<'a, KR>(
+        &self,
+        keys: impl IntoIterator<Item = KR>,
+    ) -> Result<Vec<Option<AccessGuard<'_, V>>>, StorageError>
+    where
+        KR: Borrow<K::SelfType<'a>>,
+    {
+        keys.into_iter().map(|key| self.get(key)).collect()
+    }
+
     /// All rows, in key order.
     fn iter(&self) -> Result<Range<'_, K, V>, StorageError> {
         self.range::<K::SelfType<'_>>(..)
@@ -114,11 +206,38 @@ impl View<'_> {
         K: Key + 'static,
         KR: Borrow<K::SelfType<'a>>,
     {
-        let start = bound_bytes::<K, KR>(range.start_bound());
-        let end = bound_bytes::<K, KR>(range.end_bound());
-        let start = start.as_ref().map(AsRef::as_ref);
-        let end = end.as_ref().map(AsRef::as_ref);
-        RangeCursor::new(self.store, self.kind, self.root, start, end)
+        with_bounds::<K, KR, _>(range, |start, end| RangeCursor::new(self.store, self.kind, self.root, start, end))
+    }
+
+    pub(super) fn prefix(&self, prefix: &[u8]) -> Result<RangeCursor, StorageError> {
+        let after = after_prefix(prefix);
+        let end = after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        RangeCursor::new(self.store, self.kind, self.root, Bound::Included(prefix), end)
+    }
+
+    pub(super) fn get_many<'a, 'g, K, V, KR>(
+        &self,
+        keys: impl IntoIterator<Item = KR>,
+    ) -> Result<Vec<Option<AccessGuard<'g, V>>>, StorageError>
+    where
+        K: Key + 'static,
+        V: Value + 'static,
+        KR: Borrow<K::SelfType<'a>>,
+    {
+        let keys: Vec<KR> = keys.into_iter().collect();
+        let Some(root) = &self.root else { return Ok(keys.iter().map(|_| None).collect()) };
+        let encoded: Vec<_> = keys.iter().map(|key| K::as_bytes(key.borrow())).collect();
+        let bytes: Vec<_> = encoded.iter().map(AsRef::as_ref).collect();
+        let found = get_many(self.store, self.kind, root, &bytes)?;
+        found.into_iter().map(|value| value.map(AccessGuard::new).transpose()).collect()
+    }
+
+    pub(super) fn count<'a, K, KR>(&self, range: &impl RangeBounds<KR>) -> Result<u64, StorageError>
+    where
+        K: Key + 'static,
+        KR: Borrow<K::SelfType<'a>>,
+    {
+        with_bounds::<K, KR, _>(range, |start, end| count(self.store, self.kind, self.root, start, end))
     }
 
     pub(super) fn value_len(&self, key: &[u8]) -> Result<Option<u64>, StorageError> {
@@ -165,6 +284,20 @@ where
     KR: Borrow<K::SelfType<'a>>,
 {
     bound.map(|key| K::as_bytes(key.borrow()))
+}
+
+/// What `with` makes of the encoded bounds of a range.
+pub(super) fn with_bounds<'a, K, KR, T>(
+    range: &impl RangeBounds<KR>,
+    with: impl FnOnce(Bound<&[u8]>, Bound<&[u8]>) -> T,
+) -> T
+where
+    K: Key + 'static,
+    KR: Borrow<K::SelfType<'a>>,
+{
+    let start = bound_bytes::<K, KR>(range.start_bound());
+    let end = bound_bytes::<K, KR>(range.end_bound());
+    with(start.as_ref().map(AsRef::as_ref), end.as_ref().map(AsRef::as_ref))
 }
 
 /// A table's tree in a read transaction, without the table's types. It keeps the transaction's snapshot.
@@ -291,6 +424,30 @@ impl<K: Key + 'static, V: Value + 'static> ReadableTable<K, V> for ReadOnlyTable
 
     fn value_len<'a>(&self, key: impl Borrow<K::SelfType<'a>>) -> Result<Option<u64>, StorageError> {
         self.view().value_len(K::as_bytes(key.borrow()).as_ref())
+    }
+
+    fn count<'a, KR>(&self, range: impl RangeBounds<KR> + 'a) -> Result<u64, StorageError>
+    where
+        KR: Borrow<K::SelfType<'a>> + 'a,
+    {
+        self.view().count::<K, KR>(&range)
+    }
+
+    fn prefix(&self, prefix: &<K as PrefixKey>::Prefix) -> Result<Range<'_, K, V>, StorageError>
+    where
+        K: PrefixKey,
+    {
+        Ok(Range::new(self.view().prefix(prefix.as_ref())?, self.tree.source()))
+    }
+
+    fn get_many<'a, KR>(
+        &self,
+        keys: impl IntoIterator<Item = KR>,
+    ) -> Result<Vec<Option<AccessGuard<'_, V>>>, StorageError>
+    where
+        KR: Borrow<K::SelfType<'a>>,
+    {
+        self.view().get_many::<K, V, KR>(keys)
     }
 }
 

@@ -63,6 +63,16 @@ impl<'t> Sweep<'t> {
         }
     }
 
+    /// Removes the rows that neither end has come to.
+    pub(super) fn clear(&mut self) -> Result<(), StorageError> {
+        self.withdraw()?;
+        if core::mem::replace(&mut self.over, true) {
+            return Ok(());
+        }
+        let (lower, upper) = (bytes_of(&self.lower), bytes_of(&self.upper));
+        self.open.edit(|editor| editor.delete_range(lower, upper)).map(|_| ())
+    }
+
     /// Whether the range ends behind this key, which lies ahead of the cursor.
     fn admits(&self, side: Side, key: &[u8]) -> bool {
         let far = match side {

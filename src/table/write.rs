@@ -13,7 +13,8 @@ use crate::error::StorageError;
 use crate::pages::Store;
 use crate::txn::TableHandle;
 use crate::txn::sealed::Sealed;
-use crate::types::{Key, MutInPlaceValue, Value};
+use crate::types::{Key, MutInPlaceValue, PrefixKey, Value};
+use alloc::vec::Vec;
 use core::borrow::Borrow;
 use core::fmt::{Debug, Formatter};
 use core::marker::PhantomData;
@@ -221,16 +222,16 @@ impl<'txn, K: Key + 'static, V: Value + 'static> Table<'txn, K, V> {
         Ok(CursorMut::new(self.open(), loan, cursor))
     }
 
-    fn sweep<'a, KR: Borrow<K::SelfType<'a>>>(&self, range: &impl RangeBounds<KR>) -> Sweep<'_> {
+    pub(super) fn sweep<'a, KR: Borrow<K::SelfType<'a>>>(&self, range: &impl RangeBounds<KR>) -> Sweep<'_> {
         let own = |bound: Bound<&KR>| bound.map(|key| K::as_bytes(key.borrow()).as_ref().to_vec());
         Sweep::new(self.open(), own(range.start_bound()), own(range.end_bound()))
     }
 
-    fn open(&self) -> OpenTree<'_> {
+    pub(super) fn open(&self) -> OpenTree<'_> {
         self.table.tree()
     }
 
-    fn edit<T>(
+    pub(super) fn edit<T>(
         &self,
         change: impl FnOnce(&mut TreeEditor<'_, ()>) -> Result<T, StorageError>,
     ) -> Result<T, StorageError> {
@@ -298,6 +299,34 @@ impl<K: Key + 'static, V: Value + 'static> ReadableTable<K, V> for Table<'_, K, 
     fn value_len<'a>(&self, key: impl Borrow<K::SelfType<'a>>) -> Result<Option<u64>, StorageError> {
         let _loan = self.open().lend();
         self.view(&self.open().tree()).value_len(K::as_bytes(key.borrow()).as_ref())
+    }
+
+    fn count<'a, KR>(&self, range: impl RangeBounds<KR> + 'a) -> Result<u64, StorageError>
+    where
+        KR: Borrow<K::SelfType<'a>> + 'a,
+    {
+        let _loan = self.open().lend();
+        self.view(&self.open().tree()).count::<K, KR>(&range)
+    }
+
+    fn prefix(&self, prefix: &<K as PrefixKey>::Prefix) -> Result<Range<'_, K, V>, StorageError>
+    where
+        K: PrefixKey,
+    {
+        let loan = self.open().lend();
+        let cursor = self.view(&self.open().tree()).prefix(prefix.as_ref())?;
+        Ok(Range::new(cursor, self.open().source(loan)))
+    }
+
+    fn get_many<'a, KR>(
+        &self,
+        keys: impl IntoIterator<Item = KR>,
+    ) -> Result<Vec<Option<AccessGuard<'_, V>>>, StorageError>
+    where
+        KR: Borrow<K::SelfType<'a>>,
+    {
+        let _loan = self.open().lend();
+        self.view(&self.open().tree()).get_many::<K, V, KR>(keys)
     }
 }
 

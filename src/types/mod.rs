@@ -19,6 +19,7 @@ mod option;
 mod pod;
 #[cfg(feature = "postcard")]
 mod postcard;
+mod prefix;
 mod scalars;
 mod text;
 mod tuples;
@@ -33,6 +34,8 @@ pub use name::TypeName;
 pub use pod::Pod;
 #[cfg(feature = "postcard")]
 pub use postcard::{Postcard, PostcardError};
+pub use prefix::PrefixKey;
+pub(crate) use prefix::after_prefix;
 
 /// A type that a table can hold as its value.
 ///

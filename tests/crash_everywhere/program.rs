@@ -4,7 +4,8 @@ use crate::common::crash::RecordingBackend;
 use crate::common::rng::Rng;
 use crate::model::{Bytes, History, Model, NUMBERS, SPARE, TAGS, WORDS, text};
 use sapwood::{
-    Builder, CompactOptions, Database, Durability, ReadTransaction, ReadableDatabase, Table, WriteTransaction,
+    Builder, BulkLoadError, CompactOptions, Database, Durability, ReadTransaction, ReadableDatabase, Table,
+    WriteTransaction,
 };
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -213,6 +214,9 @@ impl<'r> Session<'r> {
             if let Some(sieve) = sieve {
                 sieve.through(&mut table, rows, self.rng)?;
             }
+            if self.rng.chance(48) {
+                many(&mut table, rows, self.rng, self.setup.page)?;
+            }
             if shrinks {
                 for key in doomed(rows.keys(), self.rng) {
                     let old = table.remove(key).map_err(text)?.map(|old| old.value().into());
@@ -335,6 +339,55 @@ fn put(
     }
     let old = table.insert(key, value).map_err(text)?.map(|old| old.value().into());
     same(old, before.cloned())
+}
+
+/// Deletes or drains a range, or loads rows behind the last one, as it may be out of order.
+fn many(
+    table: &mut Table<'_, u64, &'static [u8]>,
+    rows: &mut BTreeMap<u64, Arc<[u8]>>,
+    rng: &mut Rng,
+    page: usize,
+) -> Result<(), String> {
+    let (start, length) = (rng.below(300), *rng.pick(&[20, 300]));
+    let range = start..start + length;
+    let doomed = rows.range(range.clone()).count() as u64;
+    match rng.below(3) {
+        0 if table.delete_range(range.clone()).map_err(text)? != doomed => return Err("delete_range".into()),
+        0 => {}
+        1 => {
+            let taken = rng.below(20);
+            for row in table.drain(range.clone()).map_err(text)?.take(taken as usize) {
+                let (key, value) = row.map_err(text)?;
+                same(Some(value.value().into()), rows.remove(&key.value()))?;
+            }
+        }
+        _ => return load(table, rows, rng, page),
+    }
+    rows.retain(|key, _| !range.contains(key));
+    Ok(())
+}
+
+fn load(
+    table: &mut Table<'_, u64, &'static [u8]>,
+    rows: &mut BTreeMap<u64, Arc<[u8]>>,
+    rng: &mut Rng,
+    page: usize,
+) -> Result<(), String> {
+    if rng.chance(128) {
+        let cut = rng.below(300);
+        table.delete_range(cut..).map_err(text)?;
+        rows.split_off(&cut);
+    }
+    let start = rows.last_key_value().map_or(0, |(last, _)| last + 1);
+    let new: Vec<(u64, Arc<[u8]>)> =
+        (start..start + rng.below(150)).map(|key| (key, value(rng, page).into())).collect();
+    let again = new.first().filter(|_| rng.chance(64)).into_iter();
+    match table.bulk_load(new.iter().chain(again).map(|(key, value)| (*key, &**value))) {
+        Ok(_) => rows.extend(new),
+        Err(BulkLoadError::Unordered { .. }) => {}
+        Err(err) => return Err(text(err)),
+    }
+    Ok(())
 }
 
 /// Takes rows out by a predicate: those whose key gives a remainder.

@@ -3,9 +3,11 @@
 
 mod fields;
 mod multimap;
+mod ranges;
 mod rows;
 mod store;
 
+use super::{bulk_load, count, delete_range, drain, get_many};
 use super::{db, seek, tune, value_len, value_len_at, verify};
 use crate::plan::{Limits, Plan, Sizes};
 use crate::rng::Rng;

@@ -2,7 +2,7 @@
 
 use db::ReadableTable;
 use sapwood as db;
-use std::ops::Bound;
+use std::ops::{Bound, RangeBounds};
 
 /// Settings that only this crate has.
 fn tune(builder: &mut db::Builder, page: usize) {
@@ -32,6 +32,58 @@ fn value_len_at<K: db::Key + 'static, V: db::Value + 'static>(
     cursor: &mut db::Cursor<'_, K, V>,
 ) -> Result<Option<u64>, db::StorageError> {
     cursor.value_len()
+}
+
+/// Number of rows in a range.
+fn count<'a, K: db::Key + 'static, V: db::Value + 'static>(
+    table: &db::Table<'_, K, V>,
+    range: impl RangeBounds<K::SelfType<'a>> + 'a,
+) -> Result<u64, db::StorageError> {
+    table.count(range)
+}
+
+/// Removes the rows of a range.
+fn delete_range<'a, K: db::Key + 'static, V: db::Value + 'static>(
+    table: &mut db::Table<'_, K, V>,
+    range: impl RangeBounds<K::SelfType<'a>> + 'a,
+) -> Result<u64, db::StorageError> {
+    table.delete_range(range)
+}
+
+/// Removes the rows of a range, and shows those at the ends that are asked for.
+fn drain<'a, K: db::Key + 'static, V: db::Value + 'static>(
+    table: &mut db::Table<'_, K, V>,
+    range: impl RangeBounds<K::SelfType<'a>> + 'a,
+    fronts: &[bool],
+    mut show: impl FnMut(K::SelfType<'_>, V::SelfType<'_>),
+) -> Result<(), db::StorageError> {
+    let mut rows = table.drain(range)?;
+    for front in fronts {
+        let row = if *front { rows.next() } else { rows.next_back() };
+        let Some((key, value)) = row.transpose()? else { break };
+        show(key.value(), value.value());
+    }
+    Ok(())
+}
+
+/// The values of many keys.
+fn get_many<'t, 'a, K: db::Key + 'static, V: db::Value + 'static>(
+    table: &'t db::Table<'_, K, V>,
+    keys: impl Iterator<Item = K::SelfType<'a>>,
+) -> Result<Vec<Option<db::AccessGuard<'t, V>>>, db::StorageError> {
+    table.get_many(keys)
+}
+
+/// Loads sorted rows behind the last. Gives their number, or which row is out of order.
+fn bulk_load<'a, K: db::Key + 'static, V: db::Value + 'static>(
+    table: &mut db::Table<'_, K, V>,
+    rows: impl Iterator<Item = (K::SelfType<'a>, V::SelfType<'a>)>,
+) -> Result<Result<u64, u64>, db::Error> {
+    match table.bulk_load(rows) {
+        Ok(count) => Ok(Ok(count)),
+        Err(db::BulkLoadError::Unordered { row }) => Ok(Err(row)),
+        Err(err) => Err(err.into()),
+    }
 }
 
 /// Checks the whole file, where the crate can.

@@ -30,12 +30,13 @@ impl Sieve {
 
 impl<K: KeyField, V: Field> Store<K, V> {
     pub fn change_rows(table: &mut Table<K, V>, map: &mut Rows<K, V>, run: &mut Run) -> Outcome {
-        match run.rng.below(12) {
+        match run.rng.below(18) {
             0..4 => Self::entry(table, map, run),
             4 => Self::retain(table, map, run),
             5 | 6 => Self::extract(table, map, run),
             7 | 8 => Self::cursor(table, map, run),
             9 => Self::lengths(table, map, run),
+            10..16 => Self::change_ranges(table, map, run),
             _ => Self::cursor_mut(table, map, run),
         }
     }
@@ -262,7 +263,7 @@ impl<K: KeyField, V: Field> Store<K, V> {
 }
 
 /// The bounds of all rows.
-fn everything<T>() -> (Bound<T>, Bound<T>) {
+pub fn everything<T>() -> (Bound<T>, Bound<T>) {
     (Bound::Unbounded, Bound::Unbounded)
 }
 

@@ -2,7 +2,7 @@
 
 use db::ReadableTable;
 use redb as db;
-use std::ops::Bound;
+use std::ops::{Bound, RangeBounds};
 
 /// Settings that only this crate has: the page size is not among them.
 fn tune(_builder: &mut db::Builder, _page: usize) {}
@@ -34,6 +34,68 @@ fn value_len_at<K: db::Key + 'static, V: db::Value + 'static>(
 
 fn length<V: db::Value + 'static>(value: db::AccessGuard<'_, V>) -> u64 {
     V::as_bytes(&value.value()).as_ref().len() as u64
+}
+
+/// Number of rows in a range.
+fn count<'a, K: db::Key + 'static, V: db::Value + 'static>(
+    table: &db::Table<'_, K, V>,
+    range: impl RangeBounds<K::SelfType<'a>> + 'a,
+) -> Result<u64, db::StorageError> {
+    Ok(table.range(range)?.count() as u64)
+}
+
+/// Removes the rows of a range.
+fn delete_range<'a, K: db::Key + 'static, V: db::Value + 'static>(
+    table: &mut db::Table<'_, K, V>,
+    range: impl RangeBounds<K::SelfType<'a>> + 'a,
+) -> Result<u64, db::StorageError> {
+    Ok(table.extract_from_if(range, |_, _| true)?.count() as u64)
+}
+
+/// Removes the rows of a range, and shows those at the ends that are asked for.
+fn drain<'a, K: db::Key + 'static, V: db::Value + 'static>(
+    table: &mut db::Table<'_, K, V>,
+    range: impl RangeBounds<K::SelfType<'a>> + 'a,
+    fronts: &[bool],
+    mut show: impl FnMut(K::SelfType<'_>, V::SelfType<'_>),
+) -> Result<(), db::StorageError> {
+    let mut rows = table.extract_from_if(range, |_, _| true)?;
+    for front in fronts {
+        let row = if *front { rows.next() } else { rows.next_back() };
+        let Some((key, value)) = row.transpose()? else { break };
+        show(key.value(), value.value());
+    }
+    rows.try_for_each(|row| row.map(drop))
+}
+
+/// The values of many keys.
+fn get_many<'t, 'a, K: db::Key + 'static, V: db::Value + 'static>(
+    table: &'t db::Table<'_, K, V>,
+    keys: impl Iterator<Item = K::SelfType<'a>>,
+) -> Result<Vec<Option<db::AccessGuard<'t, V>>>, db::StorageError> {
+    keys.map(|key| table.get(key)).collect()
+}
+
+/// Loads sorted rows behind the last. Gives their number, or which row is out of order.
+fn bulk_load<'a, K: db::Key + 'static, V: db::Value + 'static>(
+    table: &mut db::Table<'_, K, V>,
+    rows: impl Iterator<Item = (K::SelfType<'a>, V::SelfType<'a>)>,
+) -> Result<Result<u64, u64>, db::Error> {
+    let bytes = |key: &K::SelfType<'_>| K::as_bytes(key).as_ref().to_vec();
+    let mut before = table.last()?.map(|(key, _)| bytes(&key.value()));
+    let rows: Vec<_> = rows.collect();
+    for (row, (key, _)) in rows.iter().enumerate() {
+        let key = bytes(key);
+        if before.is_some_and(|before| K::compare(&before, &key).is_ge()) {
+            return Ok(Err(row as u64));
+        }
+        before = Some(key);
+    }
+    let count = rows.len() as u64;
+    for (key, value) in rows {
+        table.insert(key, value)?;
+    }
+    Ok(Ok(count))
 }
 
 /// Checks the whole file, where the crate can.
