@@ -30,9 +30,9 @@ pub struct CompactOptions {
 }
 
 impl CompactOptions {
-    /// Steps of 128 pages.
+    /// Steps of 16 pages.
     pub fn new() -> Self {
-        Self { pages_per_step: 128 }
+        Self { pages_per_step: 16 }
     }
 
     /// Pages that are moved in one commit, at least one and at most 1,000; what names them is copied beside. While it
