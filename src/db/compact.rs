@@ -30,9 +30,9 @@ pub struct CompactOptions {
 }
 
 impl CompactOptions {
-    /// Steps of 16 pages.
+    /// Steps of 8 pages.
     pub fn new() -> Self {
-        Self { pages_per_step: 16 }
+        Self { pages_per_step: 8 }
     }
 
     /// Pages that are moved in one commit, at least one and at most 1,000; what names them is copied beside. While it

@@ -18,6 +18,9 @@ use alloc::vec::Vec;
 /// Pages from a root to what is farthest below it: the catalog's, a table's, a set's.
 const DEEPEST: usize = 4 * (MAX_TREE_LEVEL as usize + 1);
 
+/// Branches above leaves whose leaves one step looks at. The last of them is looked at again by the next.
+const LOOKS: u32 = 2;
+
 /// A walk over all trees that moves pages, some at a time.
 #[derive(Debug, Default)]
 pub(crate) struct Mover {
@@ -25,6 +28,8 @@ pub(crate) struct Mover {
     end: PageNumber,
     /// Pages that may still be moved in this step.
     left: u32,
+    /// Branches above leaves whose leaves may still be looked at in this step: a step that finds nothing to move must end too.
+    looks: u32,
     /// Pages that were moved or merged since the walk began, without those that only name them.
     pub(crate) moved: u64,
     /// Where the walk is: which root, and which entry of each page on the way down. Trees may have changed since: then
@@ -47,6 +52,14 @@ impl Mover {
         self.resumes = false;
         self.place.truncate(depth);
         self.place.push(at);
+    }
+
+    /// The leaves of a branch were looked at.
+    fn look(&mut self) {
+        self.looks = self.looks.saturating_sub(1);
+        if self.looks == 0 {
+            self.left = 0;
+        }
     }
 
     /// So many pages were moved, or merged with others.
@@ -72,7 +85,7 @@ impl Store {
 
     /// Moves at most `most` pages, and what names them, in a commit of its own. The caller holds the writer's gate.
     pub(crate) fn move_some(self: &Arc<Self>, mover: &mut Mover, most: u32) -> Result<(), StorageError> {
-        mover.left = most;
+        (mover.left, mover.looks) = (most, LOOKS);
         mover.resumes = !mover.place.is_empty();
         let mut writer = PageWriter::begin(self.clone())?;
         writer.pack();
@@ -158,7 +171,11 @@ impl PageWriter {
             changes = self.relocate_below(pointer, class, mover, depth)?;
             merges = mover.left > 0 && self.has_thin_neighbours(pointer, &changes)?;
         }
+        let looked = pointer.level == 1;
         if changes.is_empty() && !merges && !self.should_move(pointer, 1, mover) {
+            if looked {
+                mover.look();
+            }
             return Ok(*pointer);
         }
         let (copy, mut page) = self.make_mut(pointer, class)?;
@@ -172,6 +189,9 @@ impl PageWriter {
         }
         if merges {
             self.merge_children(&copy, &mut page, class, mover)?;
+        }
+        if looked {
+            mover.look();
         }
         Ok(copy)
     }
