@@ -561,6 +561,28 @@ impl Display for SetDurabilityError {
     }
 }
 
+impl Error {
+    /// Whether the same call may succeed at another time, with nothing else done about it: somebody else has what it needs,
+    /// or the storage was busy, interrupted or full.
+    ///
+    /// ```
+    /// use sapwood::Error;
+    ///
+    /// assert!(Error::TransactionInProgress.is_retryable());
+    /// assert!(!Error::DatabaseClosed.is_retryable());
+    /// ```
+    ///
+    /// After a failed write or sync the database must be opened again before anything is retried: then further writes fail
+    /// with [`PreviousIo`](Self::PreviousIo), for which this is `false`.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::DatabaseAlreadyOpen | Self::TransactionInProgress | Self::ReadTransactionStillInUse(_) => true,
+            Self::Io(err) => crate::io::passes(err),
+            _ => false,
+        }
+    }
+}
+
 impl Display for CompactionError {
     fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
         match self {

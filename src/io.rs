@@ -30,6 +30,21 @@ pub(crate) fn unexpected_end(message: &str) -> Error {
     Error::other(message)
 }
 
+/// Whether what failed may succeed at another time.
+pub(crate) fn passes(err: &Error) -> bool {
+    #[cfg(feature = "std")]
+    {
+        use std::io::ErrorKind::{Interrupted, ResourceBusy, StorageFull, TimedOut, WouldBlock};
+        matches!(err.kind(), Interrupted | ResourceBusy | StorageFull | TimedOut | WouldBlock)
+    }
+    #[cfg(not(feature = "std"))]
+    {
+        // They have no kinds.
+        let _ = err;
+        false
+    }
+}
+
 #[cfg(not(feature = "std"))]
 mod bare {
     use alloc::string::String;

@@ -41,8 +41,8 @@ pub use backend::StorageBackend;
 #[cfg(feature = "std")]
 pub use db::ReadOnlyDatabase;
 pub use db::{
-    Builder, CacheStats, CompactOptions, CompactProgress, Database, OpenOutcome, ReadableDatabase, RepairSession,
-    VerifyReport,
+    Builder, CacheStats, CloseError, CompactOptions, CompactProgress, Database, OpenOutcome, ReadableDatabase,
+    RepairSession, VerifyReport,
 };
 pub use error::{
     BackendError, BulkLoadError, CommitError, CompactionError, CursorError, DatabaseError, Error, SavepointError,

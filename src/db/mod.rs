@@ -16,17 +16,19 @@ pub use read_only::ReadOnlyDatabase;
 pub use repair::RepairSession;
 pub use verify::VerifyReport;
 
-use crate::error::{DatabaseError, TransactionError};
+use crate::error::{CommitError, DatabaseError, StorageError, TransactionError};
 use crate::pages::{Opened, Store};
 use crate::sync::{Arc, Gate, GatePass};
 use crate::txn::{ReadTransaction, WriteTransaction};
-use core::fmt::{Debug, Formatter};
+use core::fmt::{Debug, Display, Formatter};
 #[cfg(feature = "std")]
 use std::{path::Path, time::Duration};
 
-/// An open database file.
+/// An open database file. Clones are handles of the same one.
 ///
-/// Dropping it closes the file. A write transaction that is still open then keeps it open until it ends.
+/// Dropping the last handle closes the file, and so does [`close`](Self::close), which says how that went. A write
+/// transaction that is still open then keeps it open until it ends. What needs the database for itself refuses while there
+/// is another handle.
 ///
 /// ```
 /// use sapwood::{Database, ReadableDatabase, TableDefinition};
@@ -43,6 +45,7 @@ use std::{path::Path, time::Duration};
 /// assert_eq!(rings.get("oak")?.unwrap().value(), 120);
 /// # Ok::<(), sapwood::Error>(())
 /// ```
+#[derive(Clone)]
 pub struct Database {
     core: Arc<Core>,
     outcome: OpenOutcome,
@@ -88,6 +91,40 @@ impl CacheStats {
     /// Memory that the cache takes, in bytes.
     pub fn used_bytes(&self) -> usize {
         self.used_bytes
+    }
+}
+
+/// Why a database was not closed.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum CloseError {
+    /// There is another handle, or a write transaction. The handle is given back.
+    InUse(Database),
+    /// The storage failed. The file is whole, as after a crash.
+    Storage(StorageError),
+}
+
+impl From<StorageError> for CloseError {
+    fn from(err: StorageError) -> Self {
+        Self::Storage(err)
+    }
+}
+
+impl Display for CloseError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::InUse(_) => f.write_str("another handle or a write transaction is still in use"),
+            Self::Storage(err) => Display::fmt(err, f),
+        }
+    }
+}
+
+impl core::error::Error for CloseError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::InUse(_) => None,
+            Self::Storage(err) => Some(err),
+        }
     }
 }
 
@@ -161,6 +198,64 @@ impl Database {
 
     fn begin_with(&self, pass: GatePass) -> Result<WriteTransaction, TransactionError> {
         Ok(WriteTransaction::begin(&self.core.store, pass, self.core.clone())?)
+    }
+
+    /// What `look` makes of the newest commit.
+    ///
+    /// ```
+    /// use sapwood::{Database, ReadableTableMetadata, TableDefinition, backends::InMemoryBackend};
+    ///
+    /// const LEAVES: TableDefinition<u64, &str> = TableDefinition::new("leaves");
+    /// let db = Database::builder().create_with_backend(InMemoryBackend::new())?;
+    /// db.update(|txn| txn.open_table(LEAVES)?.insert(1, "oak").map(|_| ()).map_err(sapwood::Error::from))?;
+    /// let count = db.view(|txn| Ok::<_, sapwood::Error>(txn.open_table(LEAVES)?.len()?))?;
+    /// assert_eq!(count, 1);
+    /// # Ok::<(), sapwood::Error>(())
+    /// ```
+    pub fn view<T, E: From<TransactionError>>(
+        &self,
+        look: impl FnOnce(&ReadTransaction) -> Result<T, E>,
+    ) -> Result<T, E> {
+        look(&self.begin_read()?)
+    }
+
+    /// Makes changes in a write transaction of their own: commits them if `change` succeeds, and undoes them if it
+    /// fails or panics. Waits as [`begin_write`](Self::begin_write) does.
+    pub fn update<T, E: From<TransactionError> + From<CommitError>>(
+        &self,
+        change: impl FnOnce(&mut WriteTransaction) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut txn = self.begin_write()?;
+        let made = change(&mut txn)?;
+        txn.commit()?;
+        Ok(made)
+    }
+
+    /// Closes the database, as dropping the last handle does, and says whether that went well. After an error the file is
+    /// one that was not closed, and whole.
+    ///
+    /// Readers that are still there get [`DatabaseClosed`](StorageError::DatabaseClosed) where they read on.
+    ///
+    /// ```
+    /// use sapwood::{CloseError, Database, backends::InMemoryBackend};
+    ///
+    /// let db = Database::builder().create_with_backend(InMemoryBackend::new())?;
+    /// let txn = db.begin_write()?;
+    /// let Err(CloseError::InUse(db)) = db.close() else { panic!("somebody still writes") };
+    /// drop(txn);
+    /// assert!(db.close().is_ok());
+    /// # Ok::<(), sapwood::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`InUse`](CloseError::InUse), with this handle, while there is another one or a write transaction.
+    pub fn close(self) -> Result<(), CloseError> {
+        let Self { core, outcome } = self;
+        match Arc::try_unwrap(core) {
+            Ok(core) => Ok(close::close(&core.store)?),
+            Err(core) => Err(CloseError::InUse(Self { core, outcome })),
+        }
     }
 
     /// Checks the whole newest commit: every page's checksum and shape, and that each page of the file is exactly one
