@@ -457,6 +457,31 @@ fn going_back_to_a_checkpoint_mends_a_broken_transaction() {
 }
 
 #[test]
+fn a_savepoint_keeps_what_it_can_see_and_no_more() {
+    for persistent in [false, true] {
+        let backend = RecordingBackend::new();
+        let db = small().create_with_backend(backend.clone()).unwrap();
+        fill(&db, 0..1000, &[0; 50]);
+        let start = backend.contents().len();
+        let txn = db.begin_write().unwrap();
+        let _held = if persistent { None } else { Some(txn.ephemeral_savepoint().unwrap()) };
+        if persistent {
+            txn.persistent_savepoint().unwrap();
+        }
+        txn.commit().unwrap();
+        for round in 0..1000 {
+            fill(&db, 0..1000, &[round as u8; 50]);
+            if round % 100 == 0 {
+                backend.restart();
+            }
+        }
+        let end = backend.contents().len();
+        assert!(end <= 5 * start, "{end} bytes, and {start} before");
+        db.verify().unwrap();
+    }
+}
+
+#[test]
 fn verify_looks_at_what_savepoints_keep() {
     let backend = RecordingBackend::new();
     let db = small().create_with_backend(backend.clone()).unwrap();

@@ -166,16 +166,26 @@ impl PageWriter {
         if depth > DEEPEST {
             return Err(damaged(pointer, "is deeper down than any page"));
         }
+        let moved = self.relocate_page(pointer, class, mover, depth)?;
+        if pointer.level == 1 {
+            mover.look();
+        }
+        Ok(moved)
+    }
+
+    fn relocate_page(
+        &self,
+        pointer: &Pointer,
+        class: Class,
+        mover: &mut Mover,
+        depth: usize,
+    ) -> Result<Pointer, StorageError> {
         let (mut changes, mut merges) = (Vec::new(), false);
         if may_hold_pointers(pointer) {
             changes = self.relocate_below(pointer, class, mover, depth)?;
             merges = mover.left > 0 && self.has_thin_neighbours(pointer, &changes)?;
         }
-        let looked = pointer.level == 1;
         if changes.is_empty() && !merges && !self.should_move(pointer, 1, mover) {
-            if looked {
-                mover.look();
-            }
             return Ok(*pointer);
         }
         let (copy, mut page) = self.make_mut(pointer, class)?;
@@ -189,9 +199,6 @@ impl PageWriter {
         }
         if merges {
             self.merge_children(&copy, &mut page, class, mover)?;
-        }
-        if looked {
-            mover.look();
         }
         Ok(copy)
     }
