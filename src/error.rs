@@ -298,11 +298,21 @@ impl From<BackendError> for DatabaseError {
     }
 }
 
+/// What the errors have in common that wrap that of the storage.
 macro_rules! wraps_storage_error {
     ($($name:ty),*) => {$(
         impl From<StorageError> for $name {
             fn from(err: StorageError) -> Self {
                 Self::Storage(err)
+            }
+        }
+
+        impl core::error::Error for $name {
+            fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+                match self {
+                    Self::Storage(err) => Some(err),
+                    _ => None,
+                }
             }
         }
     )*};
@@ -662,29 +672,6 @@ impl core::error::Error for StorageError {
         }
     }
 }
-
-macro_rules! error_from_storage {
-    ($($name:ty),*) => {$(
-        impl core::error::Error for $name {
-            fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-                match self {
-                    Self::Storage(err) => Some(err),
-                    _ => None,
-                }
-            }
-        }
-    )*};
-}
-error_from_storage!(
-    TableError,
-    DatabaseError,
-    TransactionError,
-    CommitError,
-    CompactionError,
-    CursorError,
-    BulkLoadError,
-    SavepointError
-);
 
 impl core::error::Error for SetDurabilityError {}
 

@@ -169,6 +169,26 @@ fn what_others_need_stays_where_it_is() {
     db.verify().unwrap();
 }
 
+/// Other writers wait while a step lasts, also one that finds nothing to do.
+#[test]
+fn a_step_reads_few_pages() {
+    let backend = RecordingBackend::new();
+    let db = builder(512, 1 << 20).create_with_backend(backend.clone()).unwrap();
+    fill(&db, &mut Rng::new(1), 3000, 256);
+    let options = CompactOptions::new().set_pages_per_step(1000);
+    db.compact_online(options, |_| ControlFlow::Continue(())).unwrap();
+    let (mut most, mut all, mut steps) = (0, 0, 0);
+    drop(backend.take_counters());
+    let done = db.compact_online(options, |_| {
+        let reads = backend.take_counters().reads.len();
+        (most, all, steps) = (most.max(reads), all + reads, steps + 1);
+        ControlFlow::Continue(())
+    });
+    assert_eq!(done.unwrap().moved_pages, 0);
+    assert!(all > 1500, "{all} reads: the whole file does not fit the cache");
+    assert!(most < 150, "{most} reads in one of {steps} steps, {all} in all");
+}
+
 #[test]
 fn a_compaction_can_be_ended_at_each_step() {
     let db = builder(512, 1 << 22).create_with_backend(RecordingBackend::new()).unwrap();
@@ -214,24 +234,6 @@ fn a_crash_while_compacting_loses_nothing() {
             db.verify().unwrap();
         }
     }
-}
-
-#[test]
-fn writers_take_turns_in_the_order_of_coming() {
-    let db = builder(512, 1 << 20).create_with_backend(RecordingBackend::new()).unwrap();
-    let txn = db.try_begin_write().unwrap().unwrap();
-    assert!(db.try_begin_write().unwrap().is_none());
-    let start = Instant::now();
-    assert!(db.begin_write_timeout(Duration::from_millis(30)).unwrap().is_none());
-    assert!(start.elapsed() >= Duration::from_millis(30));
-    thread::scope(|scope| {
-        let waiter = scope.spawn(|| drop(db.begin_write().unwrap()));
-        thread::sleep(Duration::from_millis(50));
-        drop(txn);
-        waiter.join().unwrap();
-    });
-    assert!(db.begin_write_timeout(Duration::from_secs(60)).unwrap().is_some());
-    assert!(db.try_begin_write().unwrap().is_some());
 }
 
 const BIG: TableDefinition<u64, &[u8]> = TableDefinition::new("big");

@@ -7,8 +7,8 @@ use common::scale;
 use sapwood::{Builder, Database, Durability, OpenOutcome, ReadableDatabase, ReadableTable, ReadableTableMetadata};
 use sapwood::{StorageError, TableDefinition, TransactionError};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc;
-use std::time::Duration;
+use std::sync::{Mutex, mpsc};
+use std::time::{Duration, Instant};
 
 const ROWS: TableDefinition<u64, &[u8]> = TableDefinition::new("rows");
 
@@ -273,4 +273,46 @@ fn dropping_many_readers_in_any_order_frees_what_they_kept() {
     });
     let after = settle();
     assert_eq!((base.linked_pages, base.kept_pages), (after.linked_pages, after.kept_pages));
+}
+
+/// Who commits all the time must not keep others from writing, which they would if each took the lock that they find free.
+#[test]
+fn writers_have_their_turn_in_the_order_of_coming() {
+    let db = small_cache(&RecordingBackend::new());
+    for _ in 0..20 {
+        let (first, order) = (db.begin_write().unwrap(), Mutex::new(Vec::new()));
+        std::thread::scope(|scope| {
+            for number in 0..3 {
+                let (db, order) = (&db, &order);
+                scope.spawn(move || {
+                    let txn = db.begin_write().unwrap();
+                    order.lock().unwrap().push(number);
+                    txn.commit().unwrap();
+                });
+                // Until it waits. Were it later than that, it would come after the next, and the test fail.
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            assert!(db.try_begin_write().unwrap().is_none());
+            first.commit().unwrap();
+            drop(db.begin_write().unwrap());
+            assert_eq!(*order.lock().unwrap(), [0, 1, 2], "before one who came last");
+        });
+    }
+    assert!(db.try_begin_write().unwrap().is_some());
+}
+
+#[test]
+fn who_does_not_wait_for_long_leaves_the_line() {
+    let db = small_cache(&RecordingBackend::new());
+    let first = db.begin_write().unwrap();
+    let start = Instant::now();
+    assert!(db.begin_write_timeout(Duration::from_millis(30)).unwrap().is_none());
+    assert!(start.elapsed() >= Duration::from_millis(30));
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| drop(db.begin_write().unwrap()));
+        assert!(db.begin_write_timeout(Duration::ZERO).unwrap().is_none());
+        first.commit().unwrap();
+        waiting.join().unwrap();
+    });
+    assert!(db.begin_write_timeout(Duration::from_secs(60)).unwrap().is_some());
 }

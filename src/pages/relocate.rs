@@ -28,7 +28,8 @@ pub(crate) struct Mover {
     end: PageNumber,
     /// Pages that may still be moved in this step.
     left: u32,
-    /// Branches above leaves whose leaves may still be looked at in this step: a step that finds nothing to move must end too.
+    /// Branches above leaves whose leaves may still be looked at in this step: a step that finds nothing to move must
+    /// end too.
     looks: u32,
     /// Pages that were moved or merged since the walk began, without those that only name them.
     pub(crate) moved: u64,
@@ -96,6 +97,9 @@ impl Store {
         moved
     }
 }
+
+/// A separator that moves down between the children of two branches that become one, and its head.
+type Joint<'a> = (u64, KeyPart<'a>);
 
 /// What becomes of an entry of a page.
 enum Change {
@@ -217,7 +221,8 @@ impl PageWriter {
                 _ => None,
             });
             let used = used(&Node::new(&self.store().load(&moved.unwrap_or(node.child(at)))?), frame.len());
-            if before.is_some_and(|before| fit_together(before, used, 0, frame.len())) {
+            let joint = at.checked_sub(1).and_then(|before| joint(&node, before));
+            if before.is_some_and(|before| fit_together(before, used, joint, frame.len())) {
                 return Ok(true);
             }
             before = Some(used);
@@ -238,14 +243,12 @@ impl PageWriter {
                 break;
             }
             let node = Node::new(page.bytes());
-            let (left, right, key) = (node.child(at), node.child(at + 1), node.key(at));
+            let (left, right, key, joint) = (node.child(at), node.child(at + 1), node.key(at), joint(&node, at));
             let (left_frame, right_frame) = (self.store().load(&left)?, self.store().load(&right)?);
-            let joint = (left.level > 0).then(|| (node.head(at), key));
-            let extra = joint.map_or(0, |(_, key)| key.stored_len());
             let [left_used, right_used] =
                 [&left_frame, &right_frame].map(|frame| used(&Node::new(frame), page.bytes().len()));
             drop(left_frame);
-            if !fit_together(left_used, right_used, extra, page.bytes().len()) {
+            if !fit_together(left_used, right_used, joint, page.bytes().len()) {
                 continue;
             }
             let (merged, mut merged_page) = self.make_mut(&left, class)?;
@@ -344,7 +347,12 @@ fn used(node: &Node<'_>, page_size: usize) -> usize {
     capacity(page_size).saturating_sub(node.free_space())
 }
 
-/// Whether the entries of two pages, and so many bytes more, fit one. A sixteenth is left for the rows to come.
-fn fit_together(left: usize, right: usize, extra: usize, page_size: usize) -> bool {
-    left + right + extra <= capacity(page_size) / 16 * 15
+/// What stands between the entries of children `at` and `at + 1` of a branch when they are one page: nothing in leaves.
+fn joint<'a>(branch: &Node<'a>, at: usize) -> Option<Joint<'a>> {
+    (branch.level() > 1).then(|| (branch.head(at), branch.key(at)))
+}
+
+/// Whether the entries of two pages, with what stands between them, fit one. A sixteenth is left for the rows to come.
+fn fit_together(left: usize, right: usize, joint: Option<Joint<'_>>, page_size: usize) -> bool {
+    left + right + joint.map_or(0, |(_, key)| key.stored_len()) <= capacity(page_size) / 16 * 15
 }

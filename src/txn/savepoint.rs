@@ -57,17 +57,12 @@ impl Debug for Savepoint {
     }
 }
 
-/// A state of one write transaction, to which it can go back: see [`WriteTransaction::checkpoint`].
-#[derive(Clone)]
+/// A state of one write transaction, to which it can go back: see [`WriteTransaction::checkpoint`]. It keeps nothing: what
+/// there is to go back to is the transaction's.
+#[derive(Clone, Debug)]
 pub struct Checkpoint {
-    store: Arc<Store>,
-    id: TxnId,
-}
-
-impl Debug for Checkpoint {
-    fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Checkpoint").field("id", &self.id).finish_non_exhaustive()
-    }
+    /// Shared with the transaction's mark, which is known by it.
+    id: Arc<TxnId>,
 }
 
 /// What a transaction does to savepoints.
@@ -90,7 +85,7 @@ impl Changes {
 /// A checkpoint that the transaction can go back to.
 #[derive(Debug)]
 pub(super) struct Mark {
-    id: TxnId,
+    id: Arc<TxnId>,
     root: Option<Pointer>,
     changes: Changes,
     dirty: bool,
@@ -127,8 +122,8 @@ impl WriteTransaction {
         Ok(Savepoint { store, id, root, ephemeral: true })
     }
 
-    /// Makes a savepoint of the state that the transaction began with, and gives its id. It is in the file from the commit on, until
-    /// [`delete_persistent_savepoint`](Self::delete_persistent_savepoint).
+    /// Makes a savepoint of the state that the transaction began with, and gives its id. It is in the file from the
+    /// commit on, until [`delete_persistent_savepoint`](Self::delete_persistent_savepoint).
     ///
     /// ```
     /// use sapwood::{Database, backends::InMemoryBackend};
@@ -171,8 +166,8 @@ impl WriteTransaction {
         Ok(Savepoint { store, id, root, ephemeral: false })
     }
 
-    /// Deletes a persistent savepoint, and says whether there was one. Its pages come back with the durable commit after the one that
-    /// deletes it: until then a crash may still lead back to a commit that has it.
+    /// Deletes a persistent savepoint, and says whether there was one. Its pages come back with the durable commit after
+    /// the one that deletes it: until then damage may still lead back to a commit that has it.
     ///
     /// # Errors
     ///
@@ -181,7 +176,6 @@ impl WriteTransaction {
     pub fn delete_persistent_savepoint(&self, id: u64) -> Result<bool, SavepointError> {
         self.check_durable()?;
         let Some(root) = self.persistent_root(id)? else { return Ok(false) };
-        self.tables.store().set_deleting_savepoints(true);
         self.undo.lock().changes.deleted.insert(id, root);
         Ok(true)
     }
@@ -196,8 +190,9 @@ impl WriteTransaction {
         Ok(left.into_iter())
     }
 
-    /// Makes all tables what they were when the savepoint was made. Savepoints made after it are not valid any more once this
-    /// transaction is committed, and persistent ones among them are deleted; checkpoints of this transaction stay valid.
+    /// Makes all tables what they were when the savepoint was made. Savepoints made after it are not valid any more once
+    /// this transaction is committed, and persistent ones among them are deleted; checkpoints of this transaction stay
+    /// valid.
     ///
     /// Reads what differs, not what both states share.
     ///
@@ -249,11 +244,11 @@ impl WriteTransaction {
     /// written.
     pub fn checkpoint(&mut self) -> Result<Checkpoint, SavepointError> {
         let (root, dirty) = (self.tables.checkpoint()?, self.tables.is_dirty());
-        let id = self.tables.pages().id();
+        let id = Arc::new(self.tables.pages().id());
         let mut undo = self.undo.lock();
         let changes = undo.changes.clone();
-        undo.marks.push(Mark { id, root, changes, dirty });
-        Ok(Checkpoint { store: self.tables.store().clone(), id })
+        undo.marks.push(Mark { id: id.clone(), root, changes, dirty });
+        Ok(Checkpoint { id })
     }
 
     /// Undoes all that the transaction did since the checkpoint, savepoints included. The checkpoint stays; younger ones
@@ -290,8 +285,7 @@ impl WriteTransaction {
     }
 
     fn place_of(&self, checkpoint: &Checkpoint) -> Result<usize, SavepointError> {
-        let is_own = Arc::ptr_eq(&checkpoint.store, self.tables.store());
-        let place = self.undo.lock().marks.iter().position(|mark| is_own && mark.id == checkpoint.id);
+        let place = self.undo.lock().marks.iter().position(|mark| Arc::ptr_eq(&mark.id, &checkpoint.id));
         place.ok_or(SavepointError::InvalidSavepoint)
     }
 
@@ -337,6 +331,7 @@ impl WriteTransaction {
         let pages = self.tables.pages();
         let new = created.iter().filter(|(id, _)| !deleted.contains_key(id));
         let gone = deleted.keys().filter(|id| !created.contains_key(id));
+        pages.store().set_deleting_savepoints(gone.clone().next().is_some());
         system::change_savepoints(pages, new.map(|(id, root)| (*id, *root)), gone.copied())
     }
 

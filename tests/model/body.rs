@@ -5,6 +5,7 @@ mod fields;
 mod multimap;
 mod ranges;
 mod rows;
+mod states;
 mod store;
 
 use super::{bulk_load, count, delete_range, drain, get_many};

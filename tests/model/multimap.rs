@@ -3,6 +3,7 @@
 use super::db::{MultimapTable, MultimapTableDefinition, MultimapValue, ReadTransaction, ReadableMultimapTable};
 use super::db::{ReadableTableMetadata, TableError, WriteTransaction};
 use super::fields::KeyField;
+use super::states::States;
 use super::store::{Slot, Walk, When, between};
 use super::{Outcome, Run};
 use crate::rng::Rng;
@@ -12,23 +13,17 @@ use std::rc::Rc;
 
 type Set<V> = BTreeSet<<V as super::fields::Field>::Owned>;
 type Sets<K, V> = BTreeMap<<K as super::fields::Field>::Owned, Set<V>>;
-/// The table's name, and its sets; `None` while it does not exist.
-type State<K, V> = (String, Option<Rc<Sets<K, V>>>);
-
 /// Keys are few, so that their sets are large.
 const KEYS: usize = 12;
 
 pub struct MultimapStore<K: KeyField, V: KeyField> {
-    base: &'static str,
-    committed: State<K, V>,
-    working: State<K, V>,
-    held: State<K, V>,
+    states: States<Sets<K, V>>,
 }
 
 impl<K: KeyField, V: KeyField> Slot for MultimapStore<K, V> {
     fn operate(&mut self, rest: &mut [Box<dyn Slot>], txn: &WriteTransaction, run: &mut Run) -> Outcome {
-        let mut table = txn.open_multimap_table(Self::definition(&self.working.0))?;
-        let mut sets = self.working.1.take().unwrap_or_default();
+        let mut table = txn.open_multimap_table(Self::definition(&self.states.working.0))?;
+        let mut sets = self.states.working.1.take().unwrap_or_default();
         let map = Rc::make_mut(&mut sets);
         let operations = run.operations();
         let half = run.rng.below(operations + 1);
@@ -41,34 +36,19 @@ impl<K: KeyField, V: KeyField> Slot for MultimapStore<K, V> {
         for _ in half..operations {
             Self::step(&mut table, map, run)?;
         }
-        self.working.1 = Some(sets);
+        self.states.working.1 = Some(sets);
         Ok(())
     }
 
     fn administer(&mut self, others: &[String], txn: &WriteTransaction, run: &mut Run) -> Outcome {
-        let definition = Self::definition(&self.working.0);
+        let definition = Self::definition(&self.states.working.0);
         if run.rng.chance(35) {
             let deleted = txn.delete_multimap_table(definition)?;
-            return run.answer("delete_multimap_table", deleted, self.working.1.take().is_some());
+            return run.answer("delete_multimap_table", deleted, self.states.working.1.take().is_some());
         }
-        let fresh = format!("{} {}", self.base, run.rng.below(3));
-        let new = if run.rng.chance(15) { others[run.rng.below(others.len())].clone() } else { fresh };
-        let outcome = match txn.rename_multimap_table(definition, Self::definition(&new)) {
-            Ok(()) => "renamed",
-            Err(TableError::TableDoesNotExist(_)) => "missing",
-            Err(TableError::TableExists(_)) => "exists",
-            Err(err) => return Err(err.into()),
-        };
-        let expected = match (self.name(When::Working), others.contains(&new)) {
-            (None, _) => "missing",
-            (Some(name), true) if name != new => "exists",
-            _ => "renamed",
-        };
-        run.answer("rename_multimap_table", outcome, expected)?;
-        if outcome == "renamed" {
-            self.working.0 = new;
-        }
-        Ok(())
+        let new = self.states.new_name(others, run);
+        let renamed = txn.rename_multimap_table(definition, Self::definition(&new));
+        self.states.renamed("rename_multimap_table", renamed, new, others, run)
     }
 
     fn is_multimap(&self) -> bool {
@@ -76,24 +56,19 @@ impl<K: KeyField, V: KeyField> Slot for MultimapStore<K, V> {
     }
 
     fn name(&self, when: When) -> Option<String> {
-        let (name, sets) = self.state(when);
-        sets.as_ref().map(|_| name.clone())
+        self.states.name(when)
     }
 
     fn settle(&mut self, committed: bool) {
-        if committed {
-            self.committed = self.working.clone();
-        } else {
-            self.working = self.committed.clone();
-        }
+        self.states.settle(committed);
     }
 
     fn hold(&mut self) {
-        self.held = self.committed.clone();
+        self.states.hold();
     }
 
     fn check(&self, txn: &ReadTransaction, held: bool, run: &mut Run) -> Outcome {
-        let (name, state) = self.state(if held { When::Held } else { When::Committed });
+        let (name, state) = self.states.of(if held { When::Held } else { When::Committed });
         let table = match txn.open_multimap_table(Self::definition(name)) {
             Ok(table) => table,
             Err(TableError::TableDoesNotExist(_)) => return run.answer("multimap exists", false, state.is_some()),
@@ -105,9 +80,7 @@ impl<K: KeyField, V: KeyField> Slot for MultimapStore<K, V> {
     }
 
     fn spoil(&mut self) {
-        for state in [&mut self.committed, &mut self.working].into_iter().flat_map(|state| &mut state.1) {
-            Rc::make_mut(state).pop_last();
-        }
+        self.states.spoil(|sets| drop(sets.pop_last()));
     }
 }
 
@@ -117,20 +90,11 @@ fn pairs<K: KeyField, V: KeyField>(sets: &Sets<K, V>) -> u64 {
 
 impl<K: KeyField, V: KeyField> MultimapStore<K, V> {
     pub fn new(name: &'static str) -> Self {
-        let state = || (name.to_string(), None);
-        Self { base: name, committed: state(), working: state(), held: state() }
+        Self { states: States::new(name) }
     }
 
     fn definition(name: &str) -> MultimapTableDefinition<'_, K, V> {
         MultimapTableDefinition::new(name)
-    }
-
-    fn state(&self, when: When) -> &State<K, V> {
-        match when {
-            When::Working => &self.working,
-            When::Committed => &self.committed,
-            When::Held => &self.held,
-        }
     }
 
     fn step(table: &mut MultimapTable<K, V>, map: &mut Sets<K, V>, run: &mut Run) -> Outcome {

@@ -3,6 +3,7 @@
 use super::db::{ReadTransaction, ReadableTable, ReadableTableMetadata, Result as DbResult};
 use super::db::{StorageError, Table, TableDefinition, TableError, WriteTransaction};
 use super::fields::{Field, KeyField};
+use super::states::States;
 use super::{Failure, Outcome, Run};
 use crate::rng::Rng;
 use std::collections::{BTreeMap, VecDeque};
@@ -10,8 +11,6 @@ use std::ops::Bound;
 use std::rc::Rc;
 
 pub type Rows<K, V> = BTreeMap<<K as Field>::Owned, <V as Field>::Owned>;
-/// The table's name, and its rows; `None` while it does not exist.
-type State<K, V> = (String, Option<Rc<Rows<K, V>>>);
 type Reserve<K, V> =
     for<'t> fn(&mut Table<'t, K, V>, &<K as Field>::Owned, &<V as Field>::Owned) -> DbResult<(), StorageError>;
 
@@ -47,12 +46,9 @@ pub enum When {
 }
 
 pub struct Store<K: KeyField, V: Field> {
-    base: &'static str,
+    states: States<Rows<K, V>>,
     reserve: Option<Reserve<K, V>>,
     change_rows: Option<Change<K, V>>,
-    committed: State<K, V>,
-    working: State<K, V>,
-    held: State<K, V>,
 }
 
 /// Inserts through `insert_reserve`.
@@ -68,8 +64,8 @@ pub fn reserve<K: KeyField>(
 
 impl<K: KeyField, V: Field> Slot for Store<K, V> {
     fn operate(&mut self, rest: &mut [Box<dyn Slot>], txn: &WriteTransaction, run: &mut Run) -> Outcome {
-        let mut table = txn.open_table(Self::definition(&self.working.0))?;
-        let mut rows = self.working.1.take().unwrap_or_default();
+        let mut table = txn.open_table(Self::definition(&self.states.working.0))?;
+        let mut rows = self.states.working.1.take().unwrap_or_default();
         let map = Rc::make_mut(&mut rows);
         let operations = run.operations();
         let half = run.rng.below(operations + 1);
@@ -82,54 +78,34 @@ impl<K: KeyField, V: Field> Slot for Store<K, V> {
         for _ in half..operations {
             self.step(&mut table, map, run)?;
         }
-        self.working.1 = Some(rows);
+        self.states.working.1 = Some(rows);
         Ok(())
     }
 
     fn administer(&mut self, others: &[String], txn: &WriteTransaction, run: &mut Run) -> Outcome {
-        let definition = Self::definition(&self.working.0);
+        let definition = Self::definition(&self.states.working.0);
         if run.rng.chance(35) {
-            return run.answer("delete_table", txn.delete_table(definition)?, self.working.1.take().is_some());
+            return run.answer("delete_table", txn.delete_table(definition)?, self.states.working.1.take().is_some());
         }
-        let fresh = format!("{} {}", self.base, run.rng.below(3));
-        let new = if run.rng.chance(15) { others[run.rng.below(others.len())].clone() } else { fresh };
-        let outcome = match txn.rename_table(definition, Self::definition(&new)) {
-            Ok(()) => "renamed",
-            Err(TableError::TableDoesNotExist(_)) => "missing",
-            Err(TableError::TableExists(_)) => "exists",
-            Err(err) => return Err(err.into()),
-        };
-        let expected = match (self.name(When::Working), others.contains(&new)) {
-            (None, _) => "missing",
-            (Some(name), true) if name != new => "exists",
-            _ => "renamed",
-        };
-        run.answer("rename_table", outcome, expected)?;
-        if outcome == "renamed" {
-            self.working.0 = new;
-        }
-        Ok(())
+        let new = self.states.new_name(others, run);
+        let renamed = txn.rename_table(definition, Self::definition(&new));
+        self.states.renamed("rename_table", renamed, new, others, run)
     }
 
     fn name(&self, when: When) -> Option<String> {
-        let (name, rows) = self.state(when);
-        rows.as_ref().map(|_| name.clone())
+        self.states.name(when)
     }
 
     fn settle(&mut self, committed: bool) {
-        if committed {
-            self.committed = self.working.clone();
-        } else {
-            self.working = self.committed.clone();
-        }
+        self.states.settle(committed);
     }
 
     fn hold(&mut self) {
-        self.held = self.committed.clone();
+        self.states.hold();
     }
 
     fn check(&self, txn: &ReadTransaction, held: bool, run: &mut Run) -> Outcome {
-        let (name, state) = self.state(if held { When::Held } else { When::Committed });
+        let (name, state) = self.states.of(if held { When::Held } else { When::Committed });
         let table = match txn.open_table(Self::definition(name)) {
             Ok(table) => table,
             Err(TableError::TableDoesNotExist(_)) => return run.answer("table exists", false, state.is_some()),
@@ -143,9 +119,7 @@ impl<K: KeyField, V: Field> Slot for Store<K, V> {
     }
 
     fn spoil(&mut self) {
-        for state in [&mut self.committed, &mut self.working].into_iter().flat_map(|state| &mut state.1) {
-            Rc::make_mut(state).pop_last();
-        }
+        self.states.spoil(|rows| drop(rows.pop_last()));
     }
 }
 
@@ -186,21 +160,11 @@ pub(super) use own;
 
 impl<K: KeyField, V: Field> Store<K, V> {
     pub fn new(name: &'static str) -> Self {
-        let state = || (name.to_string(), None);
-        let (committed, working, held) = (state(), state(), state());
-        Self { base: name, reserve: None, change_rows: None, committed, working, held }
+        Self { states: States::new(name), reserve: None, change_rows: None }
     }
 
     fn definition(name: &str) -> TableDefinition<'_, K, V> {
         TableDefinition::new(name)
-    }
-
-    fn state(&self, when: When) -> &State<K, V> {
-        match when {
-            When::Working => &self.working,
-            When::Committed => &self.committed,
-            When::Held => &self.held,
-        }
     }
 
     /// No answer, as the crates do not encode all types in as many bytes.

@@ -100,7 +100,7 @@ impl FreeMap {
         Some(page)
     }
 
-    /// Where the lowest free run of so many pages begins, with no groups.
+    /// Where the lowest free run of so many pages begins. Makes all groups cold, so that it is the lowest there is.
     pub(crate) fn lowest(&mut self, pages: u32) -> Option<PageNumber> {
         self.cool(0, u32::MAX);
         self.buddy.lowest(pages)
