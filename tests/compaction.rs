@@ -189,6 +189,29 @@ fn a_step_reads_few_pages() {
     assert!(most < 150, "{most} reads in one of {steps} steps, {all} in all");
 }
 
+/// The tree of the last set ends where the multimap's ends, and that where the catalog's ends.
+#[test]
+fn a_walk_gets_past_trees_that_end_together() {
+    let db = builder(512, 1 << 20).create_with_backend(RecordingBackend::new()).unwrap();
+    let txn = db.begin_write().unwrap();
+    for table in 0..20 {
+        txn.open_table(TableDefinition::<u64, u64>::new(&format!("a{table}"))).unwrap().insert(0, 0).unwrap();
+    }
+    {
+        let mut sets = txn.open_multimap_table(SETS).unwrap();
+        for (key, values) in (0..100).map(|key| (key, if key == 99 { 200 } else { 1 })) {
+            (0..values).for_each(|value: u64| drop(sets.insert(key, &value.to_be_bytes()[..]).unwrap()));
+        }
+    }
+    txn.commit().unwrap();
+    let mut steps = 0;
+    let done = db.compact_online(CompactOptions::new(), |_| {
+        steps += 1;
+        if steps < 1_000 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    assert!(steps < 1_000, "{:?} after {steps} steps", done.unwrap());
+}
+
 #[test]
 fn a_compaction_can_be_ended_at_each_step() {
     let db = builder(512, 1 << 22).create_with_backend(RecordingBackend::new()).unwrap();

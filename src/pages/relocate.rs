@@ -18,7 +18,7 @@ use alloc::vec::Vec;
 /// Pages from a root to what is farthest below it: the catalog's, a table's, a set's.
 const DEEPEST: usize = 4 * (MAX_TREE_LEVEL as usize + 1);
 
-/// Branches above leaves whose leaves one step looks at. The last of them is looked at again by the next.
+/// Branches above leaves whose leaves one step looks at.
 const LOOKS: u32 = 2;
 
 /// A walk over all trees that moves pages, some at a time.
@@ -55,11 +55,20 @@ impl Mover {
         self.place.push(at);
     }
 
-    /// The leaves of a branch were looked at.
-    fn look(&mut self) {
+    /// The leaves of a branch that is `depth` pages down were looked at. If that ends the step, the next goes on behind the
+    /// branch: many that lie within each other may end at once, with nothing to enter in between.
+    fn look(&mut self, depth: usize) {
+        if self.left == 0 {
+            // The step ended within it.
+            return;
+        }
         self.looks = self.looks.saturating_sub(1);
         if self.looks == 0 {
             self.left = 0;
+            self.place.truncate(depth);
+            if let Some(at) = self.place.last_mut() {
+                *at += 1;
+            }
         }
     }
 
@@ -172,7 +181,7 @@ impl PageWriter {
         }
         let moved = self.relocate_page(pointer, class, mover, depth)?;
         if pointer.level == 1 {
-            mover.look();
+            mover.look(depth);
         }
         Ok(moved)
     }
