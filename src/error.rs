@@ -33,6 +33,8 @@ pub enum StorageError {
     Io(io::Error),
     /// The backend lacks an operation that is needed.
     Unsupported,
+    /// The file has values that were compressed with this codec, which this build lacks: its feature is off.
+    CodecUnavailable(String),
     /// An earlier write or sync failed: the database must be opened anew.
     PreviousIo,
     /// The database was closed.
@@ -232,6 +234,8 @@ pub enum Error {
     Io(io::Error),
     /// The backend lacks an operation that is needed.
     Unsupported,
+    /// The file has values that were compressed with this codec, which this build lacks: its feature is off.
+    CodecUnavailable(String),
     /// The database was closed.
     DatabaseClosed,
     /// An earlier write or sync failed: the database must be opened anew.
@@ -363,6 +367,7 @@ impl From<StorageError> for Error {
             StorageError::ValueTooLarge(length) => Self::ValueTooLarge(length),
             StorageError::Io(err) => Self::Io(err),
             StorageError::Unsupported => Self::Unsupported,
+            StorageError::CodecUnavailable(name) => Self::CodecUnavailable(name),
             StorageError::PreviousIo => Self::PreviousIo,
             StorageError::DatabaseClosed => Self::DatabaseClosed,
             StorageError::LockPoisoned(place) => Self::LockPoisoned(place),
@@ -489,6 +494,9 @@ impl Display for StorageError {
             }
             Self::Io(err) => write!(f, "input or output failed: {err}"),
             Self::Unsupported => f.write_str("the storage backend lacks an operation that is needed"),
+            Self::CodecUnavailable(codec) => {
+                write!(f, "values are compressed with codec {codec}, which this build lacks")
+            }
             Self::PreviousIo => f.write_str("an earlier write or sync failed; open the database anew"),
             Self::DatabaseClosed => f.write_str("the database was closed"),
             Self::LockPoisoned(place) => write!(f, "a thread panicked while it held the lock at {place}"),
@@ -645,6 +653,7 @@ impl Display for Error {
             Self::TableAlreadyOpen(name, place) => write!(f, "table '{name}' is open since {place}"),
             Self::Io(err) => write!(f, "input or output failed: {err}"),
             Self::Unsupported => StorageError::Unsupported.fmt(f),
+            Self::CodecUnavailable(codec) => StorageError::CodecUnavailable(codec.clone()).fmt(f),
             Self::DatabaseClosed => StorageError::DatabaseClosed.fmt(f),
             Self::PreviousIo => StorageError::PreviousIo.fmt(f),
             Self::LockPoisoned(place) => StorageError::LockPoisoned(place).fmt(f),

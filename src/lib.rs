@@ -7,6 +7,7 @@ extern crate alloc;
 
 pub mod limits;
 
+mod compression;
 mod error;
 pub mod io;
 mod sync;
@@ -38,6 +39,7 @@ pub mod backends {
 }
 
 pub use backend::StorageBackend;
+pub use compression::Compression;
 #[cfg(feature = "std")]
 pub use db::ReadOnlyDatabase;
 pub use db::{

@@ -5,8 +5,8 @@ mod common;
 
 use common::batch;
 use common::forge::{
-    ARRAYS, At, CHILD, Forge, NAMES, NUMBERS, PAGE, POINTER, ROOTS, SLOTS, TAGS, TEXTS, VERSION, builder, le, seal,
-    u16_at, u32_at, u64_at,
+    ARRAYS, At, CHILD, Forge, NAMES, NUMBERS, PACKED, PAGE, POINTER, ROOTS, SLOTS, TAGS, TEXTS, VERSION, builder, le,
+    seal, u16_at, u32_at, u64_at,
 };
 use common::image::Image;
 use common::rng::Rng;
@@ -103,9 +103,15 @@ fn read(db: &Database) -> Result<(), Error> {
         }
         Ok(())
     });
+    let packed = txn.open_table(PACKED).map_err(Error::from).and_then(|table| {
+        for key in 0..10 {
+            drop((table.get(key), table.value_len(key)));
+        }
+        Ok(table.iter()?.take(ROW_LIMIT).try_for_each(|row| row.map(drop))?)
+    });
     let tags = read_sets(&txn, TAGS, (0..9).step_by(2).collect());
     let names = read_sets(&txn, NAMES, vec!["0", "3", "7", "long"]);
-    numbers.and(texts).and(tags).and(names)
+    numbers.and(texts).and(packed).and(tags).and(names)
 }
 
 fn read_sets<K: Key, V: Key>(
@@ -161,6 +167,15 @@ fn write(db: &Database) -> Result<(), Error> {
     };
     let texts = changes();
     let changes = || -> Result<(), Error> {
+        let mut packed = txn.open_table(PACKED)?;
+        for key in 0..5 {
+            drop(packed.insert(2 * key, &[9; 2_000][..])?);
+        }
+        packed.retain(|key, value| key % 3 > 0 && value.len() > 1_000)?;
+        Ok(())
+    };
+    let packed = changes();
+    let changes = || -> Result<(), Error> {
         let mut tags = txn.open_multimap_table(TAGS)?;
         for key in 0..9 {
             for value in (0..70).step_by(3) {
@@ -188,6 +203,7 @@ fn write(db: &Database) -> Result<(), Error> {
     let committed = txn.commit();
     numbers?;
     texts?;
+    packed?;
     tags?;
     names?;
     Ok(committed?)

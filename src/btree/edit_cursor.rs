@@ -13,6 +13,7 @@ use crate::error::StorageError;
 use crate::format::node::Node;
 use crate::pages::Store;
 use crate::pages::cache::FrameRef;
+use alloc::vec::Vec;
 use core::ops::Bound;
 
 /// A gap between two rows, and the way to it. Only it changes the tree while it lives, or it is lost.
@@ -151,7 +152,9 @@ impl EditCursor {
                 self.0 = Place::Nowhere;
                 editor.descend(&Target::Key(key))?.0
             };
-            self.0 = match editor.set_row(path, false, key, NewValue::Bytes(value))?.1 {
+            let mut block = Vec::new();
+            let value = editor.packed(key, NewValue::Bytes(value), &mut block)?;
+            self.0 = match editor.set_row(path, false, key, value)?.1 {
                 Some(path) => Place::Owned(path, editor.tree.sealings),
                 None => Self::find_key(editor.writer.store(), editor.tree, key)?.0.0,
             };
@@ -173,7 +176,9 @@ impl EditCursor {
         check_row(key.len(), value.len())?;
         editor.guarded(|editor| {
             let path = self.own(editor)?;
-            let (old, placed) = editor.set_row(path, exists, key, NewValue::Bytes(value))?;
+            let mut block = Vec::new();
+            let value = editor.packed(key, NewValue::Bytes(value), &mut block)?;
+            let (old, placed) = editor.set_row(path, exists, key, value)?;
             if let Some(path) = placed {
                 editor.keep_tail(path);
             }

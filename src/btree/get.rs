@@ -89,25 +89,28 @@ impl Slice {
     fn value_in(store: &Store, leaf: Glance<'_>, at: usize) -> Result<Self, StorageError> {
         match leaf.node().inline_value(at) {
             Some(value) => Ok(Self::within(leaf.hold(), value)),
-            None => Self::pointed_value(store, &leaf.node(), at),
+            None => Self::of_part(store, &leaf.node().value(at)),
         }
     }
 
     #[inline(never)]
-    fn pointed_value(store: &Store, leaf: &Node<'_>, at: usize) -> Result<Self, StorageError> {
-        match leaf.value(at) {
+    pub(super) fn of_part(store: &Store, part: &ValuePart<'_>) -> Result<Self, StorageError> {
+        match part {
             ValuePart::Inline(value) => Ok(Self::Owned(value.to_vec())),
-            ValuePart::Run(run) => store.load(&run).map(Self::Run),
-            ValuePart::Subtree(root) | ValuePart::Extents(root) | ValuePart::Reference(root) => Err(not_a_value(&root)),
+            ValuePart::Packed(packing, block) => packing.unpack(block).map(Self::Owned),
+            ValuePart::Run(run) => store.load(run).map(Self::Run),
+            ValuePart::PackedRun(packing, run) => packing.unpack(&store.load(run)?).map(Self::Owned),
+            ValuePart::Subtree(root) | ValuePart::Extents(root) | ValuePart::Reference(root) => Err(not_a_value(root)),
         }
     }
 }
 
-/// Length in bytes of the value of an entry, which is not read.
+/// Length in bytes of the value of an entry, which is neither read nor unpacked.
 pub(crate) fn value_length(leaf: &Node<'_>, at: usize) -> Result<u64, StorageError> {
     match leaf.value(at) {
         ValuePart::Inline(value) => Ok(value.len() as u64),
         ValuePart::Run(run) => Ok(run.size),
+        ValuePart::Packed(packing, _) | ValuePart::PackedRun(packing, _) => Ok(packing.raw_len.into()),
         ValuePart::Subtree(root) | ValuePart::Extents(root) | ValuePart::Reference(root) => Err(not_a_value(&root)),
     }
 }

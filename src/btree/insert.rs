@@ -4,6 +4,7 @@ use super::edit::{Path, Step, TreeEditor, misfit};
 use super::get::{Slice, place_in};
 use super::remove::Target;
 use super::sink::{Change, ChangeSink};
+use crate::compression::Packing;
 use crate::error::StorageError;
 use crate::format::Pointer;
 use crate::format::node::{EditError, KeyPart, Node, NodeMut, PageOp, STUB, ValuePart};
@@ -11,12 +12,19 @@ use crate::limits::{MAX_KEY_LENGTH, MAX_VALUE_LENGTH};
 use crate::pages::{PageMut, damaged};
 use alloc::borrow::Cow;
 use alloc::vec;
+use alloc::vec::Vec;
 use core::ops::Range;
 
 /// The value of a new row.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum NewValue<'v> {
     Bytes(&'v [u8]),
+    /// Bytes, and what they were packed into.
+    Packed {
+        raw: &'v [u8],
+        packing: Packing,
+        block: &'v [u8],
+    },
     /// So many zero bytes, to be filled in.
     Zeroed(usize),
     /// The root of another tree, which this row owns.
@@ -92,6 +100,8 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
     }
 
     pub(super) fn insert_row(&mut self, key: &[u8], value: NewValue<'_>) -> Result<Option<Slice>, StorageError> {
+        let mut block = Vec::new();
+        let value = self.packed(key, value, &mut block)?;
         if self.add_to_tail(key, value)? {
             return Ok(None);
         }
@@ -101,6 +111,19 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
             self.keep_tail(path);
         }
         Ok(old)
+    }
+
+    /// The value as it goes into the tree: packed, into `block`, if that pays.
+    pub(super) fn packed<'v>(
+        &self,
+        key: &[u8],
+        value: NewValue<'v>,
+        block: &'v mut Vec<u8>,
+    ) -> Result<NewValue<'v>, StorageError> {
+        let NewValue::Bytes(raw) = value else { return Ok(value) };
+        let Some((packing, packed)) = self.tree.kind.pack(key.len(), raw)? else { return Ok(value) };
+        *block = packed;
+        Ok(NewValue::Packed { raw, packing, block })
     }
 
     /// Sets the value of the entry that `path` leads to if it `exists`, else puts a row before it. Gives the value
@@ -141,16 +164,16 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
     /// Puts a row behind the last one if the last leaf is at hand. False if it is not, or the row does not belong there
     /// or does not fit.
     fn add_to_tail(&mut self, key: &[u8], value: NewValue<'_>) -> Result<bool, StorageError> {
-        let (Some(mut tail), NewValue::Bytes(bytes)) = (self.tree.tail.take(), value) else { return Ok(false) };
+        let (Some(mut tail), Some(part)) = (self.tree.tail.take(), value.inline()) else { return Ok(false) };
         let kind = self.tree.kind;
         let last = tail.node().count().saturating_sub(1);
         let KeyPart::Inline(before) = tail.node().key(last) else { return Ok(false) };
-        let inline = kind.key_is_inline(key.len()) && kind.value_is_inline(key.len(), bytes.len());
+        let inline = kind.key_is_inline(key.len()) && kind.value_is_inline(key.len(), part.stored_len());
         if !inline || tail.page.is_shared() || (kind.key.compare)(before, key).is_ge() {
             return Ok(false);
         }
         let new = self.new_key(key)?;
-        let op = PageOp::Insert { at: last + 1, head: new.head, key: new.part(), value: ValuePart::Inline(bytes) };
+        let op = PageOp::Insert { at: last + 1, head: new.head, key: new.part(), value: part };
         match tail.apply(&op) {
             Ok(()) => {}
             Err(EditError::PageFull) => return Ok(false),
@@ -165,7 +188,7 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
     fn report(&mut self, key: &[u8], old: Option<&[u8]>, value: NewValue<'_>) {
         if S::ACTIVE {
             let new = match value {
-                NewValue::Bytes(bytes) => Some(bytes),
+                NewValue::Bytes(bytes) | NewValue::Packed { raw: bytes, .. } => Some(bytes),
                 NewValue::Zeroed(_) | NewValue::Subtree(_) | NewValue::Reference(_) => Some(&[][..]),
             };
             self.sink.changed(Change { key, old, new });
@@ -184,11 +207,15 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
     }
 
     fn value_part<'v>(&self, key: &NewKey<'_>, value: NewValue<'v>) -> Result<ValuePart<'v>, StorageError> {
+        let inline = value.inline().filter(|part| self.is_inline(key, part.stored_len()));
+        if let Some(part) = inline {
+            return Ok(part);
+        }
         match value {
             NewValue::Subtree(root) => Ok(ValuePart::Subtree(root)),
             NewValue::Reference(root) => Ok(ValuePart::Reference(root)),
-            NewValue::Bytes(bytes) if self.is_inline(key, bytes.len()) => Ok(ValuePart::Inline(bytes)),
             NewValue::Bytes(bytes) => Ok(ValuePart::Run(self.writer.write_run(bytes)?)),
+            NewValue::Packed { packing, block, .. } => Ok(ValuePart::PackedRun(packing, self.writer.write_run(block)?)),
             NewValue::Zeroed(length) => Ok(ValuePart::Run(self.writer.allocate_run(length)?.0)),
         }
     }
@@ -425,10 +452,19 @@ fn check_length(length: usize, most: usize) -> Result<(), StorageError> {
     if length > most { Err(StorageError::ValueTooLarge(length)) } else { Ok(()) }
 }
 
-impl NewValue<'_> {
+impl<'v> NewValue<'v> {
+    /// What a page holds of it, if it fits one.
+    fn inline(&self) -> Option<ValuePart<'v>> {
+        match self {
+            Self::Bytes(bytes) => Some(ValuePart::Inline(bytes)),
+            Self::Packed { packing, block, .. } => Some(ValuePart::Packed(*packing, block)),
+            Self::Zeroed(_) | Self::Subtree(_) | Self::Reference(_) => None,
+        }
+    }
+
     fn len(&self) -> usize {
         match self {
-            Self::Bytes(bytes) => bytes.len(),
+            Self::Bytes(bytes) | Self::Packed { raw: bytes, .. } => bytes.len(),
             Self::Zeroed(length) => *length,
             Self::Subtree(_) | Self::Reference(_) => 0,
         }

@@ -1,14 +1,19 @@
+use crate::compression::{Codec, Packing};
 use crate::error::StorageError;
-use crate::format::node::{KeyPart, Node, SetForm, Shape, capacity};
+use crate::format::Pointer;
+use crate::format::node::{KeyPart, Node, STUB, SetForm, Shape, ValuePart, capacity};
 use crate::pages::Store;
 use crate::pages::cache::{Pin, prefetch};
 use crate::types::{KeyOrder, KeyType};
+use alloc::vec::Vec;
 
 /// What all pages of a tree have in common: the order of keys, and which keys and values lie in the page.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TreeKind {
     pub(crate) key: KeyType,
     pub(crate) shape: Shape,
+    /// What makes new values shorter.
+    codec: Codec,
     page_size: usize,
 }
 
@@ -28,7 +33,12 @@ impl TreeKind {
         let key_width = key.width.and_then(|width| narrow(width, key_limit(page_size)));
         let value_width = value_width.and_then(|width| narrow(width, page_size / 4));
         let shape = Shape { key_width, value_width, byte_ordered: key.order == KeyOrder::Bytes, sets: None };
-        Self { key, shape, page_size }
+        Self { key, shape, codec: Codec::NONE, page_size }
+    }
+
+    /// The same kind, of which new values are compressed.
+    pub(crate) fn packed_with(self, codec: Codec) -> Self {
+        Self { codec, ..self }
     }
 
     /// The kind of a tree whose values are sets.
@@ -56,6 +66,20 @@ impl TreeKind {
     /// Whether a value lies in the page: one that fits beside its key does, as a run of its own would take no less.
     pub(crate) fn value_is_inline(&self, stored_key: usize, length: usize) -> bool {
         self.shape.value_width.is_some() || self.shape.leaf_entry_room(stored_key, length) <= self.capacity()
+    }
+
+    /// A value made shorter, if it then takes less room beside a key of that length.
+    pub(super) fn pack(&self, key: usize, value: &[u8]) -> Result<Option<(Packing, Vec<u8>)>, StorageError> {
+        if self.shape.value_width.is_some() {
+            return Ok(None);
+        }
+        let stored_key = if self.key_is_inline(key) { key } else { STUB + Pointer::SIZE };
+        let room = |length: usize| match self.value_is_inline(stored_key, length) {
+            true => length,
+            false => length.next_multiple_of(self.page_size),
+        };
+        let packed = self.codec.pack(value)?;
+        Ok(packed.filter(|(_, block)| room(ValuePart::packed_len(block.len())) < room(value.len())))
     }
 
     pub(crate) fn capacity(&self) -> usize {

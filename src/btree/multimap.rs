@@ -70,7 +70,7 @@ impl MultimapKind {
                 Ok(Held::Set(ValueSet::new(bytes, self.form())))
             }
             ValuePart::Inline(_) => damaged("holds a set whose values do not ascend"),
-            ValuePart::Run(_) | ValuePart::Extents(_) | ValuePart::Reference(_) => damaged("holds no set of values"),
+            _ => damaged("holds no set of values"),
         }
     }
 

@@ -88,16 +88,15 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
     /// The value of the step's entry.
     pub(super) fn value_of(&self, leaf: &Step) -> Result<Slice, StorageError> {
         match leaf.node().value(leaf.at) {
-            ValuePart::Inline(value) => Ok(Slice::Owned(value.to_vec())),
-            ValuePart::Run(run) => self.writer.store().load(&run).map(Slice::Run),
             ValuePart::Subtree(_) | ValuePart::Extents(_) | ValuePart::Reference(_) => Ok(Slice::Owned(Vec::new())),
+            value => Slice::of_part(self.writer.store(), &value),
         }
     }
 
     /// The value of the step's entry is about to go.
     pub(super) fn unlink_value(&self, leaf: &Step) -> Result<(), StorageError> {
         match leaf.node().value(leaf.at) {
-            ValuePart::Run(run) => self.unlink_run(&run),
+            ValuePart::Run(run) | ValuePart::PackedRun(_, run) => self.unlink_run(&run),
             _ => Ok(()),
         }
     }

@@ -96,7 +96,7 @@ fn inline_bytes(leaf: &Node<'_>) -> usize {
         let key = if let KeyPart::Inline(key) = leaf.key(at) { key.len() } else { 0 };
         let value = match (leaf.value(at), leaf.sets()) {
             (ValuePart::Inline(set), Some(form)) => ValueSet::new(set, form).members().map(<[u8]>::len).sum(),
-            (ValuePart::Inline(value), None) => value.len(),
+            (ValuePart::Inline(value) | ValuePart::Packed(_, value), None) => value.len(),
             _ => 0,
         };
         key + value

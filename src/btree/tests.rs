@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 use core::ops::Bound;
 
 pub(super) fn writer() -> PageWriter {
-    let geometry = Geometry { page_size: 512, block_size: 512 };
+    let geometry = Geometry::new(512, 512);
     let store = Store::create(Arc::new(InMemoryBackend::new()), geometry, 1 << 20).unwrap().store;
     store.prepare_writes().unwrap();
     PageWriter::begin(store).unwrap()

@@ -1,5 +1,6 @@
 use super::{Database, RepairSession};
 use crate::backend::StorageBackend;
+use crate::compression::Compression;
 use crate::error::{DatabaseError, StorageError};
 use crate::format::Geometry;
 use crate::limits::{DEFAULT_CACHE_SIZE, DEFAULT_PAGE_SIZE};
@@ -24,6 +25,7 @@ use {super::ReadOnlyDatabase, crate::backend::FileBackend, std::fs::File, std::p
 pub struct Builder {
     cache_size: usize,
     geometry: Geometry,
+    compression: Compression,
     repair_callback: Box<dyn Fn(&mut RepairSession)>,
 }
 
@@ -59,8 +61,9 @@ impl Default for Builder {
 impl Builder {
     /// The default settings.
     pub fn new() -> Self {
-        let geometry = Geometry { page_size: DEFAULT_PAGE_SIZE, block_size: Geometry::DEFAULT_BLOCK_SIZE };
-        Self { cache_size: DEFAULT_CACHE_SIZE, geometry, repair_callback: Box::new(|_| {}) }
+        let geometry = Geometry::new(DEFAULT_PAGE_SIZE, Geometry::DEFAULT_BLOCK_SIZE);
+        let compression = Compression::None;
+        Self { cache_size: DEFAULT_CACHE_SIZE, geometry, compression, repair_callback: Box::new(|_| {}) }
     }
 
     /// Memory for cached pages, in bytes; 1 GiB unless said otherwise.
@@ -80,6 +83,26 @@ impl Builder {
     /// of two from 512 to 65,536; 4,096 unless said otherwise.
     pub fn set_block_size(&mut self, bytes: usize) -> &mut Self {
         self.geometry.block_size = bytes;
+        self
+    }
+
+    /// How tables store their values whose definition says nothing of it, in a file that is created; not compressed unless
+    /// said otherwise. An existing file keeps its own.
+    ///
+    /// ```
+    /// # #[cfg(feature = "lz4")] {
+    /// use sapwood::{Builder, Compression, TableDefinition, backends::InMemoryBackend};
+    ///
+    /// const LETTERS: TableDefinition<u64, &str> = TableDefinition::new("letters");
+    /// let db = Builder::new().set_compression(Compression::Lz4).create_with_backend(InMemoryBackend::new())?;
+    /// let txn = db.begin_write()?;
+    /// txn.open_table(LETTERS)?.insert(1, "again and ".repeat(1_000).as_str())?;
+    /// txn.commit()?;
+    /// # }
+    /// # Ok::<(), sapwood::Error>(())
+    /// ```
+    pub fn set_compression(&mut self, compression: Compression) -> &mut Self {
+        self.compression = compression;
         self
     }
 
@@ -175,7 +198,7 @@ impl Builder {
 
     fn checked_geometry(&self) -> Result<Geometry, DatabaseError> {
         if self.geometry.is_valid() {
-            return Ok(self.geometry);
+            return Ok(Geometry { codec: self.compression.codec()?, ..self.geometry });
         }
         let what = "page size and block size must be powers of two from 512 to 65,536";
         Err(StorageError::Io(crate::io::invalid_input(what)).into())

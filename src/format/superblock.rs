@@ -1,10 +1,11 @@
 //! The header, the two commit slots and the mirror: the only bytes with a fixed place.
 
 use super::{Checksum, PageNumber, Pointer, TxnId};
+use crate::compression::Codec;
 use crate::limits::{MAX_PAGE_SIZE, MIN_PAGE_SIZE};
 
 /// Version of the file format that this build writes, and the only one that it reads.
-pub(crate) const FORMAT_VERSION: u32 = 3;
+pub(crate) const FORMAT_VERSION: u32 = 4;
 
 const HEADER_MAGIC: [u8; 8] = *b"sapwood\x1A";
 const MIRROR_MAGIC: [u8; 8] = *b"sapmirr\x1A";
@@ -15,11 +16,18 @@ pub(crate) struct Geometry {
     pub(crate) page_size: usize,
     /// Bytes between the starts of header, slot A and slot B: a sector that the device writes whole.
     pub(crate) block_size: usize,
+    /// What makes values shorter of tables for which nothing else is said.
+    pub(crate) codec: Codec,
 }
 
 impl Geometry {
     pub(crate) const DEFAULT_BLOCK_SIZE: usize = 4096;
     pub(crate) const MIN_BLOCK_SIZE: usize = 512;
+
+    /// Of a file whose tables do not compress their values unless they are told to.
+    pub(crate) fn new(page_size: usize, block_size: usize) -> Self {
+        Self { page_size, block_size, codec: Codec::NONE }
+    }
 
     pub(crate) fn is_valid(&self) -> bool {
         let power = |size: usize, low: usize| size.is_power_of_two() && (low..=MAX_PAGE_SIZE).contains(&size);
@@ -57,7 +65,8 @@ pub(crate) enum HeaderFault {
 /// | 8 | 4 | format version |
 /// | 12 | 1 | log2 of the page size |
 /// | 13 | 1 | log2 of the block size |
-/// | 14 | 34 | zero |
+/// | 14 | 2 | codec of new tables, as in a table's definition |
+/// | 16 | 32 | zero |
 /// | 48 | 16 | XXH3-128 of the 48 bytes before |
 pub(crate) const HEADER_SIZE: usize = 64;
 
@@ -67,6 +76,7 @@ pub(crate) fn encode_header(geometry: &Geometry) -> [u8; HEADER_SIZE] {
     out[8..12].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
     out[12] = geometry.page_size.trailing_zeros() as u8;
     out[13] = geometry.block_size.trailing_zeros() as u8;
+    out[14..16].copy_from_slice(&geometry.codec.to_bytes());
     seal(&mut out);
     out
 }
@@ -83,7 +93,8 @@ pub(crate) fn decode_header(bytes: &[u8; HEADER_SIZE]) -> Result<Geometry, Heade
     if !sealed || bytes[12] > 16 || bytes[13] > 16 {
         return Err(HeaderFault::Damaged);
     }
-    let geometry = Geometry { page_size: 1 << bytes[12], block_size: 1 << bytes[13] };
+    let codec = Codec::from_bytes([bytes[14], bytes[15]]);
+    let geometry = Geometry { codec, ..Geometry::new(1 << bytes[12], 1 << bytes[13]) };
     if geometry.is_valid() { Ok(geometry) } else { Err(HeaderFault::Damaged) }
 }
 
@@ -279,7 +290,7 @@ mod tests {
 
     #[test]
     fn a_header_of_another_version_says_so() {
-        let geometry = Geometry { page_size: 4096, block_size: 4096 };
+        let geometry = Geometry::new(4096, 4096);
         let mut bytes = encode_header(&geometry);
         assert_eq!(decode_header(&bytes), Ok(geometry));
         bytes[8] = 9;
@@ -290,7 +301,7 @@ mod tests {
 
     #[test]
     fn a_mirror_is_believed_only_where_it_says_it_is() {
-        let geometry = Geometry { page_size: 512, block_size: 512 };
+        let geometry = Geometry { codec: Codec::from_bytes([2, 9]), ..Geometry::new(512, 512) };
         let mirror = Mirror { geometry, page: 11, slots: [Some(slot()), None] };
         let bytes = mirror.encode();
         assert_eq!(Mirror::decode(&bytes, 11 * 512), Some(mirror));

@@ -310,13 +310,11 @@ impl PageWriter {
                 changes.extend((moved != child).then_some((at, Change::Child(moved))));
                 continue;
             }
-            let (old, part): (_, fn(Pointer) -> ValuePart<'static>) = match node.value(at) {
-                ValuePart::Run(run) => (run, ValuePart::Run),
-                ValuePart::Subtree(root) => (root, ValuePart::Subtree),
-                ValuePart::Inline(_) | ValuePart::Reference(_) | ValuePart::Extents(_) => continue,
-            };
+            let part = node.value(at);
+            let Some(old) = part.owned() else { continue };
             let moved = self.relocate_tree(&old, class, mover, depth + 1)?;
-            changes.extend((moved != old).then_some((at, Change::Value(part(moved)))));
+            let part = part.pointing_to(moved).filter(|_| moved != old);
+            changes.extend(part.map(|part| (at, Change::Value(part))));
         }
         Ok(changes)
     }

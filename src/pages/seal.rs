@@ -37,12 +37,11 @@ impl PageWriter {
         let mut changed = Vec::new();
         if node.is_leaf() {
             for at in 0..if node.holds_pointers() { node.count() } else { 0 } {
-                let value = match node.value(at) {
-                    ValuePart::Run(run) if !run.is_sealed() => ValuePart::Run(self.seal(&run)?),
-                    ValuePart::Subtree(root) if !root.is_sealed() => ValuePart::Subtree(self.seal(&root)?),
-                    _ => continue,
-                };
-                changed.push((at, Below::Value(value)));
+                let part = node.value(at);
+                if let Some(owned) = part.owned().filter(|owned| !owned.is_sealed()) {
+                    let sealed = self.seal(&owned)?;
+                    changed.extend(part.pointing_to(sealed).map(|part| (at, Below::Value(part))));
+                }
             }
         } else {
             for at in 0..node.count() {
@@ -96,6 +95,6 @@ fn members(value: &ValuePart<'_>, form: SetForm) -> u64 {
     match value {
         ValuePart::Inline(bytes) => ValueSet::new(bytes, form).count() as u64,
         ValuePart::Subtree(root) => root.size,
-        ValuePart::Run(_) | ValuePart::Extents(_) | ValuePart::Reference(_) => 0,
+        _ => 0,
     }
 }

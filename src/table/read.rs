@@ -72,7 +72,7 @@ pub trait ReadableTable<K: Key + 'static, V: Value + 'static>: ReadableTableMeta
         Err(StorageError::Unsupported)
     }
 
-    /// Length in bytes of the value of a key, as it is stored. A long value is not read for it.
+    /// Length in bytes of the value of a key. A long value is not read for it, nor is one that is compressed unpacked.
     ///
     /// ```
     /// use sapwood::{Database, ReadableTable, TableDefinition, backends::InMemoryBackend};

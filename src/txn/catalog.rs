@@ -4,11 +4,12 @@
 //! missing while the table is empty.
 
 use crate::btree::{RangeCursor, Slice, TreeKind, find, get};
+use crate::compression::Codec;
 use crate::error::{StorageError, TableError};
 use crate::format::Pointer;
 use crate::format::node::ValuePart;
 use crate::limits::MAX_NAME_LENGTH;
-use crate::pages::{Store, damaged};
+use crate::pages::Store;
 use crate::types::{Key, KeyType, TypeName, Value};
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -28,6 +29,8 @@ const VARIABLE: u64 = u64::MAX;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Definition {
     multimap: bool,
+    /// What makes new values shorter.
+    pub(super) codec: Codec,
     key: TypeName,
     value: TypeName,
     key_width: Option<usize>,
@@ -76,10 +79,7 @@ pub(super) fn look_up(store: &Store, root: Option<Pointer>, name: &str) -> Resul
     let definition = Definition::decode(&bytes).ok_or_else(|| malformed(name))?;
     let root = find(store, &kind, &root, &root_key(name), |leaf, at| match leaf.node().value(at) {
         ValuePart::Subtree(root) => Ok(root),
-        ValuePart::Run(other) | ValuePart::Extents(other) | ValuePart::Reference(other) => {
-            Err(damaged(&other, "stands where a table's root should"))
-        }
-        ValuePart::Inline(_) => Err(malformed(name)),
+        _ => Err(malformed(name)),
     })?;
     Ok(Some(TableEntry { definition, root }))
 }
@@ -109,11 +109,17 @@ impl Definition {
     pub(crate) fn of<K: Key, V: Value>() -> Self {
         Self {
             multimap: false,
+            codec: Codec::NONE,
             key: K::type_name(),
             value: V::type_name(),
             key_width: K::fixed_width(),
             value_width: V::fixed_width(),
         }
+    }
+
+    /// The same of a table whose new values are compressed.
+    pub(super) fn packed_with(self, codec: Codec) -> Self {
+        Self { codec, ..self }
     }
 
     /// The same of a multimap.
@@ -130,9 +136,10 @@ impl Definition {
         }
     }
 
-    /// An error unless a table that was made as `self` can be opened as `wanted`.
+    /// An error unless a table that was made as `self` can be opened as `wanted`, whatever compression that asks for.
     pub(crate) fn check(&self, name: &str, wanted: &Self) -> Result<(), TableError> {
         self.check_kind(name, wanted.multimap)?;
+        self.codec.check()?;
         if self.key != wanted.key || self.value != wanted.value {
             let (key, value) = (self.key.clone(), self.value.clone());
             return Err(TableError::TableTypeMismatch { table: name.to_string(), key, value });
@@ -144,6 +151,7 @@ impl Definition {
     /// | bytes | field |
     /// |---|---|
     /// | 1 | 1 table, 2 multimap |
+    /// | 2 | codec and level of new values |
     /// | 8 | width of a key, all ones if it varies |
     /// | 8 | width of a value, likewise |
     /// | 4 | length of the key type's name, which follows |
@@ -153,6 +161,7 @@ impl Definition {
         let key = self.key.to_bytes();
         let mut out = Vec::new();
         out.push(if self.multimap { KIND_MULTIMAP } else { KIND_TABLE });
+        out.extend_from_slice(&self.codec.to_bytes());
         out.extend_from_slice(&width(self.key_width));
         out.extend_from_slice(&width(self.value_width));
         out.extend_from_slice(&(key.len() as u32).to_le_bytes());
@@ -163,6 +172,8 @@ impl Definition {
 
     fn decode(bytes: &[u8]) -> Option<Self> {
         let (kind, rest) = bytes.split_first()?;
+        let (codec, rest) = rest.split_first_chunk::<2>()?;
+        let codec = Codec::from_bytes(*codec);
         let (key_width, rest) = rest.split_first_chunk::<8>()?;
         let (value_width, rest) = rest.split_first_chunk::<8>()?;
         let (key_length, rest) = rest.split_first_chunk::<4>()?;
@@ -170,9 +181,10 @@ impl Definition {
         Some(Self {
             multimap: match *kind {
                 KIND_TABLE => false,
-                KIND_MULTIMAP => true,
+                KIND_MULTIMAP if codec == Codec::NONE => true,
                 _ => return None,
             },
+            codec,
             key: TypeName::from_bytes(key)?,
             value: TypeName::from_bytes(value)?,
             key_width: decode_width(*key_width)?,

@@ -1,4 +1,5 @@
 use super::sealed::Sealed;
+use crate::compression::Compression;
 use crate::types::{Key, Value};
 use alloc::string::String;
 use core::fmt::{Debug, Display, Formatter};
@@ -18,10 +19,15 @@ pub trait MultimapTableHandle: Sealed {
 
 /// A table's name and types, and the name of one that exists.
 macro_rules! named {
-    ($handle:ident, $value:ident, $(#[$of_types:meta])* $definition:ident, $(#[$of_any:meta])* $untyped:ident) => {
+    (
+        $handle:ident, $value:ident,
+        $(#[$of_types:meta])* $definition:ident $({ $field:ident: $type:ty = $unsaid:expr })?,
+        $(#[$of_any:meta])* $untyped:ident $(,)?
+    ) => {
         $(#[$of_types])*
         pub struct $definition<'a, K: Key + 'static, V: $value + 'static> {
             name: &'a str,
+            $($field: $type,)?
             types: PhantomData<fn() -> (K, V)>,
         }
 
@@ -33,7 +39,7 @@ macro_rules! named {
             /// If `name` is empty.
             pub const fn new(name: &'a str) -> Self {
                 assert!(!name.is_empty(), "a table's name must not be empty");
-                Self { name, types: PhantomData }
+                Self { name, $($field: $unsaid,)? types: PhantomData }
             }
         }
 
@@ -97,7 +103,7 @@ named! {
     ///
     /// const SCORES: TableDefinition<&str, u64> = TableDefinition::new("scores");
     /// ```
-    TableDefinition,
+    TableDefinition { compression: Option<Compression> = None },
     /// The name of a table that exists, whatever its types: what listing gives, and renaming, deleting and
     /// [`open_untyped_table`](crate::ReadTransaction::open_untyped_table) take.
     ///
@@ -116,6 +122,26 @@ named! {
     /// # Ok::<(), sapwood::Error>(())
     /// ```
     UntypedTableHandle
+}
+
+impl<K: Key + 'static, V: Value + 'static> TableDefinition<'_, K, V> {
+    /// The same table, with its values compressed if it is created with this definition. Otherwise the
+    /// [database](crate::Builder::set_compression) says whether they are. A table that exists keeps what it was created
+    /// with.
+    ///
+    /// ```
+    /// use sapwood::{Compression, TableDefinition};
+    ///
+    /// const PHOTOS: TableDefinition<u64, &[u8]> = TableDefinition::new("photos").with_compression(Compression::None);
+    /// ```
+    #[must_use]
+    pub const fn with_compression(self, compression: Compression) -> Self {
+        Self { compression: Some(compression), ..self }
+    }
+
+    pub(super) fn compression(&self) -> Option<Compression> {
+        self.compression
+    }
 }
 
 named! {

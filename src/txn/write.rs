@@ -2,6 +2,7 @@ use super::catalog::{self, Definition};
 use super::definition::{MultimapTableDefinition, MultimapTableHandle, TableDefinition, TableHandle};
 use super::savepoint::Undo;
 use crate::btree::{MultimapKind, NewValue, Target, Tree, TreeEditor, TreeKind};
+use crate::compression::Compression;
 use crate::error::{CommitError, SetDurabilityError, StorageError, TableError};
 use crate::format::Pointer;
 use crate::pages::{Class, Commit, CommitMode, PageWriter, Store};
@@ -155,10 +156,18 @@ impl Tables {
         let mut state = self.state.lock();
         state.check_closed(name)?;
         let entry = catalog::look_up(self.store(), state.catalog.root, name)?;
-        match &entry {
-            Some(entry) => entry.definition.check(name, definition)?,
-            None => self.define(&mut state.catalog, name, definition)?,
-        }
+        let codec = match &entry {
+            Some(entry) => {
+                entry.definition.check(name, definition)?;
+                entry.definition.codec
+            }
+            None => {
+                definition.codec.check()?;
+                self.define(&mut state.catalog, name, definition)?;
+                definition.codec
+            }
+        };
+        let kind = kind.packed_with(codec);
         let stored = entry.and_then(|entry| entry.root);
         let fresh = || TableState { cell: TableCell::new(Tree::new(kind, stored, Class::Data)), stored, open: None };
         let table = state.tables.entry(name.to_string()).or_insert_with(fresh);
@@ -316,8 +325,11 @@ impl WriteTransaction {
         &'txn self,
         definition: TableDefinition<'_, K, V>,
     ) -> Result<Table<'txn, K, V>, TableError> {
-        let kind = TreeKind::new(KeyType::of::<K>(), V::fixed_width(), self.tables.store().page_size());
-        self.open(definition.name(), &Definition::of::<K, V>(), kind, Location::caller()).map(Table::new)
+        let geometry = self.tables.store().geometry();
+        let kind = TreeKind::new(KeyType::of::<K>(), V::fixed_width(), geometry.page_size);
+        let codec = definition.compression().map_or(Ok(geometry.codec), Compression::codec)?;
+        let wanted = Definition::of::<K, V>().packed_with(codec);
+        self.open(definition.name(), &wanted, kind, Location::caller()).map(Table::new)
     }
 
     /// Opens a multimap table, making it if there is none of that name.

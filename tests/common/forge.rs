@@ -1,12 +1,21 @@
 //! Files that somebody made: any change to a small database, with its checksums put right.
 
 use super::image::Image;
+#[cfg(feature = "lz4")]
+use sapwood::Compression;
 use sapwood::{Builder, MultimapTableDefinition, TableDefinition};
 use std::collections::HashSet;
 use xxhash_rust::xxh3::xxh3_128;
 
 pub const NUMBERS: TableDefinition<u64, &[u8]> = TableDefinition::new("numbers");
 pub const TEXTS: TableDefinition<&str, &str> = TableDefinition::new("texts");
+/// Values that are compressed, in leaves and in runs, if there is a codec.
+pub const PACKED: TableDefinition<u64, &[u8]> = {
+    let packed = TableDefinition::new("packed");
+    #[cfg(feature = "lz4")]
+    let packed = packed.with_compression(Compression::Lz4);
+    packed
+};
 pub const TAGS: MultimapTableDefinition<u64, u64> = MultimapTableDefinition::new("tags");
 pub const NAMES: MultimapTableDefinition<&str, &str> = MultimapTableDefinition::new("names");
 pub const PAGE: usize = 512;
@@ -17,7 +26,7 @@ pub const POINTER: usize = 40;
 pub const CHILD: usize = 34;
 /// Where a tree page's arrays start.
 pub const ARRAYS: usize = 20;
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 /// Places of the data root and the system root in a slot.
 pub const ROOTS: [usize; 2] = [40, 80];
 
@@ -93,8 +102,8 @@ pub struct Forge {
 }
 
 impl Forge {
-    /// A closed file of two tables, with trees of three levels, runs and long keys, of two multimaps, whose sets are in
-    /// leaves and in trees, and of a savepoint of each step before the last.
+    /// A closed file of two tables, with trees of three levels, runs and long keys, of one of compressed values, of two
+    /// multimaps, whose sets are in leaves and in trees, and of a savepoint of each step before the last.
     pub fn new() -> Self {
         Self::build(true)
     }
@@ -127,6 +136,13 @@ impl Forge {
         }
         let txn = db.begin_write().unwrap();
         {
+            let mut packed = txn.open_table(PACKED).unwrap();
+            for key in 0..10 {
+                let noise =
+                    (0..if key % 2 == 0 { 600 } else { 0 }).map(|at: u32| (at * at * 37) as u8 ^ (at >> 3) as u8);
+                let value: Vec<u8> = noise.chain([key as u8; 1_200]).collect();
+                packed.insert(key, &*value).unwrap();
+            }
             let mut tags = txn.open_multimap_table(TAGS).unwrap();
             let mut names = txn.open_multimap_table(NAMES).unwrap();
             for key in 0..8 {
@@ -192,7 +208,7 @@ impl Forge {
             let fixed = flags & 1 != 0;
             let key_length = if fixed { u16_at(bytes, 10) } else { u16_at(bytes, slot + 2) };
             let length = u16_at(bytes, slot + if fixed { 2 } else { 4 });
-            if length < 0xFFFD {
+            if length < 0xFFFA {
                 found.push((page + u16_at(bytes, slot) + key_length, length));
             }
         }
@@ -219,7 +235,7 @@ impl Forge {
                 key_length = if code == 0xFFFF { 64 + POINTER } else { code };
                 code_at += 2;
             }
-            if flags & 2 == 0 && u16_at(bytes, code_at) >= 0xFFFC {
+            if flags & 2 == 0 && u16_at(bytes, code_at) >= 0xFFFB {
                 found.push(At::Whole(page + offset + key_length));
             }
         }

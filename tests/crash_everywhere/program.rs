@@ -17,6 +17,8 @@ pub struct Setup {
     pub page: usize,
     pub block: usize,
     pub cache: usize,
+    /// Values are compressed, if there is a codec.
+    pub packed: bool,
 }
 
 impl Setup {
@@ -25,6 +27,7 @@ impl Setup {
             page: *rng.pick(&[512, 512, 1024, 4096]),
             block: *rng.pick(&[512, 4096]),
             cache: *rng.pick(&[0, 0, 20_000, 200_000, 1 << 24]),
+            packed: rng.chance(100),
         }
     }
 
@@ -32,6 +35,8 @@ impl Setup {
     pub fn open(&self, backend: &RecordingBackend) -> Result<Database, String> {
         let mut builder = Builder::new();
         builder.set_page_size(self.page).set_block_size(self.block).set_cache_size(self.cache);
+        #[cfg(feature = "lz4")]
+        builder.set_compression(if self.packed { sapwood::Compression::Lz4 } else { sapwood::Compression::None });
         builder.create_with_backend(backend.clone()).map_err(|err| format!("opening: {err:?}"))
     }
 }
@@ -449,7 +454,11 @@ fn value(rng: &mut Rng, page: usize) -> Vec<u8> {
         3 => page + rng.below(page * 4),
         _ => rng.below(60),
     };
-    rng.bytes(len as usize)
+    let mut bytes = rng.bytes(len as usize);
+    if rng.chance(64) {
+        bytes[len as usize / 3..].fill(7);
+    }
+    bytes
 }
 
 /// One of a hundred values of a set; a few are longer than a page takes.

@@ -251,7 +251,7 @@ impl World {
         self.pending = false;
         let mut builder = Database::builder();
         builder.set_cache_size(self.run.plan.cache(&mut self.run.rng));
-        tune(&mut builder, self.run.plan.page);
+        tune(&mut builder, &self.run.plan);
         self.db = Some(builder.create_with_backend(self.storage.clone())?);
         self.check()
     }

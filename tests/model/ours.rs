@@ -1,12 +1,19 @@
 //! The programs on sapwood.
 
-use db::ReadableTable;
+use crate::plan::{Packed, Plan};
+use db::{Compression, ReadableTable};
 use sapwood as db;
 use std::ops::{Bound, RangeBounds};
 
 /// Settings that only this crate has.
-fn tune(builder: &mut db::Builder, page: usize) {
-    builder.set_page_size(page);
+fn tune(builder: &mut db::Builder, plan: &Plan) {
+    builder.set_page_size(plan.page).set_compression(match plan.packed {
+        #[cfg(feature = "lz4")]
+        Packed::Fast => Compression::Lz4,
+        #[cfg(feature = "zstd")]
+        Packed::Small => Compression::Zstd { level: 3 },
+        _ => Compression::None,
+    });
 }
 
 /// Moves a cursor to the gap before the first row that the bound admits.

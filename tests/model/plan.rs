@@ -61,6 +61,14 @@ impl Sizes {
     }
 }
 
+/// How values are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Packed {
+    No,
+    Fast,
+    Small,
+}
+
 /// The shape of a program.
 #[derive(Debug)]
 pub struct Plan {
@@ -75,6 +83,8 @@ pub struct Plan {
     pub values: Sizes,
     /// Which of the tables take part.
     pub tables: Vec<usize>,
+    /// How values are compressed, where the crate can.
+    pub packed: Packed,
 }
 
 const LONGEST_KEY: usize = 5 << 10;
@@ -98,6 +108,7 @@ impl Plan {
             tables: (0..1 + rng.below(3)).map(|_| rng.below(tables)).collect(),
             // Around the bytes of a prefix that a header holds, that there may be, and that a page keeps of a long key.
             keys_alike: rng.pick(&[0, 0, 0, 3, 6, 9, 56, 60, 64, 70]),
+            packed: rng.pick(&[Packed::No, Packed::No, Packed::Fast, Packed::Small]),
         }
     }
 

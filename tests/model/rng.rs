@@ -33,13 +33,15 @@ impl Rng {
         choices[self.below(choices.len())]
     }
 
+    /// Some of them begin again after every few.
     pub fn bytes(&mut self, length: usize) -> Vec<u8> {
+        let period = self.pick(&[usize::MAX, usize::MAX, 8, 200]).min(length);
         let mut bytes = Vec::with_capacity(length + 8);
-        while bytes.len() < length {
+        while bytes.len() < period {
             bytes.extend_from_slice(&self.next().to_le_bytes());
         }
-        bytes.truncate(length);
-        bytes
+        bytes.truncate(period);
+        (0..length).map(|at| bytes[at % period]).collect()
     }
 
     /// Text of `length` bytes or a little less, with letters of one to four bytes.

@@ -1,11 +1,12 @@
 //! The same programs on redb, whose answers must be the same.
 
+use crate::plan::Plan;
 use db::ReadableTable;
 use redb as db;
 use std::ops::{Bound, RangeBounds};
 
-/// Settings that only this crate has: the page size is not among them.
-fn tune(_builder: &mut db::Builder, _page: usize) {}
+/// Settings that only this crate has: it has none.
+fn tune(_builder: &mut db::Builder, _plan: &Plan) {}
 
 /// Moves a cursor to the gap before the first row that the bound admits.
 fn seek<'t, K: db::Key + 'static, V: db::Value + 'static>(

@@ -94,8 +94,8 @@ impl Node<'_> {
             KeyPart::Long { run, .. } => is_run(&run),
         };
         let value = match self.value(at) {
-            ValuePart::Inline(_) => true,
-            ValuePart::Run(run) => is_run(&run),
+            ValuePart::Inline(_) | ValuePart::Packed(..) => true,
+            ValuePart::Run(run) | ValuePart::PackedRun(_, run) => is_run(&run),
             ValuePart::Subtree(root) | ValuePart::Reference(root) => {
                 is_known(&root) && !root.is_run() && root.level <= MAX_TREE_LEVEL
             }
@@ -108,7 +108,11 @@ impl Node<'_> {
         let is_set = |at| match self.value(at) {
             ValuePart::Inline(bytes) => ValueSet::new(bytes, form).is_well_formed(),
             ValuePart::Subtree(_) => true,
-            ValuePart::Run(_) | ValuePart::Extents(_) | ValuePart::Reference(_) => false,
+            ValuePart::Packed(..)
+            | ValuePart::Run(_)
+            | ValuePart::PackedRun(..)
+            | ValuePart::Extents(_)
+            | ValuePart::Reference(_) => false,
         };
         ensure((0..self.count()).all(is_set), NodeFault::Set)
     }
@@ -174,7 +178,7 @@ fn check_slots(node: &Node<'_>) -> Result<(), NodeFault> {
 
 fn check_last_child(node: &Node<'_>) -> Result<(), NodeFault> {
     let last = node.header.keyed();
-    let slot = Slot::read(&node.header, node.raw_slot(last));
+    let slot = Slot::decode(&node.header, node.raw_slot(last));
     let keyless = slot.offset == node.usable() && (slot.key_code == 0 || node.header.key_width().is_some());
     ensure(keyless && node.head(last) == NO_KEY_HEAD, NodeFault::LastChild)
 }

@@ -1,6 +1,7 @@
 //! Where everything in a page stands, and what a slot's codes mean.
 
 use super::set::SetForm;
+use crate::compression::Packing;
 use crate::format::Pointer;
 use crate::limits::{MAX_PAGE_SIZE, MIN_PAGE_SIZE};
 
@@ -30,6 +31,11 @@ const RUN_VALUE: u16 = 0xFFFF;
 const SUBTREE_VALUE: u16 = 0xFFFE;
 const EXTENTS_VALUE: u16 = 0xFFFD;
 const REFERENCE_VALUE: u16 = 0xFFFC;
+const PACKED_RUN_VALUE: u16 = 0xFFFB;
+const PACKED_VALUE: u16 = 0xFFFA;
+
+/// Bytes before those of a value that is packed in the page: their number, and how it was packed.
+const PACKED_HEADER: usize = 2 + Packing::SIZE;
 
 const KIND_LEAF: u8 = 1;
 pub(super) const KIND_BRANCH: u8 = 2;
@@ -45,7 +51,7 @@ pub(crate) const fn capacity(page_size: usize) -> usize {
     usable(page_size).saturating_sub(HEADER)
 }
 
-const _: () = assert!(usable(MAX_PAGE_SIZE) < REFERENCE_VALUE as usize);
+const _: () = assert!(usable(MAX_PAGE_SIZE) < PACKED_VALUE as usize);
 const _: () = assert!(capacity(MIN_PAGE_SIZE) > 3 * (CHILD + HEAD + 4 + STUB + Pointer::SIZE));
 const _: () = assert!(MAX_PREFIX + HEAD <= STUB && MAX_PREFIX <= u8::MAX as usize);
 
@@ -64,7 +70,11 @@ pub(crate) enum KeyPart<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ValuePart<'a> {
     Inline(&'a [u8]),
+    /// Bytes that unpack to the value.
+    Packed(Packing, &'a [u8]),
     Run(Pointer),
+    /// A run of bytes that unpack to the value.
+    PackedRun(Packing, Pointer),
     Subtree(Pointer),
     Extents(Pointer),
     /// The root of a tree that belongs to somebody else.
@@ -130,7 +140,36 @@ impl ValuePart<'_> {
     pub(crate) fn stored_len(&self) -> usize {
         match self {
             Self::Inline(bytes) => bytes.len(),
-            _ => Pointer::SIZE,
+            Self::Packed(_, bytes) => PACKED_HEADER + bytes.len(),
+            Self::PackedRun(..) => Pointer::SIZE + Packing::SIZE,
+            Self::Run(_) | Self::Subtree(_) | Self::Extents(_) | Self::Reference(_) => Pointer::SIZE,
+        }
+    }
+
+    /// Bytes in the record of a value that was packed into so many.
+    pub(crate) fn packed_len(block: usize) -> usize {
+        PACKED_HEADER + block
+    }
+
+    /// What it owns: a run, or the root of a tree.
+    pub(crate) fn owned(&self) -> Option<Pointer> {
+        match self {
+            Self::Run(pointer) | Self::PackedRun(_, pointer) | Self::Subtree(pointer) | Self::Extents(pointer) => {
+                Some(*pointer)
+            }
+            Self::Inline(_) | Self::Packed(..) | Self::Reference(_) => None,
+        }
+    }
+
+    /// The same with another pointer, if it has one.
+    pub(crate) fn pointing_to(&self, pointer: Pointer) -> Option<ValuePart<'static>> {
+        match self {
+            Self::Inline(_) | Self::Packed(..) => None,
+            Self::Run(_) => Some(ValuePart::Run(pointer)),
+            Self::PackedRun(packing, _) => Some(ValuePart::PackedRun(*packing, pointer)),
+            Self::Subtree(_) => Some(ValuePart::Subtree(pointer)),
+            Self::Extents(_) => Some(ValuePart::Extents(pointer)),
+            Self::Reference(_) => Some(ValuePart::Reference(pointer)),
         }
     }
 
@@ -138,7 +177,9 @@ impl ValuePart<'_> {
     pub(super) fn code(&self) -> u16 {
         match self {
             Self::Inline(bytes) => narrow(bytes.len()),
+            Self::Packed(..) => PACKED_VALUE,
             Self::Run(_) => RUN_VALUE,
+            Self::PackedRun(..) => PACKED_RUN_VALUE,
             Self::Subtree(_) => SUBTREE_VALUE,
             Self::Extents(_) => EXTENTS_VALUE,
             Self::Reference(_) => REFERENCE_VALUE,
@@ -147,7 +188,7 @@ impl ValuePart<'_> {
 
     #[inline]
     pub(super) fn is_pointer(&self) -> bool {
-        !matches!(self, Self::Inline(_))
+        !matches!(self, Self::Inline(_) | Self::Packed(..))
     }
 
     #[inline]
@@ -163,6 +204,15 @@ impl ValuePart<'_> {
     pub(super) fn write(&self, room: &mut [u8]) {
         match self {
             Self::Inline(bytes) => put(room, 0, bytes),
+            Self::Packed(packing, bytes) => {
+                put(room, 0, &narrow(bytes.len()).to_le_bytes());
+                put(room, 2, &packing.encode());
+                put(room, PACKED_HEADER, bytes);
+            }
+            Self::PackedRun(packing, pointer) => {
+                put(room, 0, &pointer.encode());
+                put(room, Pointer::SIZE, &packing.encode());
+            }
             Self::Run(pointer) | Self::Subtree(pointer) | Self::Extents(pointer) | Self::Reference(pointer) => {
                 put(room, 0, &pointer.encode());
             }
@@ -384,12 +434,31 @@ pub(super) struct Slot {
     pub(super) offset: usize,
     pub(super) key_code: u16,
     pub(super) value_code: u16,
+    /// Bytes of a value that is packed in the page, which its record says.
+    pub(super) packed: u16,
 }
 
 impl Slot {
-    /// The slot that starts `bytes`.
     #[inline]
-    pub(super) fn read(header: &Header, bytes: &[u8]) -> Self {
+    pub(super) fn new(offset: usize, key_code: u16, value_code: u16) -> Self {
+        Self { offset, key_code, value_code, packed: 0 }
+    }
+
+    /// The slot that starts `bytes`, of a record in `page`.
+    #[inline]
+    pub(super) fn read(header: &Header, bytes: &[u8], page: &[u8]) -> Self {
+        let slot = Self::decode(header, bytes);
+        if slot.value_code == PACKED_VALUE { slot.measured(page) } else { slot }
+    }
+
+    #[cold]
+    fn measured(self, page: &[u8]) -> Self {
+        Self { packed: u16::from_le_bytes(*chunk_of(page, self.offset + self.key_len())), ..self }
+    }
+
+    /// The slot that starts `bytes`, before anybody has looked into its record.
+    #[inline]
+    pub(super) fn decode(header: &Header, bytes: &[u8]) -> Self {
         let words = bytes.first_chunk().map_or_else(|| read_end(bytes), |words| *words);
         let [o0, o1, a0, a1, b0, b1] = words;
         let (first, second) = (u16::from_le_bytes([a0, a1]), u16::from_le_bytes([b0, b1]));
@@ -400,6 +469,7 @@ impl Slot {
             offset: u16::from_le_bytes([o0, o1]).into(),
             key_code: if fixed_keys { header.key_width } else { first },
             value_code: if fixed_values { header.value_width } else { value_code },
+            packed: 0,
         }
     }
 
@@ -421,14 +491,15 @@ impl Slot {
         self.key_code == LONG_KEY
     }
 
+    /// Whether the value part is the value.
     #[inline]
-    pub(super) fn is_pointer_value(&self) -> bool {
-        self.value_code >= REFERENCE_VALUE
+    pub(super) fn is_plain_value(&self) -> bool {
+        self.value_code < PACKED_VALUE
     }
 
     #[inline]
     pub(super) fn holds_pointer(&self) -> bool {
-        self.is_long_key() || self.is_pointer_value()
+        self.is_long_key() || self.value_code >= PACKED_RUN_VALUE
     }
 
     /// Bytes of the key part that are the key's own.
@@ -444,7 +515,16 @@ impl Slot {
 
     #[inline]
     pub(super) fn value_len(&self) -> usize {
-        if self.is_pointer_value() { Pointer::SIZE } else { self.value_code.into() }
+        if self.is_plain_value() { self.value_code.into() } else { self.special_len() }
+    }
+
+    #[cold]
+    fn special_len(&self) -> usize {
+        match self.value_code {
+            PACKED_VALUE => PACKED_HEADER + usize::from(self.packed),
+            PACKED_RUN_VALUE => Pointer::SIZE + Packing::SIZE,
+            _ => Pointer::SIZE,
+        }
     }
 
     #[inline]
@@ -452,15 +532,26 @@ impl Slot {
         self.key_len() + self.value_len()
     }
 
-    /// The part that this value code makes of `pointer`.
-    pub(super) fn pointer_value(&self, pointer: Pointer) -> ValuePart<'static> {
+    /// The part that this value code makes of the part's bytes, which are not plain.
+    pub(super) fn special_value<'a>(&self, part: &'a [u8]) -> ValuePart<'a> {
+        let pointer = || Pointer::decode(chunk_of(part, 0));
         match self.value_code {
-            RUN_VALUE => ValuePart::Run(pointer),
-            SUBTREE_VALUE => ValuePart::Subtree(pointer),
-            EXTENTS_VALUE => ValuePart::Extents(pointer),
-            _ => ValuePart::Reference(pointer),
+            PACKED_VALUE => {
+                ValuePart::Packed(Packing::decode(chunk_of(part, 2)), part.get(PACKED_HEADER..).unwrap_or_default())
+            }
+            PACKED_RUN_VALUE => ValuePart::PackedRun(Packing::decode(chunk_of(part, Pointer::SIZE)), pointer()),
+            RUN_VALUE => ValuePart::Run(pointer()),
+            SUBTREE_VALUE => ValuePart::Subtree(pointer()),
+            EXTENTS_VALUE => ValuePart::Extents(pointer()),
+            _ => ValuePart::Reference(pointer()),
         }
     }
+}
+
+/// The bytes from `offset` on; zeros if there are not so many.
+#[inline]
+pub(super) fn chunk_of<const N: usize>(bytes: &[u8], offset: usize) -> &[u8; N] {
+    bytes.get(offset..).and_then(<[u8]>::first_chunk).unwrap_or(&[0; N])
 }
 
 /// The words of a narrow slot at the very end of a page.

@@ -17,6 +17,12 @@ pub(super) fn pointer_flag(holds_pointer: bool) -> u8 {
     if holds_pointer { HOLDS_POINTERS } else { 0 }
 }
 
+#[inline]
+fn slot_in(header: &Header, page: &[u8], at: usize) -> Slot {
+    let offset = header.slots_at() + at * header.slot_width();
+    Slot::read(header, page.get(offset..).unwrap_or_default(), page)
+}
+
 impl NodeMut<'_> {
     /// Makes `need` bytes free in one piece.
     #[inline]
@@ -31,17 +37,15 @@ impl NodeMut<'_> {
     /// Moves all records to the page's end, but not the record of `skip`, which is given up.
     #[cold]
     fn compact(&mut self, header: &mut Header, skip: Option<usize>) {
-        let base = header.records_start;
-        let old = self.bytes.get(base..).unwrap_or_default().to_vec();
+        let old = self.bytes.to_vec();
         (header.records_start, header.dead) = (self.bytes.len(), 0);
         header.flags &= !HOLDS_POINTERS;
         for at in 0..header.keyed() {
-            let slot = self.slot(header, at);
+            let slot = slot_in(header, &old, at);
             header.flags |= pointer_flag(slot.holds_pointer());
             if Some(at) != skip {
-                let from = slot.offset.saturating_sub(base);
                 let offset = self.place(header, slot.len());
-                put(self.bytes, offset, old.get(from..from + slot.len()).unwrap_or_default());
+                put(self.bytes, offset, old.get(slot.offset..slot.offset + slot.len()).unwrap_or_default());
                 self.put_slot(header, at, &Slot { offset, ..slot });
             }
         }
@@ -172,7 +176,7 @@ impl NodeMut<'_> {
         value: &ValuePart<'_>,
     ) {
         let (key_len, value_len) = (key.stored_len(), value.stored_len());
-        self.put_slot(header, at, &Slot { offset, key_code: key.code(), value_code: value.code() });
+        self.put_slot(header, at, &Slot::new(offset, key.code(), value.code()));
         header.flags |= pointer_flag(key.is_pointer() | value.is_pointer());
         if let Some((key_room, value_room)) =
             self.room(offset, key_len + value_len).and_then(|room| room.split_at_mut_checked(key_len))
@@ -191,7 +195,7 @@ impl NodeMut<'_> {
     /// Makes `at`, which has no record, a branch's last entry.
     pub(super) fn put_keyless(&mut self, header: &Header, at: usize) {
         put(self.bytes, HEADER + at * HEAD, &NO_KEY_HEAD.to_le_bytes());
-        self.put_slot(header, at, &Slot { offset: self.bytes.len(), key_code: 0, value_code: 0 });
+        self.put_slot(header, at, &Slot::new(self.bytes.len(), 0, 0));
     }
 
     #[inline]
@@ -202,8 +206,7 @@ impl NodeMut<'_> {
     /// The slot of an entry. A branch's last has one only with an offset that means no record.
     #[inline]
     pub(super) fn slot(&self, header: &Header, at: usize) -> Slot {
-        let offset = header.slots_at() + at * header.slot_width();
-        Slot::read(header, self.bytes.get(offset..).unwrap_or_default())
+        slot_in(header, self.bytes, at)
     }
 
     #[inline]

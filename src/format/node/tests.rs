@@ -3,6 +3,7 @@
 use super::check::NodeFault;
 use super::search::{count_less, head_after};
 use super::*;
+use crate::compression::Packing;
 use crate::format::{Checksum, Pointer};
 use core::cmp::Ordering;
 use core::convert::Infallible;
@@ -61,7 +62,9 @@ impl ModelKey {
 #[derive(Clone, Debug, PartialEq)]
 enum ModelValue {
     Inline(Vec<u8>),
+    Packed(Packing, Vec<u8>),
     Run(Pointer),
+    PackedRun(Packing, Pointer),
     Subtree(Pointer),
     Extents(Pointer),
     Reference(Pointer),
@@ -71,7 +74,9 @@ impl ModelValue {
     fn part(&self) -> ValuePart<'_> {
         match self {
             Self::Inline(bytes) => ValuePart::Inline(bytes),
+            Self::Packed(packing, bytes) => ValuePart::Packed(*packing, bytes),
             Self::Run(pointer) => ValuePart::Run(*pointer),
+            Self::PackedRun(packing, pointer) => ValuePart::PackedRun(*packing, *pointer),
             Self::Subtree(pointer) => ValuePart::Subtree(*pointer),
             Self::Extents(pointer) => ValuePart::Extents(*pointer),
             Self::Reference(pointer) => ValuePart::Reference(*pointer),
@@ -79,12 +84,16 @@ impl ModelValue {
     }
 
     fn random(random: &mut Random, shape: Shape) -> Self {
-        match (shape.value_width, random.below(12)) {
+        let packing = Packing::decode(&[1 + random.below(9) as u8, 200, 3, 0, 0]);
+        match (shape.value_width, random.below(14)) {
             (Some(width), _) => Self::Inline(random.bytes(width.into(), 256)),
             (_, 0) => Self::Run(random.pointer(0, Pointer::RUN)),
             (_, 1) => Self::Subtree(random.pointer(3, Pointer::HOLDS_POINTERS)),
             (_, 2) => Self::Extents(random.pointer(0, Pointer::RUN)),
             (_, 3) => Self::Reference(random.pointer(2, 0)),
+            (_, 4) => Self::PackedRun(packing, random.pointer(0, Pointer::RUN)),
+            (_, 5) => Self::Packed(packing, random.bytes(20, 256)),
+            (_, 6) => Self::Packed(packing, random.bytes(1, 256)),
             (_, nth) => Self::Inline(random.bytes([0, 1, 9, 40][nth % 4], 256)),
         }
     }
@@ -133,7 +142,7 @@ fn check(page: &[u8], shape: Shape, model: &Model, random: &mut Random) {
         assert_eq!(node.key(at), key.part());
         pointers.extend(key.1.map(|run| (PointerRole::Key, run)));
         match model.values.get(at) {
-            Some(ModelValue::Run(run)) => pointers.push((PointerRole::Value, *run)),
+            Some(ModelValue::Run(run) | ModelValue::PackedRun(_, run)) => pointers.push((PointerRole::Value, *run)),
             Some(ModelValue::Subtree(root)) => pointers.push((PointerRole::Subtree, *root)),
             Some(ModelValue::Extents(list)) => pointers.push((PointerRole::Extents, *list)),
             Some(ModelValue::Reference(root)) => pointers.push((PointerRole::Reference, *root)),
@@ -544,6 +553,19 @@ fn golden_bytes() {
     assert_eq!(page[36..48], [0xCF, 1, 3, 0, 3, 0, 0xD5, 1, 3, 0, 0xFF, 0xFF]);
     assert_eq!(page[463..472], *b"ab1xyzab2");
     assert_eq!(page[472..], run.encode());
+
+    let mut page = vec![0; 512];
+    let mut node = NodeMut::init(&mut page, 0, shape);
+    let packing = Packing::decode(&[1, 4, 3, 2, 0]);
+    let parts = [ValuePart::Packed(packing, b"xyz"), ValuePart::PackedRun(packing, run)];
+    for (at, (key, value)) in [KeyPart::Inline(b"a"), KeyPart::Inline(b"b")].into_iter().zip(parts).enumerate() {
+        node.apply(&PageOp::Insert { at, head: 0, key, value }).unwrap();
+    }
+    assert_eq!(page[1], 12, "a packed run is a pointer");
+    assert_eq!(page[36..48], [0xF5, 1, 1, 0, 0xFA, 0xFF, 0xC7, 1, 1, 0, 0xFB, 0xFF]);
+    assert_eq!(page[501..], *b"a\x03\0\x01\x04\x03\x02\0xyz");
+    assert_eq!(page[456..496], run.encode());
+    assert_eq!(page[496..501], packing.encode());
 
     let mut page = vec![0; 512];
     let shape = Shape { key_width: Some(2), value_width: Some(9), byte_ordered: false, sets: None };

@@ -1,6 +1,6 @@
 //! Reading a page.
 
-use super::layout::{HEAD, HEADER, HOLDS_POINTERS, Header, KeyPart, Shape, Slot, ValuePart, usable};
+use super::layout::{HEAD, HEADER, HOLDS_POINTERS, Header, KeyPart, Shape, Slot, ValuePart, chunk_of, usable};
 use super::set::SetForm;
 use crate::format::{PageNumber, Pointer};
 use core::ops::Range;
@@ -100,12 +100,8 @@ impl<'a> Node<'a> {
     #[inline]
     pub(crate) fn value(&self, at: usize) -> ValuePart<'a> {
         let slot = self.slot(at);
-        let offset = slot.offset + slot.key_len();
-        if slot.is_pointer_value() {
-            slot.pointer_value(self.pointer_at(offset))
-        } else {
-            ValuePart::Inline(self.slice(offset, slot.value_len()))
-        }
+        let part = self.slice(slot.offset + slot.key_len(), slot.value_len());
+        if slot.is_plain_value() { ValuePart::Inline(part) } else { slot.special_value(part) }
     }
 
     /// Where an entry's key and value lie in the page, if both do.
@@ -113,7 +109,7 @@ impl<'a> Node<'a> {
     pub(crate) fn inline_row(&self, at: usize) -> Option<(Range<usize>, Range<usize>)> {
         let slot = self.slot(at);
         let middle = slot.offset + slot.key_len();
-        (!slot.holds_pointer()).then(|| (slot.offset..middle, middle..middle + slot.value_len()))
+        (!slot.is_long_key() && slot.is_plain_value()).then(|| (slot.offset..middle, middle..middle + slot.value_len()))
     }
 
     /// Where an entry's value lies in the page, if it does.
@@ -121,7 +117,7 @@ impl<'a> Node<'a> {
     pub(crate) fn inline_value(&self, at: usize) -> Option<Range<usize>> {
         let slot = self.slot(at);
         let start = slot.offset + slot.key_len();
-        (!slot.is_pointer_value()).then(|| start..start + slot.value_len())
+        slot.is_plain_value().then(|| start..start + slot.value_len())
     }
 
     /// The page number of a child, without the rest of the pointer to it.
@@ -182,8 +178,8 @@ impl<'a> Node<'a> {
             KeyPart::Long { run, .. } => Some((PointerRole::Key, run)),
         };
         let value = match self.value(at) {
-            ValuePart::Inline(_) => None,
-            ValuePart::Run(run) => Some((PointerRole::Value, run)),
+            ValuePart::Inline(_) | ValuePart::Packed(..) => None,
+            ValuePart::Run(run) | ValuePart::PackedRun(_, run) => Some((PointerRole::Value, run)),
             ValuePart::Subtree(root) => Some((PointerRole::Subtree, root)),
             ValuePart::Extents(list) => Some((PointerRole::Extents, list)),
             ValuePart::Reference(root) => Some((PointerRole::Reference, root)),
@@ -201,10 +197,10 @@ impl<'a> Node<'a> {
     #[inline]
     pub(super) fn slot(&self, at: usize) -> Slot {
         if at >= self.header.keyed() {
-            return Slot { offset: self.bytes.len(), key_code: 0, value_code: 0 };
+            return Slot::new(self.bytes.len(), 0, 0);
         }
         let start = self.header.slots_at() + at * self.header.slot_width();
-        Slot::read(&self.header, self.front.get(start..).unwrap_or_default())
+        Slot::read(&self.header, self.front.get(start..).unwrap_or_default(), self.bytes)
     }
 
     /// An entry's slot as it stands in the array, whether or not it has a key.
@@ -279,9 +275,4 @@ impl<'a> Node<'a> {
     fn pointer_at(&self, offset: usize) -> Pointer {
         Pointer::decode(chunk_of(self.bytes, offset))
     }
-}
-
-#[inline]
-fn chunk_of<const N: usize>(bytes: &[u8], offset: usize) -> &[u8; N] {
-    bytes.get(offset..).and_then(<[u8]>::first_chunk).unwrap_or(&[0; N])
 }

@@ -348,7 +348,7 @@ fn holds_commits(backend: &dyn StorageBackend, length: u64) -> Result<bool, crat
     let is_later = |slot: CommitSlot| slot.id > 1;
     let mut block_size = Geometry::MIN_BLOCK_SIZE;
     while block_size <= MAX_PAGE_SIZE {
-        let geometry = Geometry { page_size: MIN_PAGE_SIZE, block_size };
+        let geometry = Geometry::new(MIN_PAGE_SIZE, block_size);
         for index in 0..2 {
             if read_slot(backend, &geometry, index, length)?.is_some_and(is_later) {
                 return Ok(true);
@@ -399,7 +399,7 @@ fn resembles(header: &[u8; HEADER_SIZE]) -> bool {
     if *header == [0; HEADER_SIZE] {
         return true;
     }
-    let intact = encode_header(&Geometry { page_size: MIN_PAGE_SIZE, block_size: MIN_PAGE_SIZE });
+    let intact = encode_header(&Geometry::new(MIN_PAGE_SIZE, MIN_PAGE_SIZE));
     header.iter().zip(&intact).take(8).filter(|(a, b)| a == b).count() >= 5
 }
 
