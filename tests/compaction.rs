@@ -200,7 +200,9 @@ fn a_walk_gets_past_trees_that_end_together() {
     {
         let mut sets = txn.open_multimap_table(SETS).unwrap();
         for (key, values) in (0..100).map(|key| (key, if key == 99 { 200 } else { 1 })) {
-            (0..values).for_each(|value: u64| drop(sets.insert(key, &value.to_be_bytes()[..]).unwrap()));
+            for value in 0_u64..values {
+                sets.insert(key, &value.to_be_bytes()[..]).unwrap();
+            }
         }
     }
     txn.commit().unwrap();
