@@ -44,7 +44,7 @@ pub use compression::Compression;
 pub use db::ReadOnlyDatabase;
 pub use db::{
     Builder, CacheStats, CloseError, CompactOptions, CompactProgress, Database, OpenOutcome, ReadableDatabase,
-    RepairSession, VerifyReport,
+    RepairSession, SnapshotInfo, VerifyReport,
 };
 pub use error::{
     BackendError, BulkLoadError, CommitError, CompactionError, CursorError, DatabaseError, Error, SavepointError,

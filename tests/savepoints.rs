@@ -482,6 +482,49 @@ fn a_savepoint_keeps_what_it_can_see_and_no_more() {
 }
 
 #[test]
+fn what_is_said_of_a_snapshot_is_what_it_gives_back() {
+    let db = small().create_with_backend(RecordingBackend::new()).unwrap();
+    fill(&db, 0..3_000, &[0; 40]);
+    let oldest = db.begin_read().unwrap();
+    fill(&db, 0..1_000, &[1; 40]);
+    let txn = db.begin_write().unwrap();
+    let (ephemeral, persistent) = (txn.ephemeral_savepoint().unwrap(), txn.persistent_savepoint().unwrap());
+    txn.commit().unwrap();
+    fill(&db, 500..1_500, &[2; 40]);
+    let [younger, twin] = [(); 2].map(|()| db.begin_read().unwrap());
+    fill(&db, 1_200..2_000, &[3; 40]);
+    // Until the third commit the slots hold what was before.
+    (0..3).for_each(|_| fill(&db, 0..1, &[4; 40]));
+
+    let all = db.snapshots();
+    assert!(all.is_sorted_by_key(|snapshot| snapshot.transaction_id));
+    let holders: Vec<_> = all.iter().map(|snapshot| (snapshot.readers, snapshot.savepoints)).collect();
+    assert_eq!(holders, [(1, 0), (0, 2), (2, 0)]);
+    assert!(all.iter().all(|snapshot| snapshot.own_pages > 0 && snapshot.shared_pages > 0));
+    assert!(all.is_sorted_by(|older, younger| older.age.unwrap() >= younger.age.unwrap()));
+
+    // It takes the last holder to let go.
+    drop((twin, ephemeral));
+    assert_eq!(
+        db.snapshots().iter().map(|snapshot| snapshot.own_pages).sum::<u64>(),
+        all.iter().map(|s| s.own_pages).sum()
+    );
+    for reader in [younger, oldest] {
+        let (kept, own) = (db.verify().unwrap().kept_pages, db.snapshots());
+        drop(reader);
+        let left = db.snapshots();
+        let gone =
+            own.iter().find(|snapshot| !left.iter().any(|other| other.transaction_id == snapshot.transaction_id));
+        assert_eq!(db.verify().unwrap().kept_pages, kept - gone.unwrap().own_pages);
+    }
+    let txn = db.begin_write().unwrap();
+    txn.delete_persistent_savepoint(persistent).unwrap();
+    txn.commit().unwrap();
+    fill(&db, 0..1, &[5; 40]);
+    assert_eq!(db.snapshots(), []);
+}
+
+#[test]
 fn verify_looks_at_what_savepoints_keep() {
     let backend = RecordingBackend::new();
     let db = small().create_with_backend(backend.clone()).unwrap();

@@ -8,7 +8,7 @@ mod read_only;
 mod repair;
 mod verify;
 
-pub use crate::pages::OpenOutcome;
+pub use crate::pages::{OpenOutcome, SnapshotInfo};
 pub use builder::Builder;
 pub use compact::{CompactOptions, CompactProgress};
 #[cfg(feature = "std")]
@@ -20,6 +20,7 @@ use crate::error::{CommitError, DatabaseError, StorageError, TransactionError};
 use crate::pages::{Opened, Store};
 use crate::sync::{Arc, Gate, GatePass};
 use crate::txn::{ReadTransaction, WriteTransaction};
+use alloc::vec::Vec;
 use core::fmt::{Debug, Display, Formatter};
 #[cfg(feature = "std")]
 use std::{path::Path, time::Duration};
@@ -256,6 +257,36 @@ impl Database {
             Ok(core) => Ok(close::close(&core.store)?),
             Err(core) => Err(CloseError::InUse(Self { core, outcome })),
         }
+    }
+
+    /// Who holds on to space: the states that read transactions and savepoints keep readable, oldest first.
+    ///
+    /// What the newest commit links as well is not counted: it costs nothing. Nor are pages that were forgotten to save
+    /// memory, or that savepoints have needed since before the file was opened, until somebody looks for them.
+    ///
+    /// ```
+    /// use sapwood::{Database, ReadableDatabase, TableDefinition, backends::InMemoryBackend};
+    ///
+    /// const RINGS: TableDefinition<u64, u64> = TableDefinition::new("rings");
+    /// let db = Database::builder().create_with_backend(InMemoryBackend::new())?;
+    /// for year in 0..3 {
+    ///     let txn = db.begin_write()?;
+    ///     txn.open_table(RINGS)?.insert(year, 1)?;
+    ///     txn.commit()?;
+    /// }
+    /// let reader = db.begin_read()?;
+    /// let txn = db.begin_write()?;
+    /// txn.open_table(RINGS)?.insert(3, 1)?;
+    /// txn.commit()?;
+    ///
+    /// let snapshots = db.snapshots();
+    /// assert_eq!((snapshots.len(), snapshots[0].readers), (1, 1));
+    /// drop(reader);
+    /// assert!(db.snapshots().is_empty());
+    /// # Ok::<(), sapwood::Error>(())
+    /// ```
+    pub fn snapshots(&self) -> Vec<SnapshotInfo> {
+        self.core.store.held_states()
     }
 
     /// Checks the whole newest commit: every page's checksum and shape, and that each page of the file is exactly one

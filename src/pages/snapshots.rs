@@ -15,9 +15,11 @@
 
 use super::page_set::PageSet;
 use crate::format::{PageNumber, Pointer, TxnId};
+use crate::sync::Moment;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::ops::Range;
+use core::time::Duration;
 
 /// The oldest and the newest snapshot that need a page.
 pub(crate) type Pair = (TxnId, TxnId);
@@ -35,6 +37,7 @@ pub(crate) fn hull(a: Option<Pair>, b: Option<Pair>) -> Option<Pair> {
 struct Live {
     holders: usize,
     root: Option<Pointer>,
+    since: Moment,
 }
 
 /// The ids of live snapshots, each with the number of its holders and its root.
@@ -46,7 +49,7 @@ pub(crate) struct Snapshots {
 impl Snapshots {
     /// One more holder of the snapshot, whose root is the same each time.
     pub(crate) fn add(&mut self, id: TxnId, root: Option<Pointer>) {
-        self.live.entry(id).or_insert(Live { holders: 0, root }).holders += 1;
+        self.live.entry(id).or_insert_with(|| Live { holders: 0, root, since: Moment::now() }).holders += 1;
     }
 
     /// Every snapshot with its root, oldest first.
@@ -54,13 +57,19 @@ impl Snapshots {
         self.live.iter().map(|(id, live)| (*id, live.root))
     }
 
+    /// Holders of one snapshot.
+    pub(crate) fn holders(&self, id: TxnId) -> usize {
+        self.live.get(&id).map_or(0, |live| live.holders)
+    }
+
+    /// How long a snapshot is live.
+    pub(crate) fn age(&self, id: TxnId) -> Option<Duration> {
+        self.live.get(&id)?.since.elapsed()
+    }
+
     /// Holders of the snapshots in this range.
     pub(crate) fn holders_in(&self, (oldest, newest): Pair) -> usize {
-        self.iter()
-            .filter(|(id, _)| (oldest..=newest).contains(id))
-            .filter_map(|(id, _)| self.live.get(&id))
-            .map(|live| live.holders)
-            .sum()
+        self.iter().filter(|(id, _)| (oldest..=newest).contains(id)).map(|(id, _)| self.holders(id)).sum()
     }
 
     /// One holder less; whether it was the last one, and the snapshot is not live any more.
@@ -209,6 +218,15 @@ impl KeptSets {
     /// The sets, each with who needs it.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Pair, &PageSet)> {
         self.sets.iter()
+    }
+
+    /// How many pages are kept for this snapshot alone, and for it and others.
+    pub(crate) fn pages_for(&self, id: TxnId) -> (u64, u64) {
+        let needed = self.sets.iter().filter(|((oldest, newest), _)| (*oldest..=*newest).contains(&id));
+        needed.fold((0, 0), |(own, shared), (pair, set)| match *pair == (id, id) {
+            true => (own + u64::from(set.len()), shared),
+            false => (own, shared + u64::from(set.len())),
+        })
     }
 
     /// All kept pages as `(start, length)` ranges, ascending within each set only.

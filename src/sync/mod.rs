@@ -26,11 +26,13 @@ use shuttle::sync as system;
 use std::sync as system;
 
 mod gate;
+mod moment;
 mod mutex;
 mod stripe;
 
 pub(crate) use atomic::*;
 pub(crate) use gate::{Gate, GatePass};
+pub(crate) use moment::Moment;
 pub(crate) use mutex::Mutex;
 pub(crate) use stripe::{OWNED_STRIPES, SHARED_STRIPES, own_stripe};
 
