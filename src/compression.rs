@@ -306,6 +306,16 @@ mod tests {
     }
 
     #[test]
+    fn no_memory_is_asked_for_that_a_block_cannot_fill() {
+        for (codec, most) in [(LZ4, 255), (ZSTD, 32 << 10)] {
+            let believed = |raw_len: u32| Packing { codec, raw_len }.believed_len(&[0; 100]);
+            assert_eq!(believed(100 * most), Some(100 * most as usize));
+            assert_eq!(believed(101 * most), None);
+            assert_eq!(Packing { codec, raw_len: LONGEST as u32 + 1 }.believed_len(&vec![0; LONGEST / 255 + 1]), None);
+        }
+    }
+
+    #[test]
     fn a_codec_that_is_not_there_is_named() {
         let absent = [Some(9), (!cfg!(feature = "lz4")).then_some(LZ4), (!cfg!(feature = "zstd")).then_some(ZSTD)];
         for (id, name) in absent.into_iter().zip(["number 9", "lz4", "zstd"]) {
