@@ -8,12 +8,16 @@ pub struct Limits {
     pub transactions: usize,
     /// Operations per transaction and table.
     pub operations: usize,
+    /// Runs that of a seed's programs which uses one database for long.
+    pub long: bool,
     /// Takes a row out of the model after the first commit: the run must then fail.
     pub spoil: bool,
 }
 
 /// All of a program.
-pub const ALL: Limits = Limits { transactions: usize::MAX, operations: usize::MAX, spoil: false };
+pub const ALL: Limits = Limits { transactions: usize::MAX, operations: usize::MAX, long: false, spoil: false };
+/// All of a long program.
+pub const LONG: Limits = Limits { long: true, ..ALL };
 
 /// How long keys or values are.
 #[derive(Clone, Copy, Debug)]
@@ -66,7 +70,10 @@ impl Sizes {
 pub struct Plan {
     pub page: usize,
     pub transactions: usize,
+    /// Most operations per transaction and table.
     pub operations: usize,
+    /// Operations after which no transaction begins.
+    pub enough: u64,
     /// How many different keys there are.
     pub distinct: usize,
     pub key_lengths: Lengths,
@@ -79,6 +86,8 @@ pub struct Plan {
 
 const LONGEST_KEY: usize = 5 << 10;
 pub const MOST_TRANSACTIONS: usize = 16;
+/// After so many operations a long program ends.
+pub const LONG_OPERATIONS: u64 = 25_000;
 
 impl Plan {
     pub fn new(seed: u64, tables: usize) -> Self {
@@ -92,12 +101,27 @@ impl Plan {
             page,
             transactions: 1 + rng.below(MOST_TRANSACTIONS),
             operations: rng.pick(&[5, 15, 40, 120]),
+            enough: u64::MAX,
             distinct: rng.pick(&[3, 12, 60, 60, 400, 100_000]),
             key_lengths: rng.pick(&key_lengths),
             values,
             tables: (0..1 + rng.below(3)).map(|_| rng.below(tables)).collect(),
             // Around the bytes of a prefix that a header holds, that there may be, and that a page keeps of a long key.
             keys_alike: rng.pick(&[0, 0, 0, 3, 6, 9, 56, 60, 64, 70]),
+        }
+    }
+
+    /// One database for long, with more tables of which each is small enough to be read often.
+    pub fn long(seed: u64, tables: usize) -> Self {
+        let mut rng = Rng::new(seed, 1);
+        let short = Self::new(seed, tables);
+        Self {
+            transactions: usize::MAX,
+            enough: LONG_OPERATIONS,
+            distinct: rng.pick(&[12, 60, 400, 2_000]),
+            values: Sizes { budget: 10_000_000, ..short.values },
+            tables: (0..6).map(|_| rng.below(tables)).collect(),
+            ..short
         }
     }
 
