@@ -111,15 +111,16 @@ impl Plan {
         }
     }
 
-    /// One database for long, with more tables of which each is small enough to be read often.
+    /// One database for long, with more tables, of which each is small enough to be read often.
     pub fn long(seed: u64, tables: usize) -> Self {
         let mut rng = Rng::new(seed, 1);
         let short = Self::new(seed, tables);
         Self {
             transactions: usize::MAX,
+            operations: rng.pick(&[15, 40, 120]),
             enough: LONG_OPERATIONS,
-            distinct: rng.pick(&[12, 60, 400, 2_000]),
-            values: Sizes { budget: 10_000_000, ..short.values },
+            distinct: rng.pick(&[12, 60, 400]),
+            key_lengths: rng.pick(&[Lengths::Short, Lengths::Short, Lengths::UpTo(300)]),
             tables: (0..6).map(|_| rng.below(tables)).collect(),
             ..short
         }
