@@ -5,6 +5,7 @@ mod common;
 use common::crash::{CrashImages, RecordingBackend};
 use common::rng::Rng;
 use common::scale;
+use sapwood::backends::InMemoryBackend;
 use sapwood::{Builder, CompactOptions, CompactionError, Database, MultimapTableDefinition};
 use sapwood::{ReadTransaction, ReadableDatabase, ReadableMultimapTable, ReadableTable, TableDefinition};
 use std::collections::BTreeMap;
@@ -116,12 +117,12 @@ fn exclusive_compaction_refuses_what_redb_refuses() {
     let savepoint = txn.ephemeral_savepoint().unwrap();
     let id = txn.persistent_savepoint().unwrap();
     txn.commit().unwrap();
-    assert!(matches!(db.compact(), Err(CompactionError::EphemeralSavepointExists)));
-    drop(savepoint);
     assert!(matches!(db.compact(), Err(CompactionError::PersistentSavepointExists)));
     let txn = db.begin_write().unwrap();
     txn.delete_persistent_savepoint(id).unwrap();
     txn.commit().unwrap();
+    assert!(matches!(db.compact(), Err(CompactionError::EphemeralSavepointExists)));
+    drop(savepoint);
     db.compact().unwrap();
     let text = sapwood::Error::from(CompactionError::EphemeralSavepointExists).to_string();
     assert!(text.contains("savepoint"), "{text}");
@@ -187,6 +188,31 @@ fn a_step_reads_few_pages() {
     assert_eq!(done.unwrap().moved_pages, 0);
     assert!(all > 1500, "{all} reads: the whole file does not fit the cache");
     assert!(most < 150, "{most} reads in one of {steps} steps, {all} in all");
+}
+
+/// The last set's tree, the multimap's and the catalog's end together, each with a branch above leaves.
+#[test]
+fn trees_within_trees_do_not_hold_a_step_up() {
+    let db = builder(512, 1 << 20).create_with_backend(InMemoryBackend::new()).unwrap();
+    let txn = db.begin_write().unwrap();
+    for key in 0..60 {
+        let mut sets = txn.open_multimap_table(SETS).unwrap();
+        for nth in 0..60_u8 {
+            sets.insert(key, &[nth; 30][..]).unwrap();
+        }
+    }
+    txn.commit().unwrap();
+    for pages in [1, 2, 1000] {
+        let mut steps = 0;
+        let options = CompactOptions::new().set_pages_per_step(pages);
+        db.compact_online(options, |_| {
+            steps += 1;
+            assert!(steps < 5_000, "the walk stands still");
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    }
+    db.verify().unwrap();
 }
 
 #[test]

@@ -36,6 +36,8 @@ pub(crate) struct Mover {
     /// Where the walk is: which root, and which entry of each page on the way down. Trees may have changed since: then
     /// some pages are passed over, until the next walk.
     place: Vec<usize>,
+    /// Where the walk was when the step began.
+    began: Vec<usize>,
     /// Whether the walk is still on the way down to where it was.
     resumes: bool,
 }
@@ -55,10 +57,11 @@ impl Mover {
         self.place.push(at);
     }
 
-    /// The leaves of a branch were looked at.
+    /// The leaves of a branch were looked at. Those that the step began with do not end it, nor do the branches of other
+    /// trees around them: the next step would begin there again.
     fn look(&mut self) {
         self.looks = self.looks.saturating_sub(1);
-        if self.looks == 0 {
+        if self.looks == 0 && self.place != self.began {
             self.left = 0;
         }
     }
@@ -87,6 +90,7 @@ impl Store {
     /// Moves at most `most` pages, and what names them, in a commit of its own. The caller holds the writer's gate.
     pub(crate) fn move_some(self: &Arc<Self>, mover: &mut Mover, most: u32) -> Result<(), StorageError> {
         (mover.left, mover.looks) = (most, LOOKS);
+        mover.began.clone_from(&mover.place);
         mover.resumes = !mover.place.is_empty();
         let mut writer = PageWriter::begin(self.clone())?;
         writer.pack();
