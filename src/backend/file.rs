@@ -473,6 +473,9 @@ mod tests {
             first.close().unwrap();
             second.set_len(3).unwrap();
             assert_eq!(first.len().unwrap(), 3);
+            // It does not take itself for locked.
+            assert!(first.try_lock_range(ALL, ALL).unwrap());
+            assert_taken(FileBackend::new(open(path)));
             let failed = told(path, WithoutLocks::Opened, ErrorKind::PermissionDenied);
             assert!(matches!(failed, Err(DatabaseError::Storage(StorageError::Io(_)))));
         });
