@@ -206,12 +206,14 @@ fn a_walk_gets_past_trees_that_end_together() {
         }
     }
     txn.commit().unwrap();
-    let mut steps = 0;
-    let done = db.compact_online(CompactOptions::new(), |_| {
-        steps += 1;
-        if steps < 1_000 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    });
-    assert!(steps < 1_000, "{:?} after {steps} steps", done.unwrap());
+    for pages in [1, 2, 8, 1_000] {
+        let mut steps = 0;
+        let done = db.compact_online(CompactOptions::new().set_pages_per_step(pages), |_| {
+            steps += 1;
+            if steps < 1_000 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        assert!(steps < 1_000, "{:?} after {steps} steps", done.unwrap());
+    }
 }
 
 #[test]

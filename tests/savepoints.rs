@@ -46,6 +46,8 @@ struct Made {
 #[derive(Clone, Default)]
 struct Persistent {
     by_id: BTreeMap<u64, Made>,
+    /// What it deleted by id: that can still be restored through a handle.
+    deleted: BTreeSet<u64>,
     /// The age of the savepoint that was restored.
     restored: Option<u64>,
     dirty: bool,
@@ -295,7 +297,10 @@ impl Session {
             return;
         }
         match txn.delete_persistent_savepoint(id) {
-            Ok(deleted) if durable => assert_eq!(deleted, state.by_id.remove(&id).is_some()),
+            Ok(deleted) if durable => {
+                assert_eq!(deleted, state.by_id.remove(&id).is_some());
+                state.deleted.insert(id);
+            }
             Err(SavepointError::ImmediateDurabilityRequired) if !durable => {}
             other => panic!("durable: {durable}, and {other:?}"),
         }
@@ -311,7 +316,7 @@ impl Session {
             Some((savepoint, made)) => (savepoint, made, !self.invalid.contains(&made.age)),
             None => {
                 let (savepoint, id, made) = &self.handles[nth - self.ephemeral.len()];
-                (savepoint, made, state.by_id.contains_key(id))
+                (savepoint, made, state.by_id.contains_key(id) || state.deleted.contains(id))
             }
         };
         let valid = exists && state.restored.is_none_or(|restored| made.age <= restored);

@@ -41,6 +41,13 @@ enum Held {
     Exclusive,
 }
 
+/// What becomes of a file on a file system that has no locks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WithoutLocks {
+    Refused,
+    Opened,
+}
+
 impl FileBackend {
     /// Takes an exclusive lock of `file` and stores the database in it.
     ///
@@ -48,25 +55,39 @@ impl FileBackend {
     ///
     /// [`DatabaseError::DatabaseAlreadyOpen`] if somebody else holds a lock of the file, and
     /// [`StorageError::Unsupported`](crate::StorageError::Unsupported) inside
-    /// [`DatabaseError::Storage`] where the file system has no locks. Anything but a regular file
-    /// is refused.
+    /// [`DatabaseError::Storage`] where the file system has no locks: see
+    /// [`Builder::set_allow_unlocked`](crate::Builder::set_allow_unlocked). Anything but a regular
+    /// file is refused.
     pub fn new(file: File) -> Result<Self, DatabaseError> {
-        Self::locked(file, Held::Exclusive)
+        Self::exclusive(file, WithoutLocks::Refused)
+    }
+
+    /// With an exclusive lock, where there are locks.
+    pub(crate) fn exclusive(file: File, without: WithoutLocks) -> Result<Self, DatabaseError> {
+        Self::locked(file, Held::Exclusive, without, try_lock)
     }
 
     /// The same with a shared lock, for somebody who only reads.
-    pub(crate) fn new_shared(file: File) -> Result<Self, DatabaseError> {
-        Self::locked(file, Held::Shared)
+    pub(crate) fn shared(file: File, without: WithoutLocks) -> Result<Self, DatabaseError> {
+        Self::locked(file, Held::Shared, without, try_lock)
     }
 
-    fn locked(file: File, lock: Held) -> Result<Self, DatabaseError> {
+    fn locked(
+        file: File,
+        wanted: Held,
+        without: WithoutLocks,
+        lock: impl FnOnce(&File, Held) -> Result<bool, BackendError>,
+    ) -> Result<Self, DatabaseError> {
         check_regular(&file)?;
-        if !try_lock(&file, lock)? {
-            return Err(DatabaseError::DatabaseAlreadyOpen);
-        }
+        let held = match lock(&file, wanted) {
+            Ok(true) => wanted,
+            Ok(false) => return Err(DatabaseError::DatabaseAlreadyOpen),
+            Err(BackendError::Unsupported) if without == WithoutLocks::Opened => Held::Nothing,
+            Err(err) => return Err(err.into()),
+        };
         // Only under the lock is nobody else changing the length.
         let end = AtomicU64::new(file.metadata()?.len());
-        Ok(Self { file: positional::Handle::new(file), end, held: Mutex::new(lock) })
+        Ok(Self { file: positional::Handle::new(file), end, held: Mutex::new(held) })
     }
 
     fn check_within(&self, offset: u64, len: usize) -> Result<(), Error> {
@@ -430,10 +451,48 @@ mod tests {
         assert_eq!(kind(Path::new("/dev/null")), ErrorKind::InvalidInput);
     }
 
+    /// A file whose lock the system says this of.
+    fn told(path: &Path, without: WithoutLocks, kind: ErrorKind) -> Result<FileBackend, DatabaseError> {
+        FileBackend::locked(open(path), Held::Exclusive, without, |_, _| Err(Error::from(kind).into()))
+    }
+
     #[test]
     fn a_file_system_without_locks_is_a_typed_error() {
-        let err = DatabaseError::from(BackendError::from(Error::from(ErrorKind::Unsupported)));
-        assert!(matches!(err, DatabaseError::Storage(StorageError::Unsupported)));
+        in_directory(|path| {
+            let refused = told(path, WithoutLocks::Refused, ErrorKind::Unsupported);
+            assert!(matches!(refused, Err(DatabaseError::Storage(StorageError::Unsupported))));
+        });
+    }
+
+    #[test]
+    fn a_file_system_without_locks_is_taken_by_those_who_allow_it() {
+        in_directory(|path| {
+            let first = told(path, WithoutLocks::Opened, ErrorKind::Unsupported).unwrap();
+            // There is nothing to give back, and nothing that keeps others out.
+            let second = told(path, WithoutLocks::Opened, ErrorKind::Unsupported).unwrap();
+            first.close().unwrap();
+            second.set_len(3).unwrap();
+            assert_eq!(first.len().unwrap(), 3);
+            // It does not take itself for locked.
+            assert!(first.try_lock_range(ALL, ALL).unwrap());
+            assert_taken(FileBackend::new(open(path)));
+            let failed = told(path, WithoutLocks::Opened, ErrorKind::PermissionDenied);
+            assert!(matches!(failed, Err(DatabaseError::Storage(StorageError::Io(_)))));
+        });
+    }
+
+    #[test]
+    fn those_who_allow_it_lock_where_there_are_locks() {
+        in_directory(|path| {
+            let first = FileBackend::exclusive(open(path), WithoutLocks::Opened).unwrap();
+            assert_taken(FileBackend::exclusive(open(path), WithoutLocks::Opened));
+            assert_taken(FileBackend::shared(open(path), WithoutLocks::Opened));
+            assert_taken(FileBackend::new(open(path)));
+            first.close().unwrap();
+            let _reader = FileBackend::shared(open(path), WithoutLocks::Opened).unwrap();
+            FileBackend::shared(open(path), WithoutLocks::Refused).unwrap();
+            assert_taken(FileBackend::exclusive(open(path), WithoutLocks::Opened));
+        });
     }
 
     #[test]

@@ -13,6 +13,8 @@ mod memory;
 pub use conformance::check_backend;
 #[cfg(feature = "std")]
 pub use file::FileBackend;
+#[cfg(feature = "std")]
+pub(crate) use file::WithoutLocks;
 pub use memory::InMemoryBackend;
 
 /// Where a database keeps its bytes: a file, memory, flash, anything with these five operations.

@@ -9,7 +9,11 @@ use crate::sync::Arc;
 use alloc::boxed::Box;
 use core::fmt::{Debug, Formatter};
 #[cfg(feature = "std")]
-use {super::ReadOnlyDatabase, crate::backend::FileBackend, std::fs::File, std::path::Path};
+use {
+    super::ReadOnlyDatabase,
+    crate::backend::{FileBackend, WithoutLocks},
+    std::{fs::File, path::Path},
+};
 
 /// Settings for creating and opening a database.
 ///
@@ -27,6 +31,8 @@ pub struct Builder {
     geometry: Geometry,
     compression: Compression,
     repair_callback: Box<dyn Fn(&mut RepairSession)>,
+    #[cfg(feature = "std")]
+    without_locks: WithoutLocks,
 }
 
 /// What may be done to a storage.
@@ -61,9 +67,14 @@ impl Default for Builder {
 impl Builder {
     /// The default settings.
     pub fn new() -> Self {
-        let geometry = Geometry::new(DEFAULT_PAGE_SIZE, Geometry::DEFAULT_BLOCK_SIZE);
-        let compression = Compression::None;
-        Self { cache_size: DEFAULT_CACHE_SIZE, geometry, compression, repair_callback: Box::new(|_| {}) }
+        Self {
+            cache_size: DEFAULT_CACHE_SIZE,
+            geometry: Geometry::new(DEFAULT_PAGE_SIZE, Geometry::DEFAULT_BLOCK_SIZE),
+            compression: Compression::None,
+            repair_callback: Box::new(|_| {}),
+            #[cfg(feature = "std")]
+            without_locks: WithoutLocks::Refused,
+        }
     }
 
     /// Memory for cached pages, in bytes; 1 GiB unless said otherwise.
@@ -125,6 +136,32 @@ impl Builder {
         self
     }
 
+    /// Whether files are opened on a file system that has no locks, such as some network file systems; otherwise that is
+    /// [`StorageError::Unsupported`], and so it is unless this was called.
+    ///
+    /// Nothing then keeps anybody out: it is for you to see to it that while a [`Database`] has the file open nobody else
+    /// has, in this process or another, on this machine or another. Two that write destroy the file, and a reader beside
+    /// a writer sees pages change. Where the file system has locks they are taken as ever, and another's lock is
+    /// [`DatabaseAlreadyOpen`](DatabaseError::DatabaseAlreadyOpen).
+    ///
+    /// ```
+    /// use sapwood::{Builder, DatabaseError};
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("trees.sapwood");
+    /// let mut builder = Builder::new();
+    /// builder.set_allow_unlocked(true);
+    /// let db = builder.create(&path)?;
+    /// // This file system has locks.
+    /// assert!(matches!(builder.open(&path), Err(DatabaseError::DatabaseAlreadyOpen)));
+    /// # Ok::<(), sapwood::Error>(())
+    /// ```
+    #[cfg(feature = "std")]
+    pub fn set_allow_unlocked(&mut self, allow: bool) -> &mut Self {
+        self.without_locks = if allow { WithoutLocks::Opened } else { WithoutLocks::Refused };
+        self
+    }
+
     /// Opens the database at `path`, creating it if there is no file or an empty one.
     #[cfg(feature = "std")]
     pub fn create(&self, path: impl AsRef<Path>) -> Result<Database, DatabaseError> {
@@ -141,7 +178,7 @@ impl Builder {
     pub fn open(&self, path: impl AsRef<Path>) -> Result<Database, DatabaseError> {
         refuse_directory(path.as_ref())?;
         let file = File::options().read(true).write(true).open(path)?;
-        self.start(Arc::new(FileBackend::new(file)?), Access::Write).map(Database::new)
+        self.start(Arc::new(FileBackend::exclusive(file, self.without_locks)?), Access::Write).map(Database::new)
     }
 
     /// Opens the database at `path`, which must exist, for reading, beside others who only read. Nothing is written:
@@ -154,13 +191,13 @@ impl Builder {
     pub fn open_read_only(&self, path: impl AsRef<Path>) -> Result<ReadOnlyDatabase, DatabaseError> {
         refuse_directory(path.as_ref())?;
         let file = File::open(path)?;
-        self.start(Arc::new(FileBackend::new_shared(file)?), Access::Read).map(ReadOnlyDatabase::new)
+        self.start(Arc::new(FileBackend::shared(file, self.without_locks)?), Access::Read).map(ReadOnlyDatabase::new)
     }
 
     /// Opens the database in `file`, creating it if the file is empty.
     #[cfg(feature = "std")]
     pub fn create_file(&self, file: File) -> Result<Database, DatabaseError> {
-        self.start(Arc::new(FileBackend::new(file)?), Access::Create).map(Database::new)
+        self.start(Arc::new(FileBackend::exclusive(file, self.without_locks)?), Access::Create).map(Database::new)
     }
 
     /// Opens the database on a storage, creating it if the storage is empty.

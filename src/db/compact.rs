@@ -130,6 +130,14 @@ impl<'c> Compaction<'c> {
     }
 }
 
+/// Before anything else is refused: what a savepoint holds on to would be taken for a transaction.
+fn check_no_savepoints(store: &Store) -> Result<(), CompactionError> {
+    if has_persistent_savepoints(store)? {
+        return Err(CompactionError::PersistentSavepointExists);
+    }
+    if store.has_ephemeral_savepoints() { Err(CompactionError::EphemeralSavepointExists) } else { Ok(()) }
+}
+
 impl Database {
     /// Moves what lies high in the file to free pages below, and gives the free end of the file back. Says whether the
     /// file is shorter now.
@@ -155,19 +163,14 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// As redb: [`TransactionInProgress`](CompactionError::TransactionInProgress) while a transaction lives, or a table or
-    /// range of one; [`PersistentSavepointExists`](CompactionError::PersistentSavepointExists) and
-    /// [`EphemeralSavepointExists`](CompactionError::EphemeralSavepointExists). [`compact_online`](Self::compact_online)
-    /// works beside all of these.
+    /// As redb, in this order: [`PersistentSavepointExists`](CompactionError::PersistentSavepointExists) in the newest
+    /// commit, [`EphemeralSavepointExists`](CompactionError::EphemeralSavepointExists), and
+    /// [`TransactionInProgress`](CompactionError::TransactionInProgress) while a transaction lives, or a table or range of
+    /// one. [`compact_online`](Self::compact_online) works beside all of these.
     pub fn compact(&mut self) -> Result<bool, CompactionError> {
+        check_no_savepoints(&self.core.store)?;
         let core = Arc::get_mut(&mut self.core).ok_or(CompactionError::TransactionInProgress)?;
-        if core.store.has_ephemeral_savepoints() {
-            return Err(CompactionError::EphemeralSavepointExists);
-        }
         Arc::get_mut(&mut core.store).ok_or(CompactionError::TransactionInProgress)?;
-        if has_persistent_savepoints(&core.store)? {
-            return Err(CompactionError::PersistentSavepointExists);
-        }
         let mut compaction = Compaction::new(&core.store, EXCLUSIVE_STEP);
         compaction.run(|work| work(), |_| ControlFlow::Continue(()))?;
         Ok(compaction.progress.pages_now < compaction.progress.pages_before)

@@ -18,8 +18,9 @@ use alloc::vec::Vec;
 /// Pages from a root to what is farthest below it: the catalog's, a table's, a set's.
 const DEEPEST: usize = 4 * (MAX_TREE_LEVEL as usize + 1);
 
-/// Branches above leaves whose leaves one step looks at.
-const LOOKS: u32 = 2;
+/// Branches above leaves whose leaves one step looks at, beside those that the step before ended in. Those are as many as
+/// trees are within each other there: were they counted, a step might come to no others.
+const LOOKS: u32 = 1;
 
 /// A walk over all trees that moves pages, some at a time.
 #[derive(Debug, Default)]
@@ -55,20 +56,11 @@ impl Mover {
         self.place.push(at);
     }
 
-    /// The leaves of a branch that is `depth` pages down were looked at. If that ends the step, the next goes on behind the
-    /// branch: many that lie within each other may end at once, with nothing to enter in between.
-    fn look(&mut self, depth: usize) {
-        if self.left == 0 {
-            // The step ended within it.
-            return;
-        }
+    /// The leaves of a branch were looked at.
+    fn look(&mut self) {
         self.looks = self.looks.saturating_sub(1);
         if self.looks == 0 {
             self.left = 0;
-            self.place.truncate(depth);
-            if let Some(at) = self.place.last_mut() {
-                *at += 1;
-            }
         }
     }
 
@@ -179,9 +171,10 @@ impl PageWriter {
         if depth > DEEPEST {
             return Err(damaged(pointer, "is deeper down than any page"));
         }
+        let is_new = !mover.resumes;
         let moved = self.relocate_page(pointer, class, mover, depth)?;
-        if pointer.level == 1 {
-            mover.look(depth);
+        if pointer.level == 1 && is_new {
+            mover.look();
         }
         Ok(moved)
     }

@@ -80,14 +80,15 @@ impl<V: Value + 'static> Debug for AccessGuardMut<'_, V> {
 }
 
 /// A reserved value, to be filled in where it lies.
-pub struct AccessGuardMutInPlace<'a, V: MutInPlaceValue + 'static> {
+pub struct AccessGuardMutInPlace<'a, V: Value + 'static> {
     page: PageMut,
     range: Range<usize>,
     _loan: Loan,
-    types: Lends<&'a mut (), V>,
+    /// Not a `&mut`, which would keep the guard out of `catch_unwind`.
+    types: Lends<&'a (), V>,
 }
 
-impl<V: MutInPlaceValue + 'static> AccessGuardMutInPlace<'_, V> {
+impl<V: Value + 'static> AccessGuardMutInPlace<'_, V> {
     pub(super) fn new(page: PageMut, range: Range<usize>, loan: Loan) -> Self {
         Self { page, range, _loan: loan, types: PhantomData }
     }
@@ -100,7 +101,7 @@ impl<V: MutInPlaceValue + 'static> AsMut<V::BaseRefType> for AccessGuardMutInPla
     }
 }
 
-impl<V: MutInPlaceValue + 'static> Debug for AccessGuardMutInPlace<'_, V> {
+impl<V: Value + 'static> Debug for AccessGuardMutInPlace<'_, V> {
     fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("AccessGuardMutInPlace").field("bytes", &self.range.len()).finish_non_exhaustive()
     }

@@ -198,8 +198,8 @@ impl WriteTransaction {
     ///
     /// # Errors
     ///
-    /// [`InvalidSavepoint`](SavepointError::InvalidSavepoint) if the savepoint is of another database, was deleted, or an
-    /// older one was restored since; [`ImmediateDurabilityRequired`](SavepointError::ImmediateDurabilityRequired) if there
+    /// [`InvalidSavepoint`](SavepointError::InvalidSavepoint) if the savepoint is of another database, was deleted by an
+    /// earlier transaction, or an older one was restored since; [`ImmediateDurabilityRequired`](SavepointError::ImmediateDurabilityRequired) if there
     /// are younger persistent ones and the transaction is of another durability. After an error of the storage the
     /// transaction can only be aborted, or go back to a checkpoint.
     pub fn restore_savepoint(&mut self, savepoint: &Savepoint) -> Result<(), SavepointError> {
@@ -321,7 +321,12 @@ impl WriteTransaction {
         if !Arc::ptr_eq(&savepoint.store, store) || self.undo.lock().changes.restored.is_some_and(|older| id > older) {
             return Ok(false);
         }
-        if ephemeral { Ok(store.is_ephemeral_savepoint(id)) } else { Ok(self.persistent_root(id)?.is_some()) }
+        if ephemeral {
+            return Ok(store.is_ephemeral_savepoint(id));
+        }
+        // What this transaction deleted goes with its commit, and the handle keeps the root until then.
+        let deleted_here = self.undo.lock().changes.deleted.contains_key(&id);
+        Ok(deleted_here || self.persistent_root(id)?.is_some())
     }
 
     /// The system root of the commit, with the savepoints of this transaction in it.

@@ -5,17 +5,21 @@ mod fields;
 mod multimap;
 mod ranges;
 mod rows;
+mod savepoints;
 mod states;
 mod store;
 
 use super::{bulk_load, count, delete_range, drain, get_many};
 use super::{db, seek, tune, value_len, value_len_at, verify};
+use crate::Told;
 use crate::plan::{Limits, Plan, Sizes};
 use crate::rng::Rng;
 use crate::shared::shared_memory;
-use db::{Database, Durability, MultimapTableHandle, ReadTransaction, ReadableDatabase, TableHandle, WriteTransaction};
+use db::{CompactionError, Database, DatabaseError, Durability, ReadTransaction, WriteTransaction};
+use db::{MultimapTableHandle, ReadableDatabase, TableHandle};
 use fields::Reversed;
 use multimap::MultimapStore;
+use savepoints::{Live, Savepoints};
 use std::collections::hash_map::DefaultHasher;
 use std::fmt::Debug;
 use std::hash::{Hash, Hasher};
@@ -41,6 +45,8 @@ pub struct Run {
     plan: Plan,
     values: Sizes,
     answers: DefaultHasher,
+    /// Number of the operation that goes on, the first being 1.
+    operation: u64,
     limits: Limits,
 }
 
@@ -49,7 +55,7 @@ impl Run {
     fn answer<T: Debug + Eq + Hash>(&mut self, question: &str, got: T, expected: T) -> Outcome {
         if got != expected {
             let (got, expected) = (brief(&got), brief(&expected));
-            return Err(Failure(format!("{question}: got {got}, expected {expected}")));
+            return Err(Failure(format!("operation {}, {question}: got {got}, expected {expected}", self.operation)));
         }
         got.hash(&mut self.answers);
         Ok(())
@@ -73,30 +79,28 @@ struct World {
     db: Option<Database>,
     slots: Vec<Box<dyn Slot>>,
     held: Option<ReadTransaction>,
+    savepoints: Savepoints,
     /// Whether a commit waits for a durable one.
     pending: bool,
     run: Run,
 }
 
-/// The hash of all answers of the program of this seed, or why it failed.
-pub fn run(seed: u64, limits: &Limits) -> Result<u64, String> {
-    let mut choices = all_slots();
-    let plan = Plan::new(seed, choices.len());
-    let slots = plan.tables.iter().filter_map(|index| choices[*index].take()).collect();
-    let (values, rng) = (plan.values.clone(), Rng::new(seed, 1));
-    let transactions = plan.transactions.min(limits.transactions);
-    let run = Run { rng, plan, values, answers: DefaultHasher::new(), limits: limits.clone() };
-    let mut world = World { storage: SharedMemory::default(), db: None, slots, held: None, pending: false, run };
-    for index in 0..transactions {
+/// What the program of this seed was told, or why it failed.
+pub fn run(seed: u64, limits: &Limits) -> Result<Told, String> {
+    let mut world = World::new(seed, limits);
+    for index in 0..world.run.plan.transactions {
         // A stream per transaction: leaving one out does not change what the others draw.
         world.run.rng = Rng::new(seed, 2 + index as u64);
         world.transaction().map_err(|failure| format!("transaction {index}: {}", failure.0))?;
         if limits.spoil && index == 0 {
             world.slots.iter_mut().for_each(|slot| slot.spoil());
         }
+        if world.run.operation >= world.run.plan.enough {
+            break;
+        }
     }
     world.reopen().and_then(|()| world.verify()).map_err(|failure| format!("at the end: {}", failure.0))?;
-    Ok(world.run.answers.finish())
+    Ok(Told { answers: world.run.answers.finish(), operations: world.run.operation })
 }
 
 /// One table of every kind.
@@ -136,6 +140,18 @@ macro_rules! listed {
 }
 
 impl World {
+    fn new(seed: u64, limits: &Limits) -> Self {
+        let mut choices = all_slots();
+        let make = if limits.long { Plan::long } else { Plan::new };
+        let mut plan = make(seed, choices.len());
+        plan.transactions = plan.transactions.min(limits.transactions);
+        let slots = plan.tables.iter().filter_map(|index| choices[*index].take()).collect();
+        let (values, rng, answers) = (plan.values.clone(), Rng::new(seed, 1), DefaultHasher::new());
+        let run = Run { rng, plan, values, answers, operation: 0, limits: limits.clone() };
+        let (storage, savepoints) = (SharedMemory::default(), Savepoints::default());
+        Self { storage, db: None, slots, held: None, savepoints, pending: false, run }
+    }
+
     fn transaction(&mut self) -> Outcome {
         if self.db.is_none() || self.run.rng.chance(15) {
             self.reopen()?;
@@ -148,6 +164,10 @@ impl World {
         }
         txn.set_two_phase_commit(self.run.rng.chance(15));
         txn.set_quick_repair(self.run.rng.chance(15));
+        if self.run.rng.chance(30) {
+            let live = Live { txn: &txn, durable, dirty: false };
+            self.savepoints.operate(live, &mut self.slots, &mut self.run)?;
+        }
         for _ in 0..1 + self.run.rng.below(2) {
             let turn = self.run.rng.below(self.slots.len());
             self.slots.rotate_left(turn);
@@ -157,6 +177,9 @@ impl World {
             if self.run.rng.chance(12) {
                 self.administer(&txn)?;
             }
+            if self.run.rng.chance(12) {
+                self.undo(&mut txn, durable)?;
+            }
         }
         if self.run.rng.chance(10) {
             // What is not committed must not be seen.
@@ -164,6 +187,9 @@ impl World {
         }
         self.finish(txn, durable)?;
         self.hold_or_release()?;
+        if self.run.rng.chance(8) {
+            self.maintain()?;
+        }
         if self.run.rng.chance(40) { self.check() } else { Ok(()) }
     }
 
@@ -178,6 +204,42 @@ impl World {
         }
         let expected = self.names(When::Working);
         self.run.answer("lists of tables", listed!(txn), expected)
+    }
+
+    /// Goes back to a savepoint, or does something else with savepoints in a transaction that has changed something.
+    fn undo(&mut self, txn: &mut WriteTransaction, durable: bool) -> Outcome {
+        if self.run.rng.chance(30) {
+            let live = Live { txn, durable, dirty: true };
+            return self.savepoints.operate(live, &mut self.slots, &mut self.run);
+        }
+        self.savepoints.restore(txn, durable, &mut self.slots, &mut self.run)?;
+        let expected = self.names(When::Working);
+        self.run.answer("lists of tables", listed!(txn), expected)
+    }
+
+    /// Compacts the file or checks it, unless somebody is in the way.
+    fn maintain(&mut self) -> Outcome {
+        let Some(db) = &mut self.db else { return Ok(()) };
+        let busy = (self.held.is_some() || self.savepoints.are_held()).then_some("transaction");
+        let (got, expected) = if self.run.rng.chance(50) {
+            let got = match db.compact() {
+                Ok(_) => None,
+                Err(CompactionError::PersistentSavepointExists) => Some("persistent savepoint"),
+                Err(CompactionError::EphemeralSavepointExists) => Some("ephemeral savepoint"),
+                Err(CompactionError::TransactionInProgress) => Some("transaction"),
+                Err(err) => return Err(err.into()),
+            };
+            (got, self.savepoints.in_the_way().or(busy))
+        } else {
+            let got = match db.check_integrity() {
+                Ok(true) => None,
+                Ok(false) => Some("damage"),
+                Err(DatabaseError::TransactionInProgress) => Some("transaction"),
+                Err(err) => return Err(err.into()),
+            };
+            (got, busy)
+        };
+        self.run.answer("in the way of maintenance", got, expected)
     }
 
     /// The names of all tables and of all multimaps.
@@ -202,6 +264,7 @@ impl World {
             _ => drop(txn),
         }
         self.slots.iter_mut().for_each(|slot| slot.settle(end < 70));
+        self.savepoints.settle(end < 70, &mut self.slots, &mut self.run);
         Ok(())
     }
 
@@ -243,6 +306,7 @@ impl World {
     /// Closes the database and opens it from its bytes. Only durable commits must survive, so there is one before.
     fn reopen(&mut self) -> Outcome {
         self.held = None;
+        self.savepoints.close(&mut self.slots);
         if let Some(db) = self.db.take()
             && self.pending
         {

@@ -1,6 +1,10 @@
 //! Random programs on a database, on a `BTreeMap`, and on redb: all must give the same answers.
 //!
-//! `SAPWOOD_TEST_SCALE` is 1 for 2,000 programs (the default) and 10 for 20,000. `SAPWOOD_MODEL_SEED` runs one program.
+//! There are short programs, of which some run on redb too, and long ones, which all do. Every answer is compared with
+//! that of the model as soon as it is given: the first one that differs fails the program, with the operation's number.
+//!
+//! `SAPWOOD_TEST_SCALE` is 1 for 2,000 short programs and 100,000 operations in long ones (the default), and 10 for ten
+//! times as many. `SAPWOOD_MODEL_SEED` runs one short program, `SAPWOOD_MODEL_LONG_SEED` one long one.
 
 // One body serves two crates.
 #![allow(clippy::duplicate_mod)]
@@ -12,34 +16,72 @@ mod rng;
 mod shared;
 mod theirs;
 
-use plan::{ALL, Limits, MOST_TRANSACTIONS};
+use plan::{ALL, LONG, LONG_OPERATIONS, Limits, MOST_TRANSACTIONS};
 use std::env;
 use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-type Program = fn(u64, &Limits) -> Result<u64, String>;
+type Program = fn(u64, &Limits) -> Result<Told, String>;
+
+/// What a program was told.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The hash of all answers.
+    answers: u64,
+    operations: u64,
+}
 
 const PROGRAMS: u64 = 2_000;
 /// One in so many programs runs on redb too.
 const COMPARED: u64 = 10;
+/// Operations of long programs.
+const OPERATIONS: u64 = 100_000;
 
 #[test]
 fn programs_give_the_answers_of_a_btreemap_and_of_redb() {
-    if let Ok(seed) = env::var("SAPWOOD_MODEL_SEED") {
-        return check(seed.parse().expect("SAPWOOD_MODEL_SEED is a number"), true).expect("the program succeeds");
+    if let Some(seed) = number("SAPWOOD_MODEL_SEED") {
+        return check(seed, true).expect("the program succeeds");
     }
-    let scale = env::var("SAPWOOD_TEST_SCALE").map_or(1, |scale| scale.parse().expect("the scale is a number"));
+    in_parallel(PROGRAMS * scale(), |seed| check(seed, seed.is_multiple_of(COMPARED)));
+}
+
+#[test]
+fn long_programs_give_the_answers_of_a_btreemap_and_of_redb() {
+    if let Some(seed) = number("SAPWOOD_MODEL_LONG_SEED") {
+        check_long(seed).expect("the program succeeds");
+        return;
+    }
+    let operations = AtomicU64::new(0);
+    in_parallel(OPERATIONS / LONG_OPERATIONS * scale(), |seed| {
+        operations.fetch_add(check_long(seed)?, Ordering::Relaxed);
+        Ok(())
+    });
+    let operations = operations.into_inner();
+    assert!(operations >= OPERATIONS * scale(), "only {operations} operations were compared");
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let set = env::var(variable).ok()?;
+    Some(set.parse().unwrap_or_else(|_| panic!("{variable} is a number")))
+}
+
+fn scale() -> u64 {
+    number("SAPWOOD_TEST_SCALE").unwrap_or(1)
+}
+
+/// Checks the seeds below `count`, until one fails.
+fn in_parallel(count: u64, check: impl Fn(u64) -> Result<(), String> + Sync) {
     let next = AtomicU64::new(0);
     let workers = thread::available_parallelism().map_or(1, |count| count.get().min(4));
     thread::scope(|scope| {
         for _ in 0..workers {
             scope.spawn(|| {
                 let seeds = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
-                for seed in seeds.take_while(|seed| *seed < PROGRAMS * scale) {
-                    if let Err(failure) = check(seed, seed.is_multiple_of(COMPARED)) {
+                for seed in seeds.take_while(|seed| *seed < count) {
+                    if let Err(failure) = check(seed) {
                         // Nobody takes another seed.
-                        next.store(PROGRAMS * scale, Ordering::Relaxed);
+                        next.store(count, Ordering::Relaxed);
                         panic!("{failure}");
                     }
                 }
@@ -70,7 +112,17 @@ fn check(seed: u64, compare: bool) -> Result<(), String> {
     if ours == theirs { Ok(()) } else { Err(format!("seed {seed}: the answers differ from redb's")) }
 }
 
-fn attempt(program: Program, seed: u64, limits: &Limits) -> Result<u64, String> {
+/// The number of operations that both crates were asked for.
+fn check_long(seed: u64) -> Result<u64, String> {
+    let of = |program: Program, name: &str| {
+        let told = attempt(program, seed, &LONG);
+        told.map_err(|failure| format!("SAPWOOD_MODEL_LONG_SEED={seed} fails on {name}: {failure}"))
+    };
+    let (ours, theirs) = (of(ours::run, "sapwood")?, of(theirs::run, "redb")?);
+    if ours == theirs { Ok(ours.operations) } else { Err(format!("long seed {seed}: the answers differ from redb's")) }
+}
+
+fn attempt(program: Program, seed: u64, limits: &Limits) -> Result<Told, String> {
     catch_unwind(|| program(seed, limits)).unwrap_or_else(|_| Err("it panicked, see above".into()))
 }
 

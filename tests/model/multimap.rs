@@ -67,6 +67,18 @@ impl<K: KeyField, V: KeyField> Slot for MultimapStore<K, V> {
         self.states.hold();
     }
 
+    fn save(&mut self, age: u64) {
+        self.states.save(age);
+    }
+
+    fn restore(&mut self, age: u64) {
+        self.states.restore(age);
+    }
+
+    fn forget(&mut self, age: u64) {
+        self.states.forget(age);
+    }
+
     fn check(&self, txn: &ReadTransaction, held: bool, run: &mut Run) -> Outcome {
         let (name, state) = self.states.of(if held { When::Held } else { When::Committed });
         let table = match txn.open_multimap_table(Self::definition(name)) {
@@ -98,6 +110,7 @@ impl<K: KeyField, V: KeyField> MultimapStore<K, V> {
     }
 
     fn step(table: &mut MultimapTable<K, V>, map: &mut Sets<K, V>, run: &mut Run) -> Outcome {
+        run.operation += 1;
         match run.rng.below(100) {
             0..34 => Self::insert(table, map, run),
             34..54 => Self::remove(table, map, run),

@@ -8,12 +8,16 @@ pub struct Limits {
     pub transactions: usize,
     /// Operations per transaction and table.
     pub operations: usize,
+    /// Runs that of a seed's programs which uses one database for long.
+    pub long: bool,
     /// Takes a row out of the model after the first commit: the run must then fail.
     pub spoil: bool,
 }
 
 /// All of a program.
-pub const ALL: Limits = Limits { transactions: usize::MAX, operations: usize::MAX, spoil: false };
+pub const ALL: Limits = Limits { transactions: usize::MAX, operations: usize::MAX, long: false, spoil: false };
+/// All of a long program.
+pub const LONG: Limits = Limits { long: true, ..ALL };
 
 /// How long keys or values are.
 #[derive(Clone, Copy, Debug)]
@@ -74,7 +78,10 @@ pub enum Packed {
 pub struct Plan {
     pub page: usize,
     pub transactions: usize,
+    /// Most operations per transaction and table.
     pub operations: usize,
+    /// Operations after which no transaction begins.
+    pub enough: u64,
     /// How many different keys there are.
     pub distinct: usize,
     pub key_lengths: Lengths,
@@ -89,6 +96,8 @@ pub struct Plan {
 
 const LONGEST_KEY: usize = 5 << 10;
 pub const MOST_TRANSACTIONS: usize = 16;
+/// After so many operations a long program ends.
+pub const LONG_OPERATIONS: u64 = 25_000;
 
 impl Plan {
     pub fn new(seed: u64, tables: usize) -> Self {
@@ -102,6 +111,7 @@ impl Plan {
             page,
             transactions: 1 + rng.below(MOST_TRANSACTIONS),
             operations: rng.pick(&[5, 15, 40, 120]),
+            enough: u64::MAX,
             distinct: rng.pick(&[3, 12, 60, 60, 400, 100_000]),
             key_lengths: rng.pick(&key_lengths),
             values,
@@ -109,6 +119,21 @@ impl Plan {
             // Around the bytes of a prefix that a header holds, that there may be, and that a page keeps of a long key.
             keys_alike: rng.pick(&[0, 0, 0, 3, 6, 9, 56, 60, 64, 70]),
             packed: rng.pick(&[Packed::No, Packed::No, Packed::Fast, Packed::Small]),
+        }
+    }
+
+    /// One database for long, with more tables, of which each is small enough to be read often.
+    pub fn long(seed: u64, tables: usize) -> Self {
+        let mut rng = Rng::new(seed, 1);
+        let short = Self::new(seed, tables);
+        Self {
+            transactions: usize::MAX,
+            operations: rng.pick(&[15, 40, 120]),
+            enough: LONG_OPERATIONS,
+            distinct: rng.pick(&[12, 60, 400]),
+            key_lengths: rng.pick(&[Lengths::Short, Lengths::Short, Lengths::UpTo(300)]),
+            tables: (0..6).map(|_| rng.below(tables)).collect(),
+            ..short
         }
     }
 

@@ -3,6 +3,7 @@
 use super::db::TableError;
 use super::store::When;
 use super::{Outcome, Run};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// The table's name, and its rows; `None` while it does not exist.
@@ -13,12 +14,14 @@ pub struct States<T> {
     committed: State<T>,
     pub working: State<T>,
     held: State<T>,
+    /// By the age of the savepoint that keeps it.
+    saved: BTreeMap<u64, State<T>>,
 }
 
 impl<T: Clone> States<T> {
     pub fn new(base: &'static str) -> Self {
         let state = || (base.to_string(), None);
-        Self { base, committed: state(), working: state(), held: state() }
+        Self { base, committed: state(), working: state(), held: state(), saved: BTreeMap::new() }
     }
 
     pub fn of(&self, when: When) -> &State<T> {
@@ -45,6 +48,21 @@ impl<T: Clone> States<T> {
     /// A reader began that will be held.
     pub fn hold(&mut self) {
         self.held = self.committed.clone();
+    }
+
+    /// A savepoint of this age keeps what is committed.
+    pub fn save(&mut self, age: u64) {
+        self.saved.insert(age, self.committed.clone());
+    }
+
+    /// The savepoint of this age was restored.
+    pub fn restore(&mut self, age: u64) {
+        self.working.clone_from(&self.saved[&age]);
+    }
+
+    /// The savepoint of this age is gone.
+    pub fn forget(&mut self, age: u64) {
+        self.saved.remove(&age);
     }
 
     /// Makes the model wrong, by `spoil`.

@@ -31,6 +31,12 @@ pub trait Slot {
     fn settle(&mut self, committed: bool);
     /// A reader began that will be held.
     fn hold(&mut self);
+    /// A savepoint of this age keeps what is committed.
+    fn save(&mut self, age: u64);
+    /// The savepoint of this age was restored.
+    fn restore(&mut self, age: u64);
+    /// The savepoint of this age is gone.
+    fn forget(&mut self, age: u64);
     /// Compares all rows that a reader sees: the held one, or a new one.
     fn check(&self, txn: &ReadTransaction, held: bool, run: &mut Run) -> Outcome;
     /// Makes the model wrong.
@@ -103,6 +109,18 @@ impl<K: KeyField, V: Field> Slot for Store<K, V> {
 
     fn hold(&mut self) {
         self.states.hold();
+    }
+
+    fn save(&mut self, age: u64) {
+        self.states.save(age);
+    }
+
+    fn restore(&mut self, age: u64) {
+        self.states.restore(age);
+    }
+
+    fn forget(&mut self, age: u64) {
+        self.states.forget(age);
     }
 
     fn check(&self, txn: &ReadTransaction, held: bool, run: &mut Run) -> Outcome {
@@ -192,6 +210,7 @@ impl<K: KeyField, V: Field> Store<K, V> {
     }
 
     fn step(&self, table: &mut Table<K, V>, map: &mut Rows<K, V>, run: &mut Run) -> Outcome {
+        run.operation += 1;
         match run.rng.below(100) {
             0..26 => Self::insert(table, map, run),
             26..38 => Self::remove(table, map, run),

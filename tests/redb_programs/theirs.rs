@@ -1,0 +1,8 @@
+//! The programs on redb.
+
+use redb as db;
+
+#[path = "areas.rs"]
+mod areas;
+
+pub use areas::*;
