@@ -41,12 +41,12 @@ pub use backend::StorageBackend;
 #[cfg(feature = "std")]
 pub use db::ReadOnlyDatabase;
 pub use db::{
-    Builder, CacheStats, CloseError, CompactOptions, CompactProgress, Database, OpenOutcome, ReadableDatabase,
-    RepairSession, VerifyReport,
+    BackupReport, Builder, CacheStats, CloseError, CompactOptions, CompactProgress, Database, OpenOutcome,
+    ReadableDatabase, RepairSession, VerifyReport,
 };
 pub use error::{
-    BackendError, BulkLoadError, CommitError, CompactionError, CursorError, DatabaseError, Error, SavepointError,
-    SetDurabilityError, StorageError, TableError, TransactionError,
+    BackendError, BackupError, BulkLoadError, CommitError, CompactionError, CursorError, DatabaseError, Error,
+    SavepointError, SetDurabilityError, StorageError, TableError, TransactionError,
 };
 pub use table::{
     AccessGuard, AccessGuardMut, AccessGuardMutInPlace, Cursor, CursorMut, Drain, Entry, ExtractIf, MultimapRange,

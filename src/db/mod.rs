@@ -1,5 +1,6 @@
 //! Opening, closing and checking a database: the only place that knows all the parts.
 
+mod backup;
 mod builder;
 mod close;
 mod compact;
@@ -9,6 +10,7 @@ mod repair;
 mod verify;
 
 pub use crate::pages::OpenOutcome;
+pub use backup::BackupReport;
 pub use builder::Builder;
 pub use compact::{CompactOptions, CompactProgress};
 #[cfg(feature = "std")]

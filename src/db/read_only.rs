@@ -1,8 +1,10 @@
-use super::{Builder, CacheStats, Core, ReadableDatabase};
-use crate::error::{DatabaseError, TransactionError};
+use super::{BackupReport, Builder, CacheStats, Core, ReadableDatabase, backup};
+use crate::backend::StorageBackend;
+use crate::error::{BackupError, DatabaseError, TransactionError};
 use crate::pages::{OpenOutcome, Opened};
 use crate::txn::ReadTransaction;
 use core::fmt::{Debug, Formatter};
+use std::io::Write;
 use std::path::Path;
 
 /// A database file that is open for reading, maybe by several at once, while nobody has it open as a
@@ -44,6 +46,22 @@ impl ReadOnlyDatabase {
     /// In what state the file was found, and is left: closed properly, or with a crash behind its last commit.
     pub fn open_outcome(&self) -> &OpenOutcome {
         &self.outcome
+    }
+
+    /// Copies the newest commit into a new file, as [`Database::backup`](crate::Database::backup) does.
+    pub fn backup(&self, path: impl AsRef<Path>) -> Result<BackupReport, BackupError> {
+        backup::to_path(&self.core.store, path.as_ref())
+    }
+
+    /// Writes such a copy to `writer`, as [`Database::backup_to`](crate::Database::backup_to) does.
+    pub fn backup_to(&self, writer: impl Write) -> Result<BackupReport, BackupError> {
+        backup::to_writer(&self.core.store, writer)
+    }
+
+    /// Writes such a copy to an empty storage, as
+    /// [`Database::backup_with_backend`](crate::Database::backup_with_backend) does.
+    pub fn backup_with_backend(&self, backend: impl StorageBackend) -> Result<BackupReport, BackupError> {
+        backup::to_backend(&self.core.store, &backend)
     }
 }
 

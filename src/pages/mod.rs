@@ -2,6 +2,7 @@
 //! snapshot needs them.
 
 pub(crate) mod allocator;
+mod backup;
 pub(crate) mod cache;
 mod commit;
 mod compare;

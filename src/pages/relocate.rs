@@ -6,17 +6,17 @@
 
 use super::load::damaged;
 use super::space::{Class, Commit, pages_of};
-use super::walk::may_hold_pointers;
+use super::walk::{check_place, may_hold_pointers};
 use super::{CommitMode, PageMut, PageWriter, Store};
 use crate::error::StorageError;
-use crate::format::node::{KeyPart, Node, NodeMut, PageOp, ValuePart, capacity};
+use crate::format::node::{KeyPart, Node, NodeMut, PageOp, PointerRole, ValuePart, capacity};
 use crate::format::{PageNumber, Pointer};
 use crate::limits::MAX_TREE_LEVEL;
 use crate::sync::Arc;
 use alloc::vec::Vec;
 
 /// Pages from a root to what is farthest below it: the catalog's, a table's, a set's.
-const DEEPEST: usize = 4 * (MAX_TREE_LEVEL as usize + 1);
+pub(super) const DEEPEST: usize = 4 * (MAX_TREE_LEVEL as usize + 1);
 
 /// Branches above leaves whose leaves one step looks at. The last of them is looked at again by the next.
 const LOOKS: u32 = 2;
@@ -99,7 +99,7 @@ impl Store {
 }
 
 /// A separator that moves down between the children of two branches that become one, and its head.
-type Joint<'a> = (u64, KeyPart<'a>);
+pub(super) type Joint<'a> = (u64, KeyPart<'a>);
 
 /// What becomes of an entry of a page.
 enum Change {
@@ -294,18 +294,12 @@ impl PageWriter {
             }
             if !node.is_leaf() {
                 let child = node.child(at);
-                if child.level.checked_add(1) != Some(pointer.level) || child.birth > pointer.birth {
-                    return Err(damaged(&child, "is out of place"));
-                }
+                check_place(pointer, PointerRole::Child, &child)?;
                 let moved = self.relocate(&child, class, mover, depth + 1)?;
                 changes.extend((moved != child).then_some((at, Change::Child(moved))));
                 continue;
             }
-            let (old, part): (_, fn(Pointer) -> ValuePart<'static>) = match node.value(at) {
-                ValuePart::Run(run) => (run, ValuePart::Run),
-                ValuePart::Subtree(root) => (root, ValuePart::Subtree),
-                ValuePart::Inline(_) | ValuePart::Reference(_) | ValuePart::Extents(_) => continue,
-            };
+            let Some((old, part)) = node.value(at).owned() else { continue };
             let moved = self.relocate_tree(&old, class, mover, depth + 1)?;
             changes.extend((moved != old).then_some((at, Change::Value(part(moved)))));
         }

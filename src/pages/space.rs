@@ -128,6 +128,8 @@ pub(super) struct Damage {
     /// The slot of the newest commit.
     pub(super) slot: bool,
     pub(super) other: bool,
+    /// The slots are still to be written, which is no damage.
+    pub(super) streamed: bool,
 }
 
 /// Length in pages of what `pointer` names.

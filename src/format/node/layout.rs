@@ -146,8 +146,17 @@ impl ValuePart<'_> {
     }
 
     #[inline]
-    pub(super) fn is_pointer(&self) -> bool {
+    pub(crate) fn is_pointer(&self) -> bool {
         !matches!(self, Self::Inline(_))
+    }
+
+    /// The pointer to what the row owns, if there is one, and what makes such a part of another pointer.
+    pub(crate) fn owned(&self) -> Option<(Pointer, fn(Pointer) -> ValuePart<'static>)> {
+        match *self {
+            Self::Run(run) => Some((run, ValuePart::Run)),
+            Self::Subtree(root) => Some((root, ValuePart::Subtree)),
+            Self::Inline(_) | Self::Reference(_) | Self::Extents(_) => None,
+        }
     }
 
     #[inline]

@@ -16,7 +16,8 @@ impl Store {
         if self.is_prepared() {
             return self.mend_copies();
         }
-        let damaged = self.space.lock().damage != Damage::default();
+        let damage = self.space.lock().damage;
+        let damaged = damage != Damage::default() && !damage.streamed;
         let wrong = self.closing_mirror_is_lost()? || self.saved_state_is_wrong()?;
         self.space.lock().forget_saved_state();
         self.prepare_writes()?;

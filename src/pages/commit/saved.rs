@@ -13,9 +13,11 @@
 
 use super::growth::Extent;
 use crate::error::StorageError;
-use crate::format::{Checksum, CommitSlot, Pointer};
+use crate::format::{Checksum, CommitSlot, Geometry, Pointer, TxnId};
 use crate::pages::allocator::Buddy;
 use crate::pages::{Class, PageMut, PageWriter, Store};
+use alloc::vec;
+use alloc::vec::Vec;
 
 const HEADER: usize = 16;
 const UNSURE: u32 = 1;
@@ -48,12 +50,7 @@ impl PageWriter {
 
     fn fill_run(&self, pointer: Pointer, mut run: PageMut, extent: &Extent) -> Option<Pointer> {
         let (map, unsure) = self.map_for_next_opener(extent)?;
-        let bits = map.to_bitmap();
-        let bytes = run.bytes_mut();
-        bytes.get_mut(..8)?.copy_from_slice(&self.id().to_le_bytes());
-        bytes.get_mut(8..12)?.copy_from_slice(&extent.file_pages.to_le_bytes());
-        bytes.get_mut(12..HEADER)?.copy_from_slice(&if unsure { UNSURE } else { 0 }.to_le_bytes());
-        bytes.get_mut(HEADER..HEADER + bits.len())?.copy_from_slice(&bits);
+        write_map(run.bytes_mut(), self.id(), extent.file_pages, unsure, &map)?;
         let pointer = Pointer { checksum: Checksum::of(run.bytes()), ..pointer };
         self.sealed(&pointer, run.into_frame());
         Some(pointer)
@@ -80,6 +77,34 @@ impl PageWriter {
         map.shrink(extent.file_pages).ok()?;
         Some((map, space.may_leave_lost_pages()))
     }
+}
+
+/// Fills in a run of zeros. `None` if it has no room.
+fn write_map(bytes: &mut [u8], id: TxnId, file_pages: u32, unsure: bool, map: &Buddy) -> Option<()> {
+    let bits = map.to_bitmap();
+    bytes.get_mut(..8)?.copy_from_slice(&id.to_le_bytes());
+    bytes.get_mut(8..12)?.copy_from_slice(&file_pages.to_le_bytes());
+    bytes.get_mut(12..HEADER)?.copy_from_slice(&if unsure { UNSURE } else { 0 }.to_le_bytes());
+    bytes.get_mut(HEADER..HEADER + bits.len())?.copy_from_slice(&bits);
+    Some(())
+}
+
+/// The map of a file without a free page, in which only it and the mirror come behind the first `pages` pages, and the
+/// length of that file in pages. `None` if there are more than a file can have.
+pub(in crate::pages) fn full_map(geometry: &Geometry, id: TxnId, pages: u32) -> Option<(Vec<u8>, u32)> {
+    let (mut length, mut file_pages) = (0, pages);
+    loop {
+        let own = u32::try_from(usize::div_ceil(length, geometry.page_size)).ok()?;
+        let needed = HEADER + usize::try_from(file_pages.div_ceil(8)).ok()?;
+        let grown = pages.checked_add(own)?.checked_add(1)?;
+        if (needed, grown) == (length, file_pages) {
+            break;
+        }
+        (length, file_pages) = (needed, grown);
+    }
+    let mut bytes = vec![0; length];
+    write_map(&mut bytes, id, file_pages, false, &Buddy::full(geometry.first_page(), file_pages))?;
+    Some((bytes, file_pages))
 }
 
 impl Store {
