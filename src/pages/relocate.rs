@@ -18,8 +18,9 @@ use alloc::vec::Vec;
 /// Pages from a root to what is farthest below it: the catalog's, a table's, a set's.
 pub(super) const DEEPEST: usize = 4 * (MAX_TREE_LEVEL as usize + 1);
 
-/// Branches above leaves whose leaves one step looks at. The last of them is looked at again by the next.
-const LOOKS: u32 = 2;
+/// Branches above leaves whose leaves one step looks at, beside those that the step before ended in. Those are as many as
+/// trees are within each other there: were they counted, a step might come to no others.
+const LOOKS: u32 = 1;
 
 /// A walk over all trees that moves pages, some at a time.
 #[derive(Debug, Default)]
@@ -170,8 +171,9 @@ impl PageWriter {
         if depth > DEEPEST {
             return Err(damaged(pointer, "is deeper down than any page"));
         }
+        let is_new = !mover.resumes;
         let moved = self.relocate_page(pointer, class, mover, depth)?;
-        if pointer.level == 1 {
+        if pointer.level == 1 && is_new {
             mover.look();
         }
         Ok(moved)
