@@ -41,8 +41,8 @@ pub use backend::StorageBackend;
 #[cfg(feature = "std")]
 pub use db::ReadOnlyDatabase;
 pub use db::{
-    BackupReport, Builder, CacheStats, CloseError, CompactOptions, CompactProgress, Database, OpenOutcome,
-    ReadableDatabase, RepairSession, VerifyReport,
+    BackupReport, Builder, CacheStats, CloseError, CompactOptions, CompactProgress, Database, Finding, IntegrityReport,
+    OpenOutcome, ReadableDatabase, RepairSession, VerifyLevel, VerifyProgress, VerifyReport,
 };
 pub use error::{
     BackendError, BackupError, BulkLoadError, CommitError, CompactionError, CursorError, DatabaseError, Error,

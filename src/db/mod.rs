@@ -4,15 +4,17 @@ mod backup;
 mod builder;
 mod close;
 mod compact;
+mod integrity;
 #[cfg(feature = "std")]
 mod read_only;
 mod repair;
 mod verify;
 
-pub use crate::pages::OpenOutcome;
+pub use crate::pages::{OpenOutcome, VerifyLevel};
 pub use backup::BackupReport;
 pub use builder::Builder;
 pub use compact::{CompactOptions, CompactProgress};
+pub use integrity::{Finding, IntegrityReport, VerifyProgress};
 #[cfg(feature = "std")]
 pub use read_only::ReadOnlyDatabase;
 pub use repair::RepairSession;

@@ -1,9 +1,11 @@
-use super::{BackupReport, Builder, CacheStats, Core, ReadableDatabase, backup};
+use super::{BackupReport, Builder, CacheStats, Core, IntegrityReport, ReadableDatabase, VerifyLevel, VerifyProgress};
+use super::{backup, integrity};
 use crate::backend::StorageBackend;
 use crate::error::{BackupError, DatabaseError, TransactionError};
 use crate::pages::{OpenOutcome, Opened};
 use crate::txn::ReadTransaction;
 use core::fmt::{Debug, Formatter};
+use core::ops::ControlFlow;
 use std::io::Write;
 use std::path::Path;
 
@@ -46,6 +48,26 @@ impl ReadOnlyDatabase {
     /// In what state the file was found, and is left: closed properly, or with a crash behind its last commit.
     pub fn open_outcome(&self) -> &OpenOutcome {
         &self.outcome
+    }
+
+    /// Whether the last commit is the one that closed the file.
+    pub(super) fn was_closed(&self) -> bool {
+        self.core.store.closing_slot().is_some()
+    }
+
+    /// Checks the newest commit, as [`Database::verify_integrity`](crate::Database::verify_integrity) does.
+    pub fn verify_integrity(&self, level: VerifyLevel) -> Result<IntegrityReport, DatabaseError> {
+        Ok(integrity::check_quietly(&self.core.store, level)?)
+    }
+
+    /// The same, with a word on how far it is, as
+    /// [`Database::verify_integrity_with`](crate::Database::verify_integrity_with).
+    pub fn verify_integrity_with(
+        &self,
+        level: VerifyLevel,
+        progress: impl FnMut(&VerifyProgress) -> ControlFlow<()>,
+    ) -> Result<IntegrityReport, DatabaseError> {
+        Ok(integrity::check(&self.core.store, level, progress)?)
     }
 
     /// Copies the newest commit into a new file, as [`Database::backup`](crate::Database::backup) does.

@@ -140,7 +140,6 @@ pub(crate) fn pages_of(pointer: &Pointer, page_size: usize) -> u32 {
 /// How the file's pages add up.
 #[derive(Debug)]
 pub(crate) struct Accounting {
-    pub(crate) head: Commit,
     pub(crate) kept: PageSet,
     pub(crate) allocated: PageSet,
     pub(crate) mirror: Option<PageNumber>,
@@ -377,7 +376,6 @@ impl Space {
     pub(super) fn accounting(&self) -> Option<Accounting> {
         let map = self.free_map.as_ref()?;
         Some(Accounting {
-            head: self.head,
             kept: self.kept_ranges(),
             allocated: map.to_buddy().allocated_set(),
             mirror: self.mirror,

@@ -416,7 +416,7 @@ fn resembles(header: &[u8; HEADER_SIZE]) -> bool {
     header.iter().zip(&intact).take(8).filter(|(a, b)| a == b).count() >= 5
 }
 
-fn read_slot(
+pub(super) fn read_slot(
     backend: &dyn StorageBackend,
     geometry: &Geometry,
     index: usize,

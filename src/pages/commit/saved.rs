@@ -15,7 +15,8 @@ use super::growth::Extent;
 use crate::error::StorageError;
 use crate::format::{Checksum, CommitSlot, Geometry, Pointer, TxnId};
 use crate::pages::allocator::Buddy;
-use crate::pages::{Class, PageMut, PageWriter, Store};
+use crate::pages::page_set::PageSet;
+use crate::pages::{Class, Commit, PageMut, PageWriter, Store};
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -108,6 +109,23 @@ pub(in crate::pages) fn full_map(geometry: &Geometry, id: TxnId, pages: u32) -> 
 }
 
 impl Store {
+    /// The run of the free map that was saved with `commit`.
+    pub(in crate::pages) fn saved_state_of(&self, commit: &Commit) -> Option<Pointer> {
+        self.space.lock().newest_slot().filter(|slot| slot.id == commit.id)?.saved
+    }
+
+    /// The slot of the commit that closed the file, if nothing was written since.
+    pub(crate) fn closing_slot(&self) -> Option<CommitSlot> {
+        self.space.lock().newest_slot().copied().filter(CommitSlot::is_closed)
+    }
+
+    /// Which pages the free map that `slot` names has as allocated, the run of it, and whether nobody may need some of these
+    /// pages. `None` if it is not right.
+    pub(crate) fn saved_map(&self, slot: &CommitSlot) -> Option<(PageSet, Pointer, bool)> {
+        let (map, unsure) = self.load_state(slot)?;
+        Some((map.allocated_set(), slot.saved?, unsure))
+    }
+
     /// The free map that `slot` names, if it is there and right, and whether it may have pages as allocated that nobody
     /// needs.
     pub(super) fn load_state(&self, slot: &CommitSlot) -> Option<(Buddy, bool)> {
