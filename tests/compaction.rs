@@ -3,12 +3,10 @@
 mod common;
 
 use common::crash::{CrashImages, RecordingBackend};
-use common::kinds::{ROWS, SETS, WORDS, contents, fill, thin_out};
+use common::kinds::{SETS, contents, fill, thin_out};
 use common::rng::Rng;
 use common::scale;
-use sapwood::{Builder, CompactOptions, CompactionError, Database, MultimapTableDefinition};
-use sapwood::{ReadTransaction, ReadableDatabase, ReadableMultimapTable, ReadableTable, TableDefinition};
-use std::collections::BTreeMap;
+use sapwood::{Builder, CompactOptions, CompactionError, Database, ReadableDatabase, ReadableTable, TableDefinition};
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;

@@ -71,6 +71,9 @@ pub(crate) enum ValuePart<'a> {
     Reference(Pointer),
 }
 
+/// Makes a value part of a pointer.
+pub(crate) type PartOf = fn(Pointer) -> ValuePart<'static>;
+
 impl<'a> KeyPart<'a> {
     /// Bytes in the record.
     #[inline]
@@ -151,7 +154,7 @@ impl ValuePart<'_> {
     }
 
     /// The pointer to what the row owns, if there is one, and what makes such a part of another pointer.
-    pub(crate) fn owned(&self) -> Option<(Pointer, fn(Pointer) -> ValuePart<'static>)> {
+    pub(crate) fn owned(&self) -> Option<(Pointer, PartOf)> {
         match *self {
             Self::Run(run) => Some((run, ValuePart::Run)),
             Self::Subtree(root) => Some((root, ValuePart::Subtree)),
