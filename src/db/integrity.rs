@@ -54,7 +54,7 @@ impl Display for Finding {
 pub struct IntegrityReport {
     /// How thoroughly it looked.
     pub level: VerifyLevel,
-    /// Pages of trees that were met and found whole, as far as the level looks at them.
+    /// Pages of trees that were met, without those that cannot be read.
     pub pages: u64,
     /// Long keys and values, likewise.
     pub runs: u64,

@@ -262,9 +262,10 @@ impl Database {
         }
     }
 
-    /// Checks the whole newest commit: every page's checksum and shape, and that each page of the file is exactly one
-    /// of linked, kept for a snapshot, and free. Reads everything and changes no row; like a write transaction, it makes
-    /// the file one that is in use, and waits while there is a write transaction.
+    /// Checks the whole newest commit, as [`verify_integrity`](Self::verify_integrity) does at the level
+    /// [`Rows`](VerifyLevel::Rows), and that each page of the file is exactly one of linked, kept for a snapshot, and free.
+    /// What is found first is an error. Reads everything and changes no row; like a write transaction, it makes the file
+    /// one that is in use, and waits while there is a write transaction.
     pub fn verify(&self) -> Result<VerifyReport, DatabaseError> {
         let _pass = self.core.gate.pass();
         Ok(verify::verify(&self.core.store)?)

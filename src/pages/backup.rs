@@ -164,6 +164,9 @@ impl<'c> Copier<'c> {
         for at in 0..node.count() {
             let child = node.child(at);
             check_place(pointer, PointerRole::Child, &child)?;
+            if let KeyPart::Long { run, .. } = node.key(at) {
+                check_place(pointer, PointerRole::Key, &run)?;
+            }
             let between = at.checked_sub(1).map(|at| (node.head(at), node.key(at)));
             self.copy_below(tree, &child, between.or(before), depth + 1)?;
         }

@@ -62,7 +62,7 @@ pub(crate) struct Seen {
     pub(crate) linked: PageSet,
     /// These, and those that savepoints link.
     pub(crate) all: PageSet,
-    /// Tree pages and runs that are whole, as far as was looked.
+    /// Tree pages and runs that were met, without those that cannot be read.
     pub(crate) pages: u64,
     pub(crate) runs: u64,
     pub(crate) rows: u64,

@@ -10,7 +10,7 @@ use crate::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
-/// How often copies are looked at that commits are writing, before it is given up.
+/// How often copies are looked at before they are believed to be wrong: somebody may be writing them.
 const COPY_LOOKS: u32 = 16;
 
 /// Which copies a file should hold.
@@ -37,17 +37,20 @@ impl Store {
         Ok(damaged || wrong)
     }
 
-    /// What is wrong in the file with header, slots, mirror and length, which commits may be writing meanwhile. After a crash,
-    /// and until the next write, only what the newest commit needs is asked for.
+    /// What is wrong in the file with header, slots, mirror and length, which commits may be writing meanwhile. A crash may
+    /// tear all of them but the header, so that of what it left no more is asked until the next write.
     pub(crate) fn damaged_copies(&self) -> Result<Vec<&'static str>, StorageError> {
+        let mut found = Vec::new();
         for _ in 0..COPY_LOOKS {
             let before = self.expected_copies();
-            let found = self.look_at_copies(&before)?;
-            if found.is_empty() || self.expected_copies() == before {
-                return Ok(found);
+            found = self.look_at_copies(&before)?;
+            if self.expected_copies() != before {
+                found.clear();
+            } else if found.is_empty() {
+                break;
             }
         }
-        Ok(Vec::new())
+        Ok(found)
     }
 
     fn expected_copies(&self) -> Expected {
@@ -65,13 +68,13 @@ impl Store {
         if header != encode_header(&self.geometry) {
             found.push("the header is damaged");
         }
+        if !expected.prepared && !slot.is_closed() {
+            return Ok(found);
+        }
         let length = self.backend.len()?;
         let read = |index| read_slot(&*self.backend, &self.geometry, index, length);
         if !expected.streamed && read(expected.newest)? != Some(slot) {
             found.push("the slot of the newest commit is damaged");
-        }
-        if !expected.prepared && !slot.is_closed() {
-            return Ok(found);
         }
         if !expected.streamed && read(1 - expected.newest)?.is_none() {
             found.push("the slot of the commit before is damaged");
