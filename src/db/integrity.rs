@@ -95,14 +95,12 @@ struct Findings<'p> {
     strict: bool,
     report: IntegrityReport,
     table: Option<String>,
-    /// The table that was defined last: its root follows.
-    defined: Option<String>,
     progress: &'p mut dyn FnMut(u64) -> ControlFlow<()>,
 }
 
 impl<'p> Findings<'p> {
     fn new(level: VerifyLevel, progress: &'p mut dyn FnMut(u64) -> ControlFlow<()>) -> Self {
-        Self { strict: false, report: IntegrityReport::new(level), table: None, defined: None, progress }
+        Self { strict: false, report: IntegrityReport::new(level), table: None, progress }
     }
 
     fn note(&mut self, page: Option<PageNumber>, what: impl Into<String>) {
@@ -120,13 +118,11 @@ impl Inspector for Findings<'_> {
         let (name, row) = table_of_row(key).ok_or("holds a row that is about no table")?;
         self.table = Some(name.to_string());
         match (row, value) {
-            (CatalogRow::Definition, Some(bytes)) if is_definition(bytes) => self.defined = self.table.clone(),
-            (CatalogRow::Definition, _) => return Err("holds a malformed definition of a table"),
-            (CatalogRow::Root, Some(_)) => return Err("holds no root where a table's should be"),
-            (CatalogRow::Root, None) if self.defined == self.table => {}
-            (CatalogRow::Root, None) => return Err("holds the root of a table that is not defined"),
+            (CatalogRow::Definition, Some(bytes)) if is_definition(bytes) => Ok(row),
+            (CatalogRow::Definition, _) => Err("holds a malformed definition of a table"),
+            (CatalogRow::Root, Some(_)) => Err("holds no root where a table's should be"),
+            (CatalogRow::Root, None) => Ok(row),
         }
-        Ok(row)
     }
 
     fn leave_row(&mut self) {
