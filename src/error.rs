@@ -164,6 +164,16 @@ pub enum CompactionError {
     Storage(StorageError),
 }
 
+/// Errors of a backup.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum BackupError {
+    /// What the backup is written to failed. The database is as it was.
+    Target(io::Error),
+    /// The database that is copied, or the storage underneath it, failed.
+    Storage(StorageError),
+}
+
 /// Errors of choosing a transaction's durability.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -461,6 +471,21 @@ impl From<CompactionError> for Error {
     }
 }
 
+impl From<BackupError> for Error {
+    fn from(err: BackupError) -> Self {
+        match err {
+            BackupError::Target(err) => Self::Io(err),
+            BackupError::Storage(err) => err.into(),
+        }
+    }
+}
+
+impl From<StorageError> for BackupError {
+    fn from(err: StorageError) -> Self {
+        Self::Storage(err)
+    }
+}
+
 impl From<SetDurabilityError> for Error {
     fn from(err: SetDurabilityError) -> Self {
         match err {
@@ -566,6 +591,15 @@ impl Display for BulkLoadError {
     fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
         match self {
             Self::Unordered { row } => write!(f, "the key of row {row} is not greater than the one before it"),
+            Self::Storage(err) => err.fmt(f),
+        }
+    }
+}
+
+impl Display for BackupError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Target(err) => write!(f, "writing the backup failed: {err}"),
             Self::Storage(err) => err.fmt(f),
         }
     }
@@ -678,6 +712,15 @@ impl core::error::Error for StorageError {
         match self {
             Self::Io(err) => Some(err),
             _ => None,
+        }
+    }
+}
+
+impl core::error::Error for BackupError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Target(err) => Some(err),
+            Self::Storage(err) => Some(err),
         }
     }
 }

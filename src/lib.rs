@@ -43,12 +43,12 @@ pub use compression::Compression;
 #[cfg(feature = "std")]
 pub use db::ReadOnlyDatabase;
 pub use db::{
-    Builder, CacheStats, CloseError, CompactOptions, CompactProgress, Database, OpenOutcome, ReadableDatabase,
-    RepairSession, SnapshotInfo, VerifyReport,
+    BackupReport, Builder, CacheStats, CloseError, CompactOptions, CompactProgress, Database, Finding, IntegrityReport,
+    OpenOutcome, ReadableDatabase, RepairSession, SnapshotInfo, VerifyLevel, VerifyProgress, VerifyReport,
 };
 pub use error::{
-    BackendError, BulkLoadError, CommitError, CompactionError, CursorError, DatabaseError, Error, SavepointError,
-    SetDurabilityError, StorageError, TableError, TransactionError,
+    BackendError, BackupError, BulkLoadError, CommitError, CompactionError, CursorError, DatabaseError, Error,
+    SavepointError, SetDurabilityError, StorageError, TableError, TransactionError,
 };
 pub use table::{
     AccessGuard, AccessGuardMut, AccessGuardMutInPlace, Cursor, CursorMut, Drain, Entry, ExtractIf, MultimapRange,

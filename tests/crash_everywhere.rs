@@ -13,7 +13,7 @@ use common::crash::{CrashImages, CrashState, Fate, Op, Recording, RecordingBacke
 use common::rng::Rng;
 use model::{History, Model, NUMBERS, text};
 use program::{Session, Setup};
-use sapwood::{Database, OpenOutcome};
+use sapwood::{Builder, Database, OpenOutcome, VerifyLevel};
 use std::fmt::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
@@ -173,10 +173,31 @@ fn salvage(setup: Setup, wreck: &Wreck, backend: &RecordingBackend) -> Result<(D
 fn check(setup: Setup, wreck: &Wreck, rng: &mut Rng) -> Result<(), String> {
     let backend = RecordingBackend::from_state(wreck.state.clone());
     let (db, mut model) = salvage(setup, wreck, &backend)?;
+    let report = db.verify_integrity(VerifyLevel::Rows).map_err(text)?;
+    // Header, slots and mirror may be torn.
+    if let Some(finding) = report.findings.iter().find(|finding| finding.page.is_some()) {
+        return Err(format!("found {finding}, {:?}", db.open_outcome()));
+    }
     db.verify().map_err(|err| format!("verify after opening: {err:?}, {:?}", db.open_outcome()))?;
     go_on(&db, &mut model, rng)?;
     db.verify().map_err(|err| format!("verify after going on: {err:?}"))?;
+    if rng.chance(32) {
+        copy_is_whole(&db)?;
+    }
     no_violations(&backend)
+}
+
+/// A backup must be clean and have all rows.
+fn copy_is_whole(db: &Database) -> Result<(), String> {
+    let mut bytes = Vec::new();
+    db.backup_to(&mut bytes).map_err(|err| format!("backup: {err:?}"))?;
+    let copy = Builder::new().create_with_backend(RecordingBackend::from_image(bytes)).map_err(text)?;
+    let [rows, copied] = [db, &copy].map(|db| db.verify_integrity(VerifyLevel::Rows));
+    let (rows, copied) = (rows.map_err(text)?.rows, copied.map_err(text)?);
+    if *copy.open_outcome() != OpenOutcome::Clean || !copied.is_clean() || copied.rows != rows {
+        return Err(format!("of {rows} rows: {copied:?}, {:?}", copy.open_outcome()));
+    }
+    Ok(())
 }
 
 /// One more durable commit, read back.

@@ -12,7 +12,7 @@ use common::image::Image;
 use common::rng::Rng;
 use sapwood::{
     CompactOptions, Database, DatabaseError, Error, Key, MultimapTableDefinition, ReadTransaction, ReadableDatabase,
-    ReadableMultimapTable, ReadableTable, ReadableTableMetadata, StorageBackend, StorageError,
+    ReadableMultimapTable, ReadableTable, ReadableTableMetadata, StorageBackend, StorageError, VerifyLevel,
 };
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::HashSet;
@@ -61,8 +61,14 @@ fn exercise(bytes: Vec<u8>) -> Result<(), Error> {
         drop(db.verify());
     }
     drop(db);
-    let db = builder().create_with_backend(Image::new(bytes))?;
+    let db = builder().create_with_backend(Image::new(bytes.clone()))?;
     let reading = read(&db);
+    for level in [VerifyLevel::Structure, VerifyLevel::Rows] {
+        drop(db.verify_integrity(level));
+    }
+    if let Ok(report) = db.backup_with_backend(Image::default()) {
+        assert!(report.bytes <= bytes.len() as u64 + 2 * PAGE as u64);
+    }
     let verified = db.verify();
     let written = write(&db);
     drop(db.verify());

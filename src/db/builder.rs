@@ -270,7 +270,7 @@ fn refuse_directory(path: &Path) -> Result<(), DatabaseError> {
 
 /// Makes the file's name survive power loss. Only where directories can be opened as files.
 #[cfg(feature = "std")]
-fn sync_directory(path: &Path) -> Result<(), DatabaseError> {
+pub(super) fn sync_directory(path: &Path) -> Result<(), std::io::Error> {
     if cfg!(unix)
         && let Some(parent) = path.parent()
     {

@@ -1,16 +1,20 @@
 //! Opening, closing and checking a database: the only place that knows all the parts.
 
+mod backup;
 mod builder;
 mod close;
 mod compact;
+mod integrity;
 #[cfg(feature = "std")]
 mod read_only;
 mod repair;
 mod verify;
 
-pub use crate::pages::{OpenOutcome, SnapshotInfo};
+pub use crate::pages::{OpenOutcome, SnapshotInfo, VerifyLevel};
+pub use backup::BackupReport;
 pub use builder::Builder;
 pub use compact::{CompactOptions, CompactProgress};
+pub use integrity::{Finding, IntegrityReport, VerifyProgress};
 #[cfg(feature = "std")]
 pub use read_only::ReadOnlyDatabase;
 pub use repair::RepairSession;
@@ -289,9 +293,10 @@ impl Database {
         self.core.store.held_states()
     }
 
-    /// Checks the whole newest commit: every page's checksum and shape, and that each page of the file is exactly one
-    /// of linked, kept for a snapshot, and free. Reads everything and changes no row; like a write transaction, it makes
-    /// the file one that is in use, and waits while there is a write transaction.
+    /// Checks the whole newest commit, as [`verify_integrity`](Self::verify_integrity) does at the level
+    /// [`Rows`](VerifyLevel::Rows), and that each page of the file is exactly one of linked, kept for a snapshot, and free.
+    /// What is found first is an error. Reads everything and changes no row; like a write transaction, it makes the file
+    /// one that is in use, and waits while there is a write transaction.
     pub fn verify(&self) -> Result<VerifyReport, DatabaseError> {
         let _pass = self.core.gate.pass();
         Ok(verify::verify(&self.core.store)?)

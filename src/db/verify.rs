@@ -1,11 +1,11 @@
 //! The whole-file checker.
 
 use super::close::commit_again;
+use super::integrity::check_strictly;
 use crate::error::StorageError;
 use crate::format::Pointer;
-use crate::format::node::Node;
 use crate::pages::page_set::PageSet;
-use crate::pages::{Accounting, Commit, CommitMode, Store, damaged, note_once, pages_of, rows};
+use crate::pages::{Accounting, CommitMode, Store, pages_of};
 use crate::sync::Arc;
 use alloc::format;
 
@@ -25,7 +25,7 @@ pub(super) fn verify(store: &Arc<Store>) -> Result<VerifyReport, StorageError> {
     store.check_usable()?;
     store.prepare_writes()?;
     let books = books(store)?;
-    let linked = check_trees(store, &books.head)?;
+    let linked = check_strictly(store)?.linked;
     check_books(store, &books, &linked)
 }
 
@@ -49,33 +49,13 @@ pub(super) fn check_integrity(store: &Arc<Store>) -> Result<bool, StorageError> 
     commit_again(store, CommitMode::default())?;
     store.cache().clear_clean();
     let books = books(store)?;
-    let linked = check_trees(store, &books.head)?;
+    let linked = check_strictly(store)?.linked;
     if check_books(store, &books, &linked).is_err() {
         store.rebuild_books()?;
         verify(store)?;
         mended = true;
     }
     Ok(!mended)
-}
-
-/// Every page and run that `commit` links, each read and checked, as are those that savepoints link.
-fn check_trees(store: &Store, commit: &Commit) -> Result<PageSet, StorageError> {
-    let mut linked = PageSet::new();
-    store.walk(commit.roots(), &mut |pointer, pages| {
-        note_once(&mut linked, pointer, pages)?;
-        check_page(store, pointer)
-    })?;
-    let savepoints = store.references(commit.system)?;
-    store.walk_others(commit.data, &savepoints, &mut linked.clone(), &mut |pointer, _| check_page(store, pointer))?;
-    Ok(linked)
-}
-
-fn check_page(store: &Store, pointer: &Pointer) -> Result<(), StorageError> {
-    let frame = store.load(pointer)?;
-    if !pointer.is_run() && rows(&Node::new(&frame)) != pointer.size {
-        return Err(damaged(pointer, "holds another number of rows than its pointer says"));
-    }
-    Ok(())
 }
 
 /// Each page is exactly one of linked, kept, mirror and free.

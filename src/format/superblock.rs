@@ -197,6 +197,11 @@ pub(crate) struct Mirror {
 impl Mirror {
     pub(crate) const SIZE: usize = 512;
 
+    /// The mirror of a closed file, in which both slots are the same.
+    pub(crate) fn of_closed(geometry: Geometry, slot: &CommitSlot) -> Self {
+        Self { geometry, page: slot.file_pages.saturating_sub(1), slots: [Some(*slot); 2] }
+    }
+
     pub(crate) fn encode(&self) -> [u8; Self::SIZE] {
         let mut out = [0; Self::SIZE];
         out[0..8].copy_from_slice(&MIRROR_MAGIC);

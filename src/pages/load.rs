@@ -1,7 +1,7 @@
 //! Reading: a frame of the cache, or verified bytes of the file that become one.
 
 use super::Store;
-use super::cache::{Frame, FrameRef, Pin, START, Sight};
+use super::cache::{Frame, FrameBuf, FrameRef, Pin, START, Sight};
 use crate::error::StorageError;
 use crate::format::node::Node;
 use crate::format::{Checksum, PageNumber, Pointer, TxnId};
@@ -186,6 +186,12 @@ impl Store {
 
     #[cold]
     fn load_missing(&self, pointer: &Pointer) -> Result<FrameRef, StorageError> {
+        let bytes = self.read_stored(pointer)?;
+        Ok(self.cache.insert_clean(pointer.page, pointer.birth, pointer.level.min(1), bytes))
+    }
+
+    /// The page or run that `pointer` names as the storage has it, verified.
+    pub(super) fn read_stored(&self, pointer: &Pointer) -> Result<FrameBuf, StorageError> {
         self.check_open()?;
         if !pointer.is_sealed() {
             return Err(damaged(pointer, "is named without a checksum"));
@@ -193,13 +199,8 @@ impl Store {
         let length = self.check_bounds(pointer)?;
         let mut buffer = self.cache.buffer(length);
         self.backend.read(self.geometry.offset(pointer.page), &mut buffer)?;
-        if Checksum::of(&buffer) != pointer.checksum {
-            return Err(damaged(pointer, "fails its checksum"));
-        }
-        if !pointer.is_run() {
-            check_page(&buffer, pointer)?;
-        }
-        Ok(self.cache.insert_clean(pointer.page, pointer.birth, pointer.level.min(1), buffer))
+        check_bytes(&buffer, pointer)?;
+        Ok(buffer)
     }
 
     /// Length in bytes of what `pointer` names, if it lies within the file.
@@ -229,6 +230,14 @@ fn check_birth(frame: &Frame, parent: &Node<'_>, at: usize) -> Result<(), Storag
         return Err(damaged(&parent.child(at), "was given away while it was needed"));
     }
     Ok(())
+}
+
+/// An error unless these are the bytes that `pointer` names.
+pub(super) fn check_bytes(bytes: &[u8], pointer: &Pointer) -> Result<(), StorageError> {
+    if Checksum::of(bytes) != pointer.checksum {
+        return Err(damaged(pointer, "fails its checksum"));
+    }
+    if pointer.is_run() { Ok(()) } else { check_page(bytes, pointer) }
 }
 
 fn check_page(bytes: &[u8], pointer: &Pointer) -> Result<(), StorageError> {

@@ -2,7 +2,9 @@
 //! snapshot needs them.
 
 pub(crate) mod allocator;
+mod backup;
 pub(crate) mod cache;
+mod check;
 mod commit;
 mod compare;
 mod edit;
@@ -21,15 +23,16 @@ mod test_rng;
 mod walk;
 mod writer;
 
+pub use check::VerifyLevel;
+pub(crate) use check::{CatalogRow, Inspector, Seen};
 pub use commit::OpenOutcome;
 pub(crate) use commit::{CommitMode, Opened, Watch};
 pub(crate) use edit::PageMut;
 pub use holders::SnapshotInfo;
 pub(crate) use load::{Glance, PageRef, damaged, damaged_page};
 pub(crate) use relocate::Mover;
-pub(crate) use seal::rows;
+pub(crate) use savepoints::Held;
 pub(crate) use space::{Accounting, Class, Commit, pages_of};
-pub(crate) use walk::note_once;
 pub(crate) use writer::PageWriter;
 
 use crate::backend::StorageBackend;

@@ -6,17 +6,17 @@
 
 use super::load::damaged;
 use super::space::{Class, Commit, pages_of};
-use super::walk::may_hold_pointers;
+use super::walk::{check_place, may_hold_pointers};
 use super::{CommitMode, PageMut, PageWriter, Store};
 use crate::error::StorageError;
-use crate::format::node::{KeyPart, Node, NodeMut, PageOp, ValuePart, capacity};
+use crate::format::node::{KeyPart, Node, NodeMut, PageOp, PointerRole, ValuePart, capacity};
 use crate::format::{PageNumber, Pointer};
 use crate::limits::MAX_TREE_LEVEL;
 use crate::sync::Arc;
 use alloc::vec::Vec;
 
 /// Pages from a root to what is farthest below it: the catalog's, a table's, a set's.
-const DEEPEST: usize = 4 * (MAX_TREE_LEVEL as usize + 1);
+pub(super) const DEEPEST: usize = 4 * (MAX_TREE_LEVEL as usize + 1);
 
 /// Branches above leaves whose leaves one step looks at, beside those that the step before ended in. Those are as many as
 /// trees are within each other there: were they counted, a step might come to no others.
@@ -100,7 +100,7 @@ impl Store {
 }
 
 /// A separator that moves down between the children of two branches that become one, and its head.
-type Joint<'a> = (u64, KeyPart<'a>);
+pub(super) type Joint<'a> = (u64, KeyPart<'a>);
 
 /// What becomes of an entry of a page.
 enum Change {
@@ -296,9 +296,7 @@ impl PageWriter {
             }
             if !node.is_leaf() {
                 let child = node.child(at);
-                if child.level.checked_add(1) != Some(pointer.level) || child.birth > pointer.birth {
-                    return Err(damaged(&child, "is out of place"));
-                }
+                check_place(pointer, PointerRole::Child, &child)?;
                 let moved = self.relocate(&child, class, mover, depth + 1)?;
                 changes.extend((moved != child).then_some((at, Change::Child(moved))));
                 continue;

@@ -5,11 +5,12 @@
 
 use super::load::damaged;
 use super::snapshots::{Pair, hull};
-use super::space::{Class, LinkChange, Space};
+use super::space::{Class, Commit, LinkChange, Space};
 use super::writer::next_id;
 use super::{PageWriter, Store};
 use crate::error::StorageError;
 use crate::format::{Pointer, TxnId};
+use crate::sync::Arc;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
@@ -145,6 +146,53 @@ impl Store {
     pub(crate) fn release_root(&self, root: Option<&Pointer>) {
         let mut space = self.space.lock();
         root.into_iter().for_each(|root| space.drop_data_snapshot(root, &self.cache));
+    }
+}
+
+/// The newest commit and the persistent savepoints that it names, which stay readable while this lives.
+pub(crate) struct Held {
+    store: Arc<Store>,
+    commit: Commit,
+    roots: Vec<Pointer>,
+}
+
+impl Held {
+    pub(crate) fn begin(store: &Arc<Store>) -> Result<Self, StorageError> {
+        store.check_open()?;
+        loop {
+            let commit = store.acquire_head();
+            // Who looks at the commit finds the damage of rows that cannot be read.
+            let roots = store.references(commit.system).unwrap_or_default();
+            if store.hold_savepoints(&commit, &roots) {
+                return Ok(Self { store: store.clone(), commit, roots });
+            }
+            store.release(&commit);
+        }
+    }
+
+    pub(crate) fn commit(&self) -> &Commit {
+        &self.commit
+    }
+
+    pub(crate) fn savepoints(&self) -> &[Pointer] {
+        &self.roots
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.roots.iter().for_each(|root| self.store.release_root(Some(root)));
+        self.store.release(&self.commit);
+    }
+}
+
+impl Store {
+    /// Keeps what savepoints of `commit` refer to, unless one of them may be gone by now.
+    fn hold_savepoints(&self, commit: &Commit, roots: &[Pointer]) -> bool {
+        let mut space = self.space.lock();
+        let holds = space.head.system == commit.system;
+        roots.iter().filter(|_| holds).for_each(|root| space.add_data_snapshot(root));
+        holds
     }
 }
 

@@ -26,10 +26,7 @@ impl PageWriter {
             };
             NodeMut::new(page.bytes_mut()).apply(&op).map_err(|_| damaged(pointer, "has no room for a pointer"))?;
         }
-        let node = Node::new(page.bytes());
-        let flags = if node_holds_pointers(&node) { Pointer::HOLDS_POINTERS } else { 0 };
-        let size = rows(&node);
-        Ok(self.finish(Pointer { flags, size, ..*pointer }, page.into_frame()))
+        Ok(self.finish(sealed_page(pointer, page.bytes()), page.into_frame()))
     }
 
     fn seal_below(&self, pointer: &Pointer, bytes: &[u8]) -> Result<Vec<(usize, Below)>, StorageError> {
@@ -60,11 +57,10 @@ impl PageWriter {
 
     fn seal_run(&self, pointer: &Pointer) -> Result<Pointer, StorageError> {
         let frame = self.store().load(pointer)?;
-        Ok(self.finish(*pointer, frame))
+        Ok(self.finish(Pointer { checksum: Checksum::of(&frame), ..*pointer }, frame))
     }
 
     fn finish(&self, pointer: Pointer, frame: FrameRef) -> Pointer {
-        let pointer = Pointer { checksum: Checksum::of(&frame), ..pointer };
         self.sealed(&pointer, frame);
         pointer
     }
@@ -73,6 +69,13 @@ impl PageWriter {
 enum Below {
     Child(Pointer),
     Value(ValuePart<'static>),
+}
+
+/// The sealed form of a pointer to a tree page of these bytes, in which all pointers are sealed.
+pub(super) fn sealed_page(pointer: &Pointer, bytes: &[u8]) -> Pointer {
+    let node = Node::new(bytes);
+    let flags = if node_holds_pointers(&node) { Pointer::HOLDS_POINTERS } else { 0 };
+    Pointer { flags, size: rows(&node), checksum: Checksum::of(bytes), ..*pointer }
 }
 
 /// Whether the page, or one below it, holds pointers to runs or subtrees.

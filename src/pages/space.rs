@@ -128,6 +128,8 @@ pub(super) struct Damage {
     /// The slot of the newest commit.
     pub(super) slot: bool,
     pub(super) other: bool,
+    /// The slots are still to be written, which is no damage.
+    pub(super) streamed: bool,
 }
 
 /// Length in pages of what `pointer` names.
@@ -138,7 +140,6 @@ pub(crate) fn pages_of(pointer: &Pointer, page_size: usize) -> u32 {
 /// How the file's pages add up.
 #[derive(Debug)]
 pub(crate) struct Accounting {
-    pub(crate) head: Commit,
     pub(crate) kept: PageSet,
     pub(crate) allocated: PageSet,
     pub(crate) mirror: Option<PageNumber>,
@@ -375,7 +376,6 @@ impl Space {
     pub(super) fn accounting(&self) -> Option<Accounting> {
         let map = self.free_map.as_ref()?;
         Some(Accounting {
-            head: self.head,
             kept: self.kept_ranges(),
             allocated: map.to_buddy().allocated_set(),
             mirror: self.mirror,

@@ -104,16 +104,22 @@ impl Store {
         }
         let node = Node::new(&frame);
         for (role, child) in node.pointers() {
-            if role == PointerRole::Child && child.level.checked_add(1) != Some(pointer.level) {
-                return Err(damaged(&child, "is of another level than its place"));
-            }
-            if child.birth > pointer.birth {
-                return Err(damaged(&child, "is younger than the page that names it"));
-            }
+            check_place(pointer, role, &child)?;
             found(role, child)?;
         }
         Ok(frame)
     }
+}
+
+/// An error if `child` cannot be named by the page that `pointer` names.
+pub(super) fn check_place(pointer: &Pointer, role: PointerRole, child: &Pointer) -> Result<(), StorageError> {
+    if role == PointerRole::Child && child.level.checked_add(1) != Some(pointer.level) {
+        return Err(damaged(child, "is of another level than its place"));
+    }
+    if child.birth > pointer.birth {
+        return Err(damaged(child, "is younger than the page that names it"));
+    }
+    Ok(())
 }
 
 /// Whether there is anything to look for below `pointer`. Of an unsealed page the flag tells nothing yet.

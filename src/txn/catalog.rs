@@ -9,7 +9,7 @@ use crate::error::{StorageError, TableError};
 use crate::format::Pointer;
 use crate::format::node::ValuePart;
 use crate::limits::MAX_NAME_LENGTH;
-use crate::pages::Store;
+use crate::pages::{CatalogRow, Store};
 use crate::types::{Key, KeyType, TypeName, Value};
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -86,6 +86,22 @@ pub(super) fn look_up(store: &Store, root: Option<Pointer>, name: &str) -> Resul
 
 fn malformed(name: &str) -> StorageError {
     StorageError::corrupted(format!("the definition of table '{name}' is malformed"))
+}
+
+/// The table that a row of the catalog is about, and what of it.
+pub(crate) fn table_of_row(key: &[u8]) -> Option<(&str, CatalogRow)> {
+    let [TABLES, name @ .., row] = key else { return None };
+    let row = match *row {
+        DEFINITION => CatalogRow::Definition,
+        ROOT => CatalogRow::Root,
+        _ => return None,
+    };
+    Some((core::str::from_utf8(name).ok()?, row))
+}
+
+/// Whether these bytes are a table's definition.
+pub(crate) fn is_definition(bytes: &[u8]) -> bool {
+    Definition::decode(bytes).is_some()
 }
 
 /// The names of all tables in the catalog under `root`, or of all multimaps, in their order.

@@ -11,6 +11,7 @@ mod system;
 mod tests;
 mod write;
 
+pub(crate) use catalog::{is_definition, table_of_row};
 pub use definition::{
     MultimapTableDefinition, MultimapTableHandle, TableDefinition, TableHandle, UntypedMultimapTableHandle,
     UntypedTableHandle,

@@ -22,8 +22,18 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
+    /// The newest commit.
+    pub(crate) fn begin(store: &Arc<Store>) -> Result<Self, StorageError> {
+        store.check_open()?;
+        Ok(Self { store: store.clone(), commit: store.acquire_head() })
+    }
+
     pub(crate) fn store(&self) -> &Arc<Store> {
         &self.store
+    }
+
+    pub(crate) fn commit(&self) -> &Commit {
+        &self.commit
     }
 }
 
@@ -59,9 +69,7 @@ pub struct ReadTransaction {
 
 impl ReadTransaction {
     pub(crate) fn begin(store: &Arc<Store>) -> Result<Self, TransactionError> {
-        store.check_open()?;
-        let snapshot = Snapshot { store: store.clone(), commit: store.acquire_head() };
-        Ok(Self { snapshot: Arc::new(snapshot) })
+        Ok(Self { snapshot: Arc::new(Snapshot::begin(store)?) })
     }
 
     /// Opens a table.

@@ -5,6 +5,7 @@ pub mod batch;
 pub mod crash;
 pub mod forge;
 pub mod image;
+pub mod kinds;
 pub mod rng;
 
 /// How much work the tests with many rounds do, as a multiple of the least that still says something.

@@ -151,13 +151,11 @@ impl ValuePart<'_> {
         PACKED_HEADER + block
     }
 
-    /// What it owns: a run, or the root of a tree.
+    /// What the row owns, a run or a tree, if it owns anything.
     pub(crate) fn owned(&self) -> Option<Pointer> {
         match self {
-            Self::Run(pointer) | Self::PackedRun(_, pointer) | Self::Subtree(pointer) | Self::Extents(pointer) => {
-                Some(*pointer)
-            }
-            Self::Inline(_) | Self::Packed(..) | Self::Reference(_) => None,
+            Self::Run(pointer) | Self::PackedRun(_, pointer) | Self::Subtree(pointer) => Some(*pointer),
+            Self::Inline(_) | Self::Packed(..) | Self::Extents(_) | Self::Reference(_) => None,
         }
     }
 
@@ -187,7 +185,7 @@ impl ValuePart<'_> {
     }
 
     #[inline]
-    pub(super) fn is_pointer(&self) -> bool {
+    pub(crate) fn is_pointer(&self) -> bool {
         !matches!(self, Self::Inline(_) | Self::Packed(..))
     }
 

@@ -61,7 +61,7 @@ impl Buddy {
     }
 
     /// All pages are allocated.
-    fn full(reserved: u32, len: u32) -> Self {
+    pub(crate) fn full(reserved: u32, len: u32) -> Self {
         let mut buddy = Self { reserved, len: 0, orders: Vec::new() };
         buddy.resize(len);
         buddy

@@ -1,13 +1,26 @@
 //! Putting right what can be: the copies of header and slots, the file's length, and the free map.
 
+use super::open::read_slot;
 use crate::error::StorageError;
-use crate::format::superblock::encode_header;
+use crate::format::superblock::{HEADER_SIZE, encode_header};
 use crate::format::{CommitSlot, Mirror};
 use crate::pages::Store;
 use crate::pages::space::{Commit, Damage, Space};
 use crate::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
+
+/// How often copies are looked at before they are believed to be wrong: somebody may be writing them.
+const COPY_LOOKS: u32 = 16;
+
+/// Which copies a file should hold.
+#[derive(PartialEq)]
+struct Expected {
+    newest: usize,
+    slot: Option<CommitSlot>,
+    prepared: bool,
+    streamed: bool,
+}
 
 impl Store {
     /// Puts right what is known twice, and makes the file ready for writing, without believing a saved free map. Gives
@@ -16,24 +29,82 @@ impl Store {
         if self.is_prepared() {
             return self.mend_copies();
         }
-        let damaged = self.space.lock().damage != Damage::default();
+        let damage = self.space.lock().damage;
+        let damaged = damage != Damage::default() && !damage.streamed;
         let wrong = self.closing_mirror_is_lost()? || self.saved_state_is_wrong()?;
         self.space.lock().forget_saved_state();
         self.prepare_writes()?;
         Ok(damaged || wrong)
     }
 
+    /// What is wrong in the file with header, slots, mirror and length, which commits may be writing meanwhile. A crash may
+    /// tear all of them but the header, so that of what it left no more is asked until the next write.
+    pub(crate) fn damaged_copies(&self) -> Result<Vec<&'static str>, StorageError> {
+        let mut found = Vec::new();
+        for _ in 0..COPY_LOOKS {
+            let before = self.expected_copies();
+            found = self.look_at_copies(&before)?;
+            if self.expected_copies() != before {
+                found.clear();
+            } else if found.is_empty() {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    fn expected_copies(&self) -> Expected {
+        let space = self.space.lock();
+        let (newest, slot) = (space.newest, space.newest_slot().copied());
+        let prepared = space.free_map.is_some();
+        Expected { newest, slot, prepared, streamed: space.damage.streamed }
+    }
+
+    fn look_at_copies(&self, expected: &Expected) -> Result<Vec<&'static str>, StorageError> {
+        let mut found = Vec::new();
+        let Some(slot) = expected.slot else { return Ok(found) };
+        let mut header = [0; HEADER_SIZE];
+        self.backend.read(0, &mut header)?;
+        if header != encode_header(&self.geometry) {
+            found.push("the header is damaged");
+        }
+        if !expected.prepared && !slot.is_closed() {
+            return Ok(found);
+        }
+        let length = self.backend.len()?;
+        let read = |index| read_slot(&*self.backend, &self.geometry, index, length);
+        if !expected.streamed && read(expected.newest)? != Some(slot) {
+            found.push("the slot of the newest commit is damaged");
+        }
+        if !expected.streamed && read(1 - expected.newest)?.is_none() {
+            found.push("the slot of the commit before is damaged");
+        }
+        if !expected.prepared && length != self.geometry.offset(slot.file_pages) {
+            found.push("the file has another length than its commit says");
+        }
+        let mirror = self.mirror_of(&slot, length)?.filter(|mirror| mirror.slots.contains(&Some(slot)));
+        if mirror.is_none() {
+            found.push("the mirror is damaged");
+        }
+        Ok(found)
+    }
+
+    /// The mirror that ends the file of a commit.
+    fn mirror_of(&self, slot: &CommitSlot, length: u64) -> Result<Option<Mirror>, StorageError> {
+        let offset = self.geometry.offset(slot.file_pages.saturating_sub(1));
+        if offset.saturating_add(Mirror::SIZE as u64) > length {
+            return Ok(None);
+        }
+        let mut bytes = [0; Mirror::SIZE];
+        self.backend.read(offset, &mut bytes)?;
+        Ok(Mirror::decode(&bytes, offset))
+    }
+
     /// Whether a file that was closed does not end with a mirror. After a crash it need not.
     fn closing_mirror_is_lost(&self) -> Result<bool, StorageError> {
         let slot = self.space.lock().newest_slot().copied().filter(CommitSlot::is_closed);
         let Some(slot) = slot else { return Ok(false) };
-        if slot.file_pages > self.file_pages() {
-            return Ok(true);
-        }
-        let offset = self.geometry.offset(slot.file_pages.saturating_sub(1));
-        let mut bytes = [0; Mirror::SIZE];
-        self.backend.read(offset, &mut bytes)?;
-        Ok(Mirror::decode(&bytes, offset).is_none())
+        Ok(self.mirror_of(&slot, self.backend.len()?)?.is_none())
     }
 
     /// Whether the saved free map, if there is one that would be used, is another than a walk finds. Of a file that a

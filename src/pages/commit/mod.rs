@@ -12,6 +12,7 @@ mod saved;
 
 pub use open::OpenOutcome;
 pub(crate) use open::{Opened, Watch};
+pub(super) use saved::full_map;
 
 use super::cache::FrameRef;
 use super::space::{Commit, LinkChange};

@@ -55,6 +55,8 @@ struct Copies {
     headless: bool,
     /// Some copy could not be read.
     damaged: bool,
+    /// No slot was ever written, as in a stream, whose mirror alone names its commit.
+    streamed: bool,
 }
 
 impl Store {
@@ -304,7 +306,7 @@ impl Copies {
     fn damage(&self, index: usize, slot: &CommitSlot) -> Damage {
         let in_place = self.slots.get(index).and_then(Option::as_ref) == Some(slot);
         let other = self.slots.get(1 - index).is_none_or(Option::is_none) && slot.id > 1;
-        Damage { header: self.headless, slot: !in_place, other }
+        Damage { header: self.headless, slot: !in_place, other, streamed: self.streamed }
     }
 
     /// The distinct readable commits, newest first, and the slot that each stands in.
@@ -391,7 +393,18 @@ fn read_copies(backend: &dyn StorageBackend, length: u64) -> Result<Copies, Data
     let is_last = |mirror: &Mirror| (u64::from(mirror.page) + 1) * geometry.page_size as u64 == length;
     let mirror_is_last = mirror.as_ref().is_some_and(is_last);
     let mirror = mirror.filter(|_| slots != [None, None] || mirror_is_last);
-    Ok(Copies { geometry, slots, mirror, mirror_is_last, headless, damaged })
+    let closes = |mirror: &Mirror| mirror.slots.iter().all(|slot| slot.is_some_and(|slot| slot.is_closed()));
+    let streamed = !headless && mirror.as_ref().is_some_and(closes) && are_slots_blank(backend, &geometry, length)?;
+    Ok(Copies { geometry, slots, mirror, mirror_is_last, headless, damaged: damaged && !streamed, streamed })
+}
+
+fn are_slots_blank(backend: &dyn StorageBackend, geometry: &Geometry, length: u64) -> Result<bool, crate::io::Error> {
+    for index in 0..2 {
+        if read_slot_bytes(backend, geometry, index, length)? != Some([0; CommitSlot::SIZE]) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Whether a header with the wrong magic may still be a damaged or wiped one of ours.
@@ -403,19 +416,29 @@ fn resembles(header: &[u8; HEADER_SIZE]) -> bool {
     header.iter().zip(&intact).take(8).filter(|(a, b)| a == b).count() >= 5
 }
 
-fn read_slot(
+pub(super) fn read_slot(
     backend: &dyn StorageBackend,
     geometry: &Geometry,
     index: usize,
     length: u64,
 ) -> Result<Option<CommitSlot>, crate::io::Error> {
+    let bytes = read_slot_bytes(backend, geometry, index, length)?;
+    Ok(bytes.and_then(|bytes| CommitSlot::decode(&bytes)))
+}
+
+fn read_slot_bytes(
+    backend: &dyn StorageBackend,
+    geometry: &Geometry,
+    index: usize,
+    length: u64,
+) -> Result<Option<[u8; CommitSlot::SIZE]>, crate::io::Error> {
     let offset = geometry.slot_offset(index);
     if offset + CommitSlot::SIZE as u64 > length {
         return Ok(None);
     }
     let mut bytes = [0; CommitSlot::SIZE];
     backend.read(offset, &mut bytes)?;
-    Ok(CommitSlot::decode(&bytes))
+    Ok(Some(bytes))
 }
 
 /// The last mirror that stands where it says it does, looked for backwards at multiples of `step`, at most `span`

@@ -13,9 +13,12 @@
 
 use super::growth::Extent;
 use crate::error::StorageError;
-use crate::format::{Checksum, CommitSlot, Pointer};
+use crate::format::{Checksum, CommitSlot, Geometry, Pointer, TxnId};
 use crate::pages::allocator::Buddy;
-use crate::pages::{Class, PageMut, PageWriter, Store};
+use crate::pages::page_set::PageSet;
+use crate::pages::{Class, Commit, PageMut, PageWriter, Store};
+use alloc::vec;
+use alloc::vec::Vec;
 
 const HEADER: usize = 16;
 const UNSURE: u32 = 1;
@@ -48,12 +51,7 @@ impl PageWriter {
 
     fn fill_run(&self, pointer: Pointer, mut run: PageMut, extent: &Extent) -> Option<Pointer> {
         let (map, unsure) = self.map_for_next_opener(extent)?;
-        let bits = map.to_bitmap();
-        let bytes = run.bytes_mut();
-        bytes.get_mut(..8)?.copy_from_slice(&self.id().to_le_bytes());
-        bytes.get_mut(8..12)?.copy_from_slice(&extent.file_pages.to_le_bytes());
-        bytes.get_mut(12..HEADER)?.copy_from_slice(&if unsure { UNSURE } else { 0 }.to_le_bytes());
-        bytes.get_mut(HEADER..HEADER + bits.len())?.copy_from_slice(&bits);
+        write_map(run.bytes_mut(), self.id(), extent.file_pages, unsure, &map)?;
         let pointer = Pointer { checksum: Checksum::of(run.bytes()), ..pointer };
         self.sealed(&pointer, run.into_frame());
         Some(pointer)
@@ -82,7 +80,52 @@ impl PageWriter {
     }
 }
 
+/// Fills in a run of zeros. `None` if it has no room.
+fn write_map(bytes: &mut [u8], id: TxnId, file_pages: u32, unsure: bool, map: &Buddy) -> Option<()> {
+    let bits = map.to_bitmap();
+    bytes.get_mut(..8)?.copy_from_slice(&id.to_le_bytes());
+    bytes.get_mut(8..12)?.copy_from_slice(&file_pages.to_le_bytes());
+    bytes.get_mut(12..HEADER)?.copy_from_slice(&if unsure { UNSURE } else { 0 }.to_le_bytes());
+    bytes.get_mut(HEADER..HEADER + bits.len())?.copy_from_slice(&bits);
+    Some(())
+}
+
+/// The map of a file without a free page, in which only it and the mirror come behind the first `pages` pages, and the
+/// length of that file in pages. `None` if there are more than a file can have.
+pub(in crate::pages) fn full_map(geometry: &Geometry, id: TxnId, pages: u32) -> Option<(Vec<u8>, u32)> {
+    let (mut length, mut file_pages) = (0, pages);
+    loop {
+        let own = u32::try_from(usize::div_ceil(length, geometry.page_size)).ok()?;
+        let needed = HEADER + usize::try_from(file_pages.div_ceil(8)).ok()?;
+        let grown = pages.checked_add(own)?.checked_add(1)?;
+        if (needed, grown) == (length, file_pages) {
+            break;
+        }
+        (length, file_pages) = (needed, grown);
+    }
+    let mut bytes = vec![0; length];
+    write_map(&mut bytes, id, file_pages, false, &Buddy::full(geometry.first_page(), file_pages))?;
+    Some((bytes, file_pages))
+}
+
 impl Store {
+    /// The run of the free map that was saved with `commit`.
+    pub(in crate::pages) fn saved_state_of(&self, commit: &Commit) -> Option<Pointer> {
+        self.space.lock().newest_slot().filter(|slot| slot.id == commit.id)?.saved
+    }
+
+    /// The slot of the commit that closed the file, if nothing was written since.
+    pub(crate) fn closing_slot(&self) -> Option<CommitSlot> {
+        self.space.lock().newest_slot().copied().filter(CommitSlot::is_closed)
+    }
+
+    /// Which pages the free map that `slot` names has as allocated, the run of it, and whether nobody may need some of these
+    /// pages. `None` if it is not right.
+    pub(crate) fn saved_map(&self, slot: &CommitSlot) -> Option<(PageSet, Pointer, bool)> {
+        let (map, unsure) = self.load_state(slot)?;
+        Some((map.allocated_set(), slot.saved?, unsure))
+    }
+
     /// The free map that `slot` names, if it is there and right, and whether it may have pages as allocated that nobody
     /// needs.
     pub(super) fn load_state(&self, slot: &CommitSlot) -> Option<(Buddy, bool)> {
