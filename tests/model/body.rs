@@ -177,7 +177,7 @@ impl World {
             if self.run.rng.chance(12) {
                 self.administer(&txn)?;
             }
-            if self.run.rng.chance(12) {
+            if self.run.rng.chance(25) {
                 self.undo(&mut txn, durable)?;
             }
         }

@@ -128,7 +128,7 @@ impl Plan {
         let short = Self::new(seed, tables);
         Self {
             transactions: usize::MAX,
-            operations: rng.pick(&[15, 40, 120]),
+            operations: rng.pick(&[5, 15, 40]),
             enough: LONG_OPERATIONS,
             distinct: rng.pick(&[12, 60, 400]),
             key_lengths: rng.pick(&[Lengths::Short, Lengths::Short, Lengths::UpTo(300)]),
