@@ -72,6 +72,27 @@ fn fill(txn: &WriteTransaction, rng: &mut Rng, page: usize, rows: u64) {
     }
 }
 
+/// A transaction that fits the cache finds what it has made there, and one that does not goes to the storage.
+#[test]
+fn reads_of_pages_that_a_transaction_made_are_counted() {
+    for (cache, fits) in [(1 << 24, true), (64 << 10, false)] {
+        let db = Database::builder().set_cache_size(cache).create_with_backend(InMemoryBackend::new()).unwrap();
+        let before = db.cache_stats();
+        assert_eq!((before.write_hits(), before.write_misses()), (0, 0));
+        let txn = db.begin_write().unwrap();
+        {
+            let mut table = txn.open_table(TableDefinition::<u64, &[u8]>::new("rows")).unwrap();
+            for key in 0..5_000_u64 {
+                table.insert(key.wrapping_mul(0x9e37_79b9_7f4a_7c15), &[1; 100][..]).unwrap();
+            }
+        }
+        txn.commit().unwrap();
+        let stats = db.cache_stats();
+        assert!(stats.write_hits() > 5_000, "{stats:?}");
+        assert_eq!(stats.write_misses() == 0, fits, "{stats:?}");
+    }
+}
+
 #[test]
 fn every_byte_of_a_table_is_accounted_for() {
     for seed in 0..20 {

@@ -20,7 +20,7 @@ use std::thread;
 
 const LEVELS: [VerifyLevel; 3] = [VerifyLevel::Structure, VerifyLevel::Pages, VerifyLevel::Rows];
 /// Rows of the tables of a forge.
-const ROWS: u64 = 450 + 18 + 2 * (60 + 1 + 2 + 3 + 5 + 6 + 7 + 8) + 8;
+const ROWS: u64 = 450 + 18 + 10 + 2 * (60 + 1 + 2 + 3 + 5 + 6 + 7 + 8) + 8;
 
 fn open(bytes: &[u8]) -> Database {
     builder().create_with_backend(Image::new(bytes.to_vec())).unwrap()
@@ -39,7 +39,7 @@ fn owners(forge: &Forge) -> BTreeMap<u64, Option<&'static str>> {
     let mut owners = BTreeMap::new();
     let root = At::Whole(SLOTS[0] + 40);
     // The rows of the catalog are in the order of names.
-    let mut tables = ["names", "numbers", "tags", "texts"].into_iter();
+    let mut tables = ["names", "numbers", "packed", "tags", "texts"].into_iter();
     let mut waiting = vec![(root, None)];
     while let Some((at, owner)) = waiting.pop() {
         let start = forge.target(at).unwrap();
@@ -65,7 +65,7 @@ fn a_sound_file_is_clean_at_every_level() {
         let reports = LEVELS.map(|level| check(&forge.bytes, level));
         for (report, level) in reports.iter().zip(LEVELS) {
             assert!(report.is_clean() && report.level == level, "{report:?}");
-            assert_eq!((report.rows, report.tables), (ROWS, 4));
+            assert_eq!((report.rows, report.tables), (ROWS, 5));
             assert_eq!((report.pages, report.runs), (reports[0].pages, reports[0].runs));
         }
         assert!(reports[0].runs > 9);
@@ -103,7 +103,7 @@ fn a_damaged_byte_is_found_in_its_page_and_table() {
         }
         assert!(open(&bytes).verify().is_err());
     }
-    assert_eq!(named.len(), 5);
+    assert_eq!(named.len(), 6);
 }
 
 #[test]
@@ -271,6 +271,20 @@ fn a_value_that_is_in_a_set_twice_is_found() {
         forge.bytes.copy_within(start..start + 8, start + 8);
     });
     found_from(&bytes, VerifyLevel::Rows, "tags", "twice");
+}
+
+#[cfg(feature = "lz4")]
+#[test]
+fn packed_bytes_that_make_no_value_are_found() {
+    for length in [1_200_u32, 1_800] {
+        let bytes = forged(|forge| {
+            let packing = [&[1][..], &length.to_le_bytes()].concat();
+            let page = page_of(forge, "packed", 1, 0, 0);
+            let at = (page..page + PAGE).find(|at| forge.bytes[*at..].starts_with(&packing)).unwrap();
+            forge.put(at + 1, &(length + 1).to_le_bytes());
+        });
+        found_from(&bytes, VerifyLevel::Rows, "packed", "packed");
+    }
 }
 
 #[test]

@@ -21,6 +21,7 @@ pub use repair::RepairSession;
 pub use verify::VerifyReport;
 
 use crate::error::{CommitError, DatabaseError, StorageError, TransactionError};
+use crate::pages::cache::CacheStats as Counts;
 use crate::pages::{Opened, Store};
 use crate::sync::{Arc, Gate, GatePass};
 use crate::txn::{ReadTransaction, WriteTransaction};
@@ -65,32 +66,40 @@ struct Core {
 /// How the page cache has done since the database was opened.
 #[derive(Clone, Copy, Debug)]
 pub struct CacheStats {
-    hits: u64,
-    misses: u64,
-    evictions: u64,
+    counts: Counts,
     used_bytes: usize,
 }
 
 impl CacheStats {
     fn of(store: &Store) -> Self {
         let cache = store.cache();
-        let stats = cache.stats();
-        Self { hits: stats.hits, misses: stats.misses, evictions: stats.evictions, used_bytes: cache.used_bytes() }
+        Self { counts: cache.stats(), used_bytes: cache.used_bytes() }
     }
 
     /// Pages that had to make room for others.
     pub fn evictions(&self) -> u64 {
-        self.evictions
+        self.counts.evictions
     }
 
     /// Reads that found their page in memory. Under many threads some go uncounted.
     pub fn read_hits(&self) -> u64 {
-        self.hits
+        self.counts.hits
     }
 
     /// Reads that went to the storage.
     pub fn read_misses(&self) -> u64 {
-        self.misses
+        self.counts.misses
+    }
+
+    /// Reads of pages that a write transaction had made before, to change them again, that found them in memory. Of several
+    /// threads some go uncounted.
+    pub fn write_hits(&self) -> u64 {
+        self.counts.write_hits
+    }
+
+    /// Such reads that went to the storage: the transaction is larger than the cache.
+    pub fn write_misses(&self) -> u64 {
+        self.counts.write_misses
     }
 
     /// Memory that the cache takes, in bytes.

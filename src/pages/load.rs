@@ -96,6 +96,13 @@ impl Store {
         }
     }
 
+    /// A page of the live write transaction, to be changed.
+    pub(super) fn load_own(&self, pointer: &Pointer) -> Result<FrameRef, StorageError> {
+        let cached = self.cache.get(pointer.page, pointer.birth);
+        self.cache.count_own_read(cached.is_some());
+        cached.map_or_else(|| self.load_missing(pointer), Ok)
+    }
+
     /// The page that `pointer` names: borrowed for as long as `pin` lives, or held if there is none.
     #[inline]
     pub(crate) fn view<'p>(&self, pin: Option<&'p Pin<'_>>, pointer: &Pointer) -> Result<PageRef<'p>, StorageError> {

@@ -229,7 +229,7 @@ impl PageWriter {
 
     /// A page that this transaction owns, and the unsealed pointer to it.
     pub(super) fn edit(&self, pointer: &Pointer) -> Result<(Pointer, PageMut), StorageError> {
-        let frame = self.store.load(pointer)?;
+        let frame = self.store.load_own(pointer)?;
         if frame.len() != self.store.page_size() {
             return Err(damaged(pointer, "is a run"));
         }

@@ -208,6 +208,7 @@ fn of_databases(file: File, path: &Path) {
     let _: fn(&ReadOnlyDatabase) -> Result<ReadTransaction, TransactionError> = ReadOnlyDatabase::begin_read;
     let _: fn(&Database) -> CacheStats = ReadableDatabase::cache_stats;
     let _: [fn(&CacheStats) -> u64; 3] = [CacheStats::evictions, CacheStats::read_hits, CacheStats::read_misses];
+    let _: [fn(&CacheStats) -> u64; 2] = [CacheStats::write_hits, CacheStats::write_misses];
     let _: fn(&CacheStats) -> usize = CacheStats::used_bytes;
 }
 

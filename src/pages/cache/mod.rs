@@ -65,6 +65,8 @@ pub(crate) struct Cache {
     held: AtomicUsize,
     /// Bytes of the budget that something outside of the cache takes.
     aside: AtomicUsize,
+    /// Reads of pages that a write transaction has made, which were here and which were not.
+    own_reads: [AtomicUsize; 2],
     state: Padded<Mutex<State>>,
     /// Comes last: the frames in the others are back when it is dropped.
     pool: OwnedPool,
@@ -88,11 +90,14 @@ enum Retired {
     Chunk(#[expect(dead_code, reason = "kept for its drop")] OwnedChunk),
 }
 
-/// Counts since the cache was made. Where more threads run than there are stripes some hits go uncounted.
+/// Counts since the cache was made, all of reads but the last. Where more threads run than there are stripes some hits go
+/// uncounted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct CacheStats {
     pub(crate) hits: u64,
     pub(crate) misses: u64,
+    pub(crate) write_hits: u64,
+    pub(crate) write_misses: u64,
     pub(crate) evictions: u64,
 }
 
@@ -196,6 +201,7 @@ impl Cache {
             dirty: AtomicUsize::new(0),
             held: AtomicUsize::new(0),
             aside: AtomicUsize::new(0),
+            own_reads: [AtomicUsize::new(0), AtomicUsize::new(0)],
             state: Padded(Mutex::new(State::new(books))),
             pool,
         }
@@ -318,7 +324,16 @@ impl Cache {
 
     pub(crate) fn stats(&self) -> CacheStats {
         let state = self.state.0.lock();
-        CacheStats { hits: self.epoch.hits() as u64, misses: state.misses, evictions: state.evictions }
+        let [write_hits, write_misses] = self.own_reads.each_ref().map(|count| count.load(Ordering::Relaxed) as u64);
+        let hits = self.epoch.hits() as u64;
+        CacheStats { hits, misses: state.misses, write_hits, write_misses, evictions: state.evictions }
+    }
+
+    /// A write transaction reads a page that it has made, which is here or not. Of several threads some may go uncounted.
+    pub(crate) fn count_own_read(&self, is_here: bool) {
+        let [hits, misses] = &self.own_reads;
+        let count = if is_here { hits } else { misses };
+        count.store(count.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     }
 
     /// Works on the state, then frees, outside of the lock, what nobody can see any more.
