@@ -249,11 +249,14 @@ mod tests {
     use super::*;
 
     fn codecs() -> Vec<Codec> {
-        let mut codecs: Vec<Compression> = Vec::new();
-        #[cfg(feature = "lz4")]
-        codecs.push(Compression::Lz4);
-        #[cfg(feature = "zstd")]
-        codecs.extend([1, 3, 22].map(|level| Compression::Zstd { level }));
+        let codecs: &[Compression] = &[
+            #[cfg(feature = "lz4")]
+            Compression::Lz4,
+            #[cfg(feature = "zstd")]
+            Compression::Zstd { level: 1 },
+            #[cfg(feature = "zstd")]
+            Compression::Zstd { level: 22 },
+        ];
         codecs.iter().map(|compression| compression.codec().unwrap()).collect()
     }
 

@@ -4,8 +4,8 @@ use crate::common::crash::RecordingBackend;
 use crate::common::rng::Rng;
 use crate::model::{Bytes, History, Model, NUMBERS, SPARE, TAGS, WORDS, text};
 use sapwood::{
-    Builder, BulkLoadError, CompactOptions, Database, Durability, ReadTransaction, ReadableDatabase, Table,
-    WriteTransaction,
+    Builder, BulkLoadError, CompactOptions, Compression, Database, Durability, ReadTransaction, ReadableDatabase,
+    Table, WriteTransaction,
 };
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -35,8 +35,11 @@ impl Setup {
     pub fn open(&self, backend: &RecordingBackend) -> Result<Database, String> {
         let mut builder = Builder::new();
         builder.set_page_size(self.page).set_block_size(self.block).set_cache_size(self.cache);
-        #[cfg(feature = "lz4")]
-        builder.set_compression(if self.packed { sapwood::Compression::Lz4 } else { sapwood::Compression::None });
+        builder.set_compression(match self.packed {
+            #[cfg(feature = "lz4")]
+            true => Compression::Lz4,
+            _ => Compression::None,
+        });
         builder.create_with_backend(backend.clone()).map_err(|err| format!("opening: {err:?}"))
     }
 }

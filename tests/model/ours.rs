@@ -8,10 +8,12 @@ use std::ops::{Bound, RangeBounds};
 /// Settings that only this crate has.
 fn tune(builder: &mut db::Builder, plan: &Plan) {
     builder.set_page_size(plan.page).set_compression(match plan.packed {
+        Packed::No => Compression::None,
         #[cfg(feature = "lz4")]
         Packed::Fast => Compression::Lz4,
         #[cfg(feature = "zstd")]
         Packed::Small => Compression::Zstd { level: 3 },
+        #[cfg(not(all(feature = "lz4", feature = "zstd")))]
         _ => Compression::None,
     });
 }
