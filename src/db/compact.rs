@@ -3,7 +3,6 @@
 use super::close::commit_again;
 use super::{Core, Database};
 use crate::error::{CompactionError, StorageError};
-use crate::format::TxnId;
 use crate::pages::{CommitMode, Mover, Store};
 use crate::sync::Arc;
 use crate::txn::has_persistent_savepoints;
@@ -31,9 +30,9 @@ pub struct CompactOptions {
 }
 
 impl CompactOptions {
-    /// Steps of 8 pages.
+    /// Steps of 4 pages.
     pub fn new() -> Self {
-        Self { pages_per_step: 8 }
+        Self { pages_per_step: 4 }
     }
 
     /// Pages that are moved in one commit, at least one and at most 1,000; what names them is copied beside. While it
@@ -62,17 +61,11 @@ pub struct CompactProgress {
     pub pages_now: u64,
 }
 
-/// Pages that are moved before somebody has to make them durable. Mostly others who commit do; a sync of each step would
-/// be what they wait for.
-const UNSYNCED: u64 = 64;
-
 /// A compaction at work.
 struct Compaction<'c> {
     store: &'c Arc<Store>,
     pages_per_step: u32,
     progress: CompactProgress,
-    /// The newest commit that is durable, and the pages that were moved up to it.
-    durable: (TxnId, u64),
 }
 
 impl<'c> Compaction<'c> {
@@ -81,18 +74,13 @@ impl<'c> Compaction<'c> {
         // What a step changes must fit the cache, with what names it.
         let fitting = u32::try_from(store.cache().budget() / 4 / store.page_size()).unwrap_or(u32::MAX);
         let progress = CompactProgress { pages_before: pages, pages_now: pages, ..CompactProgress::default() };
-        Self { store, pages_per_step: pages_per_step.min(fitting).max(1), progress, durable: (0, 0) }
+        Self { store, pages_per_step: pages_per_step.min(fitting).max(1), progress }
     }
 
     /// One step of a walk. The caller holds the writer's gate.
     fn step(&mut self, mover: &mut Mover) -> Result<(), StorageError> {
         let before = mover.moved;
-        let durable = self.store.durable_id();
-        if durable != self.durable.0 {
-            self.durable = (durable, self.progress.moved_pages);
-        }
-        let unsynced = self.progress.moved_pages - self.durable.1 + u64::from(self.pages_per_step);
-        self.store.move_some(mover, self.pages_per_step, unsynced > UNSYNCED)?;
+        self.store.move_some(mover, self.pages_per_step)?;
         self.progress.moved_pages += mover.moved - before;
         self.progress.pages_now = u64::from(self.store.file_pages());
         Ok(())
@@ -188,7 +176,7 @@ impl Database {
         Ok(compaction.progress.pages_now < compaction.progress.pages_before)
     }
 
-    /// Compacts beside readers and writers, with savepoints or without: in steps, each a commit of its own, between
+    /// Compacts beside readers and writers, with savepoints or without: in steps, each a durable commit of its own, between
     /// which other writers have their turn. `progress` is called after each step, and may end it.
     ///
     /// What readers and savepoints need that the newest commit does not link stays where it is, and the file ends behind

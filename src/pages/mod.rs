@@ -37,7 +37,7 @@ pub(crate) use writer::PageWriter;
 
 use crate::backend::StorageBackend;
 use crate::error::StorageError;
-use crate::format::{Geometry, TxnId};
+use crate::format::Geometry;
 use crate::sync::{Arc, AtomicBool, AtomicU32, Mutex, Ordering};
 use allocator::FreeMap;
 use cache::Cache;
@@ -114,11 +114,6 @@ impl Store {
     /// Gives back what [`acquire_head`](Self::acquire_head) kept.
     pub(crate) fn release(&self, commit: &Commit) {
         self.space.lock().drop_snapshot(commit.id, &self.cache);
-    }
-
-    /// Id of the newest commit that is durable.
-    pub(crate) fn durable_id(&self) -> TxnId {
-        self.space.lock().newest_slot().map_or(0, |slot| slot.id)
     }
 
     /// How many pages of the file are free, if that is known.

@@ -39,8 +39,6 @@ pub(crate) struct Mover {
     place: Vec<usize>,
     /// Whether the walk is still on the way down to where it was.
     resumes: bool,
-    /// Whether this step's commit is durable.
-    durable: bool,
 }
 
 impl Mover {
@@ -87,10 +85,9 @@ impl Store {
         Ok(Mover { end: space.free_map.as_ref().map_or(0, |map| map.used_pages()), ..Mover::default() })
     }
 
-    /// Moves at most `most` pages, and what names them, in a commit of its own, durable or not. The caller holds the
-    /// writer's gate.
-    pub(crate) fn move_some(self: &Arc<Self>, mover: &mut Mover, most: u32, durable: bool) -> Result<(), StorageError> {
-        (mover.left, mover.looks, mover.durable) = (most, LOOKS, durable);
+    /// Moves at most `most` pages, and what names them, in a commit of its own. The caller holds the writer's gate.
+    pub(crate) fn move_some(self: &Arc<Self>, mover: &mut Mover, most: u32) -> Result<(), StorageError> {
+        (mover.left, mover.looks) = (most, LOOKS);
         mover.resumes = !mover.place.is_empty();
         let mut writer = PageWriter::begin(self.clone())?;
         writer.pack();
@@ -134,7 +131,7 @@ impl PageWriter {
             return Ok(());
         }
         let [data, system] = roots.map(|(root, _)| root.map(|root| self.seal(&root)).transpose());
-        let mode = CommitMode { durable: mover.durable, ..CommitMode::default() };
+        let mode = CommitMode { durable: true, ..CommitMode::default() };
         self.commit(Commit { id: self.id(), data: data?, system: system? }, mode)
     }
 
