@@ -5,19 +5,24 @@ mod common;
 use common::batch;
 use common::image::Image;
 use sapwood::{
-    Builder, Database, Durability, Error, OpenOutcome, ReadableDatabase, ReadableTable, ReadableTableMetadata,
-    TableDefinition, TableError,
+    Builder, Compression, Database, Durability, Error, Key, MultimapTableDefinition, OpenOutcome, ReadTransaction,
+    ReadableDatabase, ReadableMultimapTable, ReadableTable, ReadableTableMetadata, TableDefinition, TableError, Value,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 const NUMBERS: TableDefinition<u64, &[u8]> = TableDefinition::new("numbers");
-const TEXTS: TableDefinition<&str, &str> = TableDefinition::new("texts");
+const TEXTS: TableDefinition<&str, &str> = TableDefinition::new("texts").with_compression(Compression::None);
+/// Values that are compressed, in leaves and in runs, if there is a codec.
+const PACKED: TableDefinition<u64, &[u8]> = TableDefinition::new("packed");
+const SETS: MultimapTableDefinition<u64, u64> = MultimapTableDefinition::new("sets");
 const PAGE: usize = 512;
 const MASKS: [u8; 2] = [0x01, 0xFF];
 /// Cases in a child process.
 const BATCH: usize = 4000;
 const TIMEOUT: Duration = Duration::from_secs(240);
+/// The commit that makes a savepoint.
+const LAST_STEP: u64 = 7;
 /// A row that only the test of writing writes.
 const NEW_KEY: u64 = 1 << 40;
 
@@ -26,6 +31,8 @@ const NEW_KEY: u64 = 1 << 40;
 struct Rows {
     numbers: BTreeMap<u64, Vec<u8>>,
     texts: BTreeMap<String, String>,
+    packed: BTreeMap<u64, Vec<u8>>,
+    sets: BTreeMap<u64, BTreeSet<u64>>,
 }
 
 /// A file, and what the last commit and the one before it hold.
@@ -33,6 +40,8 @@ struct Fixture {
     bytes: Vec<u8>,
     last: Rows,
     before: Rows,
+    /// What the file's savepoint leads to.
+    saved: Rows,
     closed: bool,
 }
 
@@ -50,6 +59,8 @@ const KINDS: [(&str, Kind); 3] = [("closed", Kind::Closed), ("unclean", Kind::Un
 fn builder() -> Builder {
     let mut builder = Builder::new();
     builder.set_page_size(PAGE).set_block_size(PAGE).set_cache_size(1 << 20);
+    #[cfg(feature = "lz4")]
+    builder.set_compression(Compression::Lz4);
     builder
 }
 
@@ -63,7 +74,28 @@ fn change(db: &Database, rows: &mut Rows, step: u64, two_phase: bool, durability
     let mut txn = db.begin_write().unwrap();
     txn.set_durability(durability).unwrap();
     txn.set_two_phase_commit(two_phase);
+    if step == LAST_STEP {
+        txn.persistent_savepoint().unwrap();
+    }
     {
+        let mut packed = txn.open_table(PACKED).unwrap();
+        for key in (0..8).filter(|key| key % 4 == step % 4 || step == 0) {
+            // Half of them shrink to less than a page, and half to more.
+            let noise = (0..key % 2 * 600).map(|at| (at * at * 37 + step) as u8 ^ (at >> 3) as u8);
+            let value: Vec<u8> = noise.chain([key as u8; 900]).collect();
+            packed.insert(key, &*value).unwrap();
+            rows.packed.insert(key, value);
+        }
+        let mut sets = txn.open_multimap_table(SETS).unwrap();
+        for key in (0..6).filter(|key| key % 3 == step % 3 || step == 0) {
+            for value in 0..if key == 2 { 60 } else { 4 } {
+                sets.insert(key, value * 10 + step).unwrap();
+                rows.sets.entry(key).or_default().insert(value * 10 + step);
+                sets.remove(key, value * 10 + step.saturating_sub(3)).unwrap();
+                rows.sets.entry(key).or_default().remove(&(value * 10 + step.saturating_sub(3)));
+            }
+        }
+        rows.sets.retain(|_, values| !values.is_empty());
         let mut numbers = txn.open_table(NUMBERS).unwrap();
         for key in (0..260).filter(|key| key % 5 == step % 5 || step == 0) {
             let value = vec![(key + step) as u8; 10 + (key % 13) as usize];
@@ -98,12 +130,13 @@ fn fixture(kind: Kind) -> Fixture {
     let before = last.clone();
     // The last durable commit takes non-durable work along.
     change(&db, &mut last, 6, two_phase, Durability::None);
-    change(&db, &mut last, 7, two_phase, Durability::Immediate);
+    let saved = last.clone();
+    change(&db, &mut last, LAST_STEP, two_phase, Durability::Immediate);
     let unclean = image.bytes();
     drop(reader);
     drop(db);
     let closed = kind == Kind::Closed;
-    Fixture { bytes: if closed { image.bytes() } else { unclean }, last, before, closed }
+    Fixture { bytes: if closed { image.bytes() } else { unclean }, last, before, saved, closed }
 }
 
 /// What reading came to: right rows of which state, if all could be read.
@@ -122,77 +155,89 @@ fn error(err: impl Into<Error>) -> String {
 
 /// Reads everything in every way. `Err` is a wrong row.
 fn read(db: &Database, rows: &Rows) -> Result<Reading, String> {
-    let mut seen = Reading::Whole;
-    let mut note = |err: String| seen = Reading::Error(err);
     let txn = match db.begin_read() {
         Ok(txn) => txn,
         Err(err) => return Ok(Reading::Error(error(err))),
     };
-    match txn.open_table(NUMBERS) {
-        Ok(table) => {
-            let mut expected = rows.numbers.iter();
-            for row in table.iter().map_err(&mut |err| note(error(err))).into_iter().flatten() {
-                match row {
-                    Ok((key, value)) if expected.next() == Some((&key.value(), &value.value().to_vec())) => {}
-                    Ok((key, _)) => return Err(format!("number {} is wrong", key.value())),
-                    Err(err) => note(error(err)),
+    let bytes = |(key, value): (&u64, &Vec<u8>)| (key.to_le_bytes().to_vec(), value.clone());
+    let text = |(key, value): (&String, &String)| (key.clone().into_bytes(), value.clone().into_bytes());
+    let readings = [
+        read_table(&txn, NUMBERS, &rows.numbers.iter().map(bytes).collect::<Vec<_>>())?,
+        read_table(&txn, TEXTS, &rows.texts.iter().map(text).collect::<Vec<_>>())?,
+        read_table(&txn, PACKED, &rows.packed.iter().map(bytes).collect::<Vec<_>>())?,
+        read_sets(&txn, &rows.sets)?,
+    ];
+    Ok(readings.into_iter().find(|reading| *reading != Reading::Whole).unwrap_or(Reading::Whole))
+}
+
+/// Reads a table, of which key and value are given as they are stored.
+fn read_table<K: Key + 'static, V: Value + 'static>(
+    txn: &ReadTransaction,
+    definition: TableDefinition<K, V>,
+    rows: &[(Vec<u8>, Vec<u8>)],
+) -> Result<Reading, String> {
+    let table = match txn.open_table(definition) {
+        Ok(table) => table,
+        Err(TableError::Storage(err)) => return Ok(Reading::Error(error(err))),
+        Err(err) => return Err(format!("{definition}: {err}")),
+    };
+    let stored = |value: V::SelfType<'_>| V::as_bytes(&value).as_ref().to_vec();
+    let (mut seen, mut expected) = (Reading::Whole, rows.iter());
+    for row in table.iter().map_err(error).into_iter().flatten() {
+        match row {
+            Ok((key, value)) => {
+                let found = (K::as_bytes(&key.value()).as_ref().to_vec(), stored(value.value()));
+                if expected.next() != Some(&found) {
+                    return Err(format!("{definition}: {:?} is wrong", found.0));
                 }
             }
-            let ended = expected.next().is_none();
-            for (key, value) in &rows.numbers {
-                match table.get(key) {
-                    Ok(Some(found)) if found.value() == value => {}
-                    Ok(found) => return Err(format!("number {key} is {found:?}")),
-                    Err(err) => note(error(err)),
-                }
-            }
-            if table.len().is_ok_and(|len| len != rows.numbers.len() as u64) {
-                return Err("the number of numbers is wrong".to_string());
-            }
-            if !ended && seen == Reading::Whole {
-                return Err("numbers end early".to_string());
+            Err(err) => seen = Reading::Error(error(err)),
+        }
+    }
+    let ended = expected.next().is_none();
+    for (key, value) in rows {
+        match table.get(K::from_bytes(key)) {
+            Ok(Some(found)) if stored(found.value()) == *value => {}
+            Ok(found) => return Err(format!("{definition}: {key:?} is {found:?}")),
+            Err(err) => seen = Reading::Error(error(err)),
+        }
+    }
+    if table.len().is_ok_and(|len| len != rows.len() as u64) {
+        return Err(format!("{definition}: the number of rows is wrong"));
+    }
+    if !ended && seen == Reading::Whole { Err(format!("{definition} ends early")) } else { Ok(seen) }
+}
+
+fn read_sets(txn: &ReadTransaction, rows: &BTreeMap<u64, BTreeSet<u64>>) -> Result<Reading, String> {
+    let table = match txn.open_multimap_table(SETS) {
+        Ok(table) => table,
+        Err(TableError::Storage(err)) => return Ok(Reading::Error(error(err))),
+        Err(err) => return Err(format!("sets: {err}")),
+    };
+    let (mut seen, mut expected) = (Reading::Whole, rows.iter());
+    let gather = |values: sapwood::MultimapValue<'_, u64>| {
+        values.map(|value| value.map(|value| value.value())).collect::<Result<BTreeSet<u64>, _>>()
+    };
+    for row in table.iter().map_err(error).into_iter().flatten() {
+        match row.and_then(|(key, values)| Ok((key.value(), gather(values)?))) {
+            Ok((key, values)) if expected.next() == Some((&key, &values)) => {}
+            Ok((key, values)) => return Err(format!("sets: {key} is {values:?}")),
+            // The iterator has gone past the key.
+            Err(err) => {
+                seen = Reading::Error(error(err));
+                break;
             }
         }
-        Err(TableError::Storage(err)) => note(error(err)),
-        Err(err) => return Err(format!("numbers: {err}")),
     }
-    let mut note = |err: String| seen = Reading::Error(err);
-    match txn.open_table(TEXTS) {
-        Ok(table) => {
-            let (mut expected, mut broken) = (rows.texts.iter(), false);
-            for row in table.iter().map_err(error).into_iter().flatten() {
-                match row {
-                    Ok((key, value))
-                        if expected.next().is_some_and(|(k, v)| k == key.value() && v == value.value()) => {}
-                    Ok((key, _)) => return Err(format!("text {} is wrong", key.value())),
-                    Err(err) => {
-                        broken = true;
-                        note(error(err));
-                    }
-                }
-            }
-            let ended = expected.next().is_none();
-            for (key, value) in &rows.texts {
-                match table.get(&**key) {
-                    Ok(Some(found)) if found.value() == value => {}
-                    Ok(found) => return Err(format!("text {key} is {found:?}")),
-                    Err(err) => {
-                        broken = true;
-                        note(error(err));
-                    }
-                }
-            }
-            if table.len().is_ok_and(|len| len != rows.texts.len() as u64) {
-                return Err("the number of texts is wrong".to_string());
-            }
-            if !ended && !broken {
-                return Err("texts end early".to_string());
-            }
+    let ended = expected.next().is_none();
+    for (key, values) in rows {
+        match table.get(key).and_then(gather) {
+            Ok(found) if found == *values => {}
+            Ok(found) => return Err(format!("sets: {key} is {found:?}")),
+            Err(err) => seen = Reading::Error(error(err)),
         }
-        Err(TableError::Storage(err)) => note(error(err)),
-        Err(err) => return Err(format!("texts: {err}")),
     }
-    Ok(seen)
+    if !ended && seen == Reading::Whole { Err("sets end early".to_string()) } else { Ok(seen) }
 }
 
 /// Which state an opened file shows, as far as it can be read.
@@ -234,7 +279,12 @@ fn examine(bytes: Vec<u8>, fixture: &Fixture, reopen: bool) -> Result<(), String
     drop(db);
     if reopen {
         match builder().create_with_backend(image) {
-            Ok(db) => read(&db, &rows).map(drop).map_err(|wrong| format!("after reopening: {wrong}"))?,
+            Ok(db) => {
+                read(&db, &rows).map_err(|wrong| format!("after reopening: {wrong}"))?;
+                if restore(&db) {
+                    read(&db, &fixture.saved).map_err(|wrong| format!("after restoring: {wrong}"))?;
+                }
+            }
             Err(err) if reading == Reading::Whole => return Err(format!("does not open again: {}", error(err))),
             Err(err) => drop(error(err)),
         }
@@ -258,6 +308,19 @@ fn write(db: &Database) -> Result<bool, String> {
     }
 }
 
+/// Whether the savepoint could be restored, if it is there.
+fn restore(db: &Database) -> bool {
+    let attempt = || -> Result<bool, Error> {
+        let mut txn = db.begin_write()?;
+        let Some(id) = txn.list_persistent_savepoints()?.next() else { return Ok(false) };
+        let savepoint = txn.get_persistent_savepoint(id)?;
+        txn.restore_savepoint(&savepoint)?;
+        txn.commit()?;
+        Ok(true)
+    };
+    attempt().map_err(error).unwrap_or(false)
+}
+
 /// The offsets to damage: at scale 10 all, else a tenth, but always header, slots and mirror.
 fn offsets(length: usize, mask: u8) -> Vec<usize> {
     let all = batch::scale() >= 10;
@@ -278,6 +341,9 @@ fn the_files_are_what_they_should_be() {
         assert_eq!(read(&db, &fixture.last), Ok(Reading::Whole), "{name}");
         assert!(read(&db, &fixture.before).is_err());
         db.verify().unwrap();
+        assert!(restore(&db), "{name}");
+        assert_eq!(read(&db, &fixture.saved), Ok(Reading::Whole), "{name}");
+        assert_ne!(fixture.saved, fixture.last);
         drop(db);
         examine(fixture.bytes.clone(), &fixture, true).unwrap();
     }
