@@ -9,7 +9,7 @@ use common::kinds::{contents, fill, thin_out};
 use common::rng::Rng;
 use sapwood::{
     Database, DatabaseError, Durability, IntegrityReport, OpenOutcome, ReadOnlyDatabase, ReadableDatabase,
-    ReadableTableMetadata, StorageBackend, StorageError, VerifyLevel,
+    ReadableTableMetadata, StorageBackend, StorageError, TableDefinition, VerifyLevel,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -220,6 +220,26 @@ fn forged_files_are_found_at_the_level_that_promises_it() {
     let report = check(&bytes, VerifyLevel::Structure);
     assert!(report.findings.iter().any(|finding| finding.what.contains("twice")), "{report:?}");
     assert!(report.findings.iter().all(|finding| finding.table.as_deref() == Some("numbers")));
+}
+
+#[test]
+fn a_name_that_is_too_long_for_a_table_is_not_repeated() {
+    let image = Image::default();
+    let db = builder().create_with_backend(image.clone()).unwrap();
+    let name = "n".repeat(4096);
+    let txn = db.begin_write().unwrap();
+    txn.open_table(TableDefinition::<u64, u64>::new(&name)).unwrap().insert(1, 1).unwrap();
+    txn.commit().unwrap();
+    drop(db);
+    let mut forge = Forge { bytes: image.bytes() };
+    assert!(check(&forge.bytes, VerifyLevel::Rows).is_clean());
+    let key = forge.find(|forge, at, _| forge.is_run(at) && forge.number_at(at.size()) == 4096 + 2)[0];
+    // To the end of the key's last page, where zeros are.
+    forge.put_number(key.size(), 9 * PAGE as u64);
+    forge.fix();
+    let report = check(&forge.bytes, VerifyLevel::Structure);
+    let found = &report.findings[0];
+    assert!(found.table.is_none() && found.what.contains("about no table"), "{found:?}");
 }
 
 /// Where the slots of a leaf are, the first two records, and their heads.
@@ -483,5 +503,27 @@ fn a_wrong_record_of_free_pages_is_found() {
         assert_eq!(report.finding_count, 1, "{report:?}");
         let what = if set { "lost" } else { "free" };
         assert!(report.findings[0].what.contains(what), "{report:?}");
+    }
+}
+
+#[test]
+fn a_read_that_fails_once_does_not_make_a_check_pass_over_savepoints() {
+    let bytes = Forge::new().bytes;
+    for level in LEVELS {
+        for nth in 1.. {
+            let image = Image::new(bytes.clone());
+            let db = builder().create_with_backend(image.clone()).unwrap();
+            image.fail_read(nth);
+            let outcome = db.verify_integrity(level);
+            if !image.read_failed() {
+                assert!(nth > 3 && outcome.unwrap().is_clean());
+                break;
+            }
+            let Ok(report) = outcome else { continue };
+            // A key that is read for its order alone is read again.
+            let told = |what: &str| what.contains("cannot be read") || what.contains("saved free map");
+            let others = report.findings.iter().find(|finding| !told(&finding.what));
+            assert!(others.is_none() && report.finding_count < 2, "read {nth} at {level:?}: {report:?}");
+        }
     }
 }

@@ -111,12 +111,11 @@ pub(super) fn to_writer(store: &Arc<Store>, mut writer: impl Write) -> Result<Ba
 #[cfg(feature = "std")]
 pub(super) fn to_path(store: &Arc<Store>, path: &Path) -> Result<BackupReport, BackupError> {
     let file = File::options().read(true).write(true).create_new(true).open(path).map_err(BackupError::Target)?;
-    let copied = to_file(store, file);
+    let copied =
+        to_file(store, file).and_then(|report| sync_directory(path).map(|()| report).map_err(BackupError::Target));
     if copied.is_err() {
         let _ = std::fs::remove_file(path);
-        return copied;
     }
-    sync_directory(path).map_err(BackupError::Target)?;
     copied
 }
 
@@ -201,7 +200,8 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// As of [`backup`](Self::backup). The storage is made empty then.
+    /// As of [`backup`](Self::backup), and [`Target`](BackupError::Target) if the storage is not empty, which is left as it
+    /// is. After all others the storage is made empty.
     pub fn backup_with_backend(&self, backend: impl StorageBackend) -> Result<BackupReport, BackupError> {
         to_backend(&self.core.store, &backend)
     }

@@ -211,14 +211,15 @@ impl Database {
     /// ```
     ///
     /// Nothing is written and nobody waits: unlike [`verify`](Self::verify) it does not ask which pages are free, but in a
-    /// file that was closed and not written since. What is below a damaged page is passed over, all else is looked at; a page that cannot be read is a finding as well.
-    /// Persistent savepoints are checked, and their rows not counted. Pages that are only in memory, of commits without
-    /// durability, are checked as they are there. Memory: a few bits per page of the file, the longest value, and the
-    /// findings.
+    /// file that was closed and not written since. What is below a damaged page is passed over, all else is looked at; a
+    /// page that cannot be read is a finding as well. Persistent savepoints are checked, and their rows not
+    /// counted. Pages that are only in memory, of commits without durability, are checked as they are there. Memory: a few
+    /// bits per page of the file, the longest value, and the findings.
     ///
     /// # Errors
     ///
-    /// [`DatabaseClosed`](StorageError::DatabaseClosed), and an error of the storage where header and slots are.
+    /// [`DatabaseClosed`](StorageError::DatabaseClosed), and an error of the storage where header, slots and the list
+    /// of savepoints are.
     pub fn verify_integrity(&self, level: VerifyLevel) -> Result<IntegrityReport, DatabaseError> {
         Ok(check_quietly(&self.core.store, level)?)
     }

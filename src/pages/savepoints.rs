@@ -160,13 +160,19 @@ impl Held {
     pub(crate) fn begin(store: &Arc<Store>) -> Result<Self, StorageError> {
         store.check_open()?;
         loop {
-            let commit = store.acquire_head();
-            // Who looks at the commit finds the damage of rows that cannot be read.
-            let roots = store.references(commit.system).unwrap_or_default();
-            if store.hold_savepoints(&commit, &roots) {
-                return Ok(Self { store: store.clone(), commit, roots });
+            let mut held = Self { store: store.clone(), commit: store.acquire_head(), roots: Vec::new() };
+            match store.references(held.commit.system) {
+                Ok(roots) if store.hold_savepoints(&held.commit, &roots) => {
+                    held.roots = roots;
+                    return Ok(held);
+                }
+                // One of them may be gone: there is a newer commit.
+                Ok(_) => {}
+                // Who looks at the commit finds the damage. What cannot be read now may be there next time, and nobody
+                // would know that the savepoints were passed over.
+                Err(StorageError::Corrupted(_)) => return Ok(held),
+                Err(err) => return Err(err),
             }
-            store.release(&commit);
         }
     }
 

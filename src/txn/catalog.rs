@@ -91,6 +91,10 @@ fn malformed(name: &str) -> StorageError {
 /// The table that a row of the catalog is about, and what of it.
 pub(crate) fn table_of_row(key: &[u8]) -> Option<(&str, CatalogRow)> {
     let [TABLES, name @ .., row] = key else { return None };
+    // Findings repeat the name, which must not take the memory of a long key in a forged file each time.
+    if name.len() > MAX_NAME_LENGTH {
+        return None;
+    }
     let row = match *row {
         DEFINITION => CatalogRow::Definition,
         ROOT => CatalogRow::Root,

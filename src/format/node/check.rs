@@ -9,6 +9,7 @@ use super::set::{SetForm, ValueSet};
 use super::view::Node;
 use crate::format::Pointer;
 use crate::limits::{MAX_PAGE_SIZE, MAX_TREE_LEVEL, MIN_PAGE_SIZE};
+use alloc::vec::Vec;
 use core::fmt::{Display, Formatter};
 
 /// What is wrong with the bytes of a page.
@@ -23,6 +24,7 @@ pub(crate) enum NodeFault {
     Arrays,
     Slot,
     DeadBytes,
+    Overlap,
     LastChild,
     ChildPointer,
     EntryPointer,
@@ -44,6 +46,7 @@ impl Display for NodeFault {
             Self::Arrays => "a tree page's arrays, records and end overlap",
             Self::Slot => "a tree page's entry is not among its records",
             Self::DeadBytes => "a tree page's records and dead bytes do not add up",
+            Self::Overlap => "a tree page's records lie over each other",
             Self::LastChild => "a branch page's last child has a bound",
             Self::ChildPointer => "a branch page's pointer to a child is damaged",
             Self::EntryPointer => "a tree page's entry has a damaged pointer",
@@ -61,7 +64,7 @@ fn ensure(holds: bool, fault: NodeFault) -> Result<(), NodeFault> {
 
 impl Node<'_> {
     /// Whether `page`, which may hold anything, is a tree page. The order of keys beyond their heads is not checked,
-    /// nor that records are apart from each other.
+    /// nor, where no value is packed, that records are apart from each other.
     pub(crate) fn validate(page: &[u8]) -> Result<(), NodeFault> {
         let size_allowed = page.len().is_power_of_two() && (MIN_PAGE_SIZE..=MAX_PAGE_SIZE).contains(&page.len());
         ensure(size_allowed, NodeFault::PageSize)?;
@@ -164,16 +167,27 @@ fn check_extents(node: &Node<'_>) -> Result<(), NodeFault> {
 }
 
 fn check_slots(node: &Node<'_>) -> Result<(), NodeFault> {
-    let (mut live, mut pointers) = (0, false);
+    let (mut live, mut pointers, mut packed) = (0, false, false);
     for at in 0..node.header.keyed() {
         let slot = node.slot(at);
         let inside = slot.offset >= node.header.records_start && slot.offset + slot.len() <= node.usable();
         ensure(inside, NodeFault::Slot)?;
         live += slot.len();
         pointers |= slot.holds_pointer();
+        packed |= slot.is_packed_value();
     }
     ensure(live + node.header.dead == node.usable() - node.header.records_start, NodeFault::DeadBytes)?;
-    ensure(!pointers || node.header.flags & HOLDS_POINTERS != 0, NodeFault::Flags)
+    ensure(!pointers || node.header.flags & HOLDS_POINTERS != 0, NodeFault::Flags)?;
+    ensure(!packed || are_records_apart(node), NodeFault::Overlap)
+}
+
+/// A packed value's length stands in its record: where another lies over that, a change of one is a change of both, and
+/// no count of the page is right any more.
+fn are_records_apart(node: &Node<'_>) -> bool {
+    let slots = (0..node.header.keyed()).map(|at| node.slot(at));
+    let mut records: Vec<_> = slots.map(|slot| (slot.offset, slot.offset + slot.len())).collect();
+    records.sort_unstable();
+    records.iter().zip(records.iter().skip(1)).all(|((_, end), (next, _))| end <= next)
 }
 
 fn check_last_child(node: &Node<'_>) -> Result<(), NodeFault> {

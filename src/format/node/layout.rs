@@ -446,7 +446,7 @@ impl Slot {
     #[inline]
     pub(super) fn read(header: &Header, bytes: &[u8], page: &[u8]) -> Self {
         let slot = Self::decode(header, bytes);
-        if slot.value_code == PACKED_VALUE { slot.measured(page) } else { slot }
+        if slot.is_packed_value() { slot.measured(page) } else { slot }
     }
 
     #[cold]
@@ -493,6 +493,12 @@ impl Slot {
     #[inline]
     pub(super) fn is_plain_value(&self) -> bool {
         self.value_code < PACKED_VALUE
+    }
+
+    /// Whether the record says how long it is.
+    #[inline]
+    pub(super) fn is_packed_value(&self) -> bool {
+        self.value_code == PACKED_VALUE
     }
 
     #[inline]

@@ -436,6 +436,28 @@ fn change_all(page: &mut [u8], shape: Shape, level: u8, random: &mut Random) {
     visit(&other);
 }
 
+/// A page in which the record of a packed value lies within that of a long key, whose pointer says how long it is.
+fn tangled() -> Vec<u8> {
+    let shape = Shape { key_width: None, value_width: None, byte_ordered: false, sets: None };
+    let mut page = vec![0; 512];
+    NodeMut::init(&mut page, 0, shape);
+    let run = Pointer { page: 20, level: 0, flags: Pointer::RUN, birth: 1, checksum: Checksum(7), size: 99 };
+    let (long, packing) = (KeyPart::Long { stub: &[b'k'; STUB], run }, Packing::decode(&[1, 200, 0, 0, 0]));
+    let rows = [(long, ValuePart::Inline(&[3; 16])), (KeyPart::Inline(b"zz"), ValuePart::Packed(packing, &[4; 20]))];
+    for (at, (key, value)) in rows.into_iter().enumerate() {
+        NodeMut::new(&mut page).apply(&PageOp::Insert { at, head: at as u64, key, value }).unwrap();
+    }
+    let slots = 20 + 2 * 8;
+    let first = u16::from_le_bytes([page[slots], page[slots + 1]]);
+    page[slots + 6..slots + 8].copy_from_slice(&(first + STUB as u16 - 2).to_le_bytes());
+    page
+}
+
+#[test]
+fn a_packed_value_whose_length_another_record_holds_is_found() {
+    assert_eq!(Node::validate(&tangled()), Err(NodeFault::Overlap));
+}
+
 #[test]
 fn short_slices_are_no_pages() {
     for len in [0, 1, 15, 16, 511, 513] {
