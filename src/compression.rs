@@ -160,6 +160,8 @@ impl Packing {
             LZ4 => lz4_codec::decompress(block, raw, length).map_err(|()| self.damaged(block)),
             #[cfg(feature = "zstd")]
             ZSTD => zstd_codec::decompress(block, raw).map_err(|()| self.damaged(block)),
+            // What says that nothing was done cannot have made this.
+            0 => Err(self.damaged(block)),
             other => {
                 let _ = (block, raw, length);
                 Err(unavailable(other))

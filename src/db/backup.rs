@@ -11,7 +11,7 @@ use crate::txn::Snapshot;
 #[cfg(feature = "std")]
 use {
     super::builder::sync_directory,
-    crate::backend::FileBackend,
+    crate::backend::{FileBackend, WithoutLocks},
     crate::error::{DatabaseError, StorageError},
     alloc::vec,
     std::{fs::File, io::Write, path::Path},
@@ -121,7 +121,8 @@ pub(super) fn to_path(store: &Arc<Store>, path: &Path) -> Result<BackupReport, B
 
 #[cfg(feature = "std")]
 fn to_file(store: &Arc<Store>, file: File) -> Result<BackupReport, BackupError> {
-    let backend = FileBackend::new(file).map_err(|err| match err {
+    // Nobody else knows of a file that was just made.
+    let backend = FileBackend::exclusive(file, WithoutLocks::Opened).map_err(|err| match err {
         DatabaseError::Storage(StorageError::Io(err)) => BackupError::Target(err),
         other => BackupError::Target(io::Error::other(other)),
     })?;
