@@ -486,6 +486,24 @@ fn a_savepoint_keeps_what_it_can_see_and_no_more() {
     }
 }
 
+/// The record of free pages that the commit saves must not keep what only the savepoint needed.
+#[test]
+fn a_savepoint_that_comes_and_goes_in_one_transaction_keeps_no_page() {
+    let backend = RecordingBackend::new();
+    let db = small().create_with_backend(backend.clone()).unwrap();
+    fill(&db, 0..300, &[0; 40]);
+    let mut txn = db.begin_write().unwrap();
+    txn.set_quick_repair(true);
+    let id = txn.persistent_savepoint().unwrap();
+    assert!(txn.delete_persistent_savepoint(id).unwrap());
+    {
+        let mut rows = txn.open_table(ROWS).unwrap();
+        (0..200).for_each(|key| drop(rows.insert(key, [1; 40].as_slice()).unwrap()));
+    }
+    txn.commit().unwrap();
+    after_every_power_loss(&backend, |db, _| drop(db.verify().unwrap()));
+}
+
 #[test]
 fn what_is_said_of_a_snapshot_is_what_it_gives_back() {
     let db = small().create_with_backend(RecordingBackend::new()).unwrap();

@@ -336,7 +336,8 @@ impl WriteTransaction {
         let pages = self.tables.pages();
         let new = created.iter().filter(|(id, _)| !deleted.contains_key(id));
         let gone = deleted.keys().filter(|id| !created.contains_key(id));
-        pages.store().set_deleting_savepoints(gone.clone().next().is_some());
+        // Also of those that it made itself: until the end they count among the savepoints that need pages.
+        pages.store().set_deleting_savepoints(!deleted.is_empty());
         system::change_savepoints(pages, new.map(|(id, root)| (*id, *root)), gone.copied())
     }
 
