@@ -236,6 +236,11 @@ impl FrameBuf {
     ///
     /// [`place`] made the frame, all of its bytes are initialized, and the caller, who is its only owner, gives it up.
     pub(super) unsafe fn of_slab(frame: NonNull<Frame>) -> Self {
+        // SAFETY: the caller was the frame's only owner. It is in use again.
+        #[cfg(shuttle)]
+        unsafe {
+            (*frame.as_ptr()).birth = 0;
+        }
         let buffer = Self(frame);
         #[cfg(test)]
         live::count(buffer.len(), 1);
