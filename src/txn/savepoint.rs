@@ -199,8 +199,9 @@ impl WriteTransaction {
     /// # Errors
     ///
     /// [`InvalidSavepoint`](SavepointError::InvalidSavepoint) if the savepoint is of another database, was deleted by an
-    /// earlier transaction, or an older one was restored since; [`ImmediateDurabilityRequired`](SavepointError::ImmediateDurabilityRequired) if there
-    /// are younger persistent ones and the transaction is of another durability. After an error of the storage the
+    /// earlier transaction, or an older one was restored since;
+    /// [`ImmediateDurabilityRequired`](SavepointError::ImmediateDurabilityRequired) if there are younger persistent ones
+    /// and the transaction is of another durability. After an error of the storage the
     /// transaction can only be aborted, or go back to a checkpoint.
     pub fn restore_savepoint(&mut self, savepoint: &Savepoint) -> Result<(), SavepointError> {
         if !self.is_valid(savepoint)? {
