@@ -115,6 +115,7 @@ impl<'c> Compaction<'c> {
             })?;
             loop {
                 exclusively(&mut || self.step(&mut mover))?;
+                self.store.cache().let_readers_finish();
                 if mover.is_done() {
                     break;
                 }

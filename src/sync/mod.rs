@@ -28,12 +28,14 @@ use std::sync as system;
 mod gate;
 mod moment;
 mod mutex;
+mod pause;
 mod stripe;
 
 pub(crate) use atomic::*;
 pub(crate) use gate::{Gate, GatePass};
 pub(crate) use moment::Moment;
 pub(crate) use mutex::Mutex;
+pub(crate) use pause::pause;
 pub(crate) use stripe::{OWNED_STRIPES, SHARED_STRIPES, own_stripe};
 
 #[cfg(all(shuttle, not(feature = "std")))]

@@ -21,7 +21,7 @@ pub(crate) use frame::{Frame, FrameBuf, FrameRef, FrameStock, prefetch};
 
 use crate::{
     format::{PageNumber, TxnId, node::Node},
-    sync::{AtomicUsize, Mutex, Ordering},
+    sync::{AtomicUsize, Mutex, Ordering, pause},
 };
 use alloc::vec::Vec;
 use clock::Clock;
@@ -43,6 +43,8 @@ const EVICTIONS_AT_ONCE: usize = 16;
 /// The part of the budget that limbo may take before it is looked at.
 const SLACK_PART: usize = 64;
 const MOST_SLACK: usize = 1 << 20;
+/// Rounds of waiting for memory on its way out, at most: some tenths of a second where each takes a time slice.
+const ROUNDS: usize = 100;
 
 /// The page cache.
 ///
@@ -237,7 +239,7 @@ impl Cache {
             match state.find(&self.table.0, page) {
                 Some(found) if found.frame().birth() == birth => return found,
                 Some(found) if found.frame().is_dirty() => return frame,
-                _ if unwelcome => return frame,
+                _ if unwelcome || self.is_clogged(state, frame.frame().cost()) => return frame,
                 _ => {}
             }
             let fits = self.make_room(state, frame.frame().cost());
@@ -302,9 +304,26 @@ impl Cache {
         self.budget
     }
 
-    /// Takes so many bytes of the budget for something outside of the cache, instead of those that were taken before.
-    /// What comes in from now on makes room for them.
+    /// Takes so many bytes of the budget for something outside of the cache, instead of those that were taken before, and
+    /// makes room for them.
     pub(crate) fn set_aside(&self, bytes: usize) {
+        let before = self.aside_bytes();
+        if bytes == before {
+            return;
+        }
+        let mut seen = None;
+        for _ in 0..ROUNDS {
+            let now = self.change(|state| {
+                let now = (state.evictions, self.used(state));
+                self.make_room(state, bytes.saturating_sub(before));
+                Some(now)
+            });
+            // What a round evicts leaves free frames behind, whose slabs the next one gives up.
+            if now == seen {
+                break;
+            }
+            seen = now;
+        }
         self.aside.store(bytes, Ordering::Relaxed);
     }
 
@@ -314,8 +333,21 @@ impl Cache {
 
     /// All memory that the cache takes, and what was set aside; frames that only their holders keep left out.
     pub(crate) fn used_bytes(&self) -> usize {
-        let state = self.state.0.lock();
+        self.used(&self.state.0.lock())
+    }
+
+    fn used(&self, state: &State) -> usize {
         state.held() + self.pool.idle_bytes() + self.aside_bytes()
+    }
+
+    /// Lets readers finish whose looks keep more from being freed than the budget has room for; not for ever.
+    pub(crate) fn let_readers_finish(&self) {
+        for _ in 0..ROUNDS {
+            if !self.change(|state| self.is_clogged(state, 0)) {
+                return;
+            }
+            pause();
+        }
     }
 
     pub(crate) fn dirty_bytes(&self) -> usize {
@@ -352,6 +384,13 @@ impl Cache {
         };
         drop(free);
         result
+    }
+
+    /// Whether a reader that takes its time keeps so much from being freed that an eviction makes no room. What is left
+    /// then is for dirty pages, which cannot be turned away.
+    fn is_clogged(&self, state: &State, incoming: usize) -> bool {
+        let fits = self.used(state) + incoming + 2 * self.slack <= self.budget;
+        !fits && state.limbo.bytes() > 2 * self.slack
     }
 
     fn link(&self, state: &mut State, frame: &FrameRef) {

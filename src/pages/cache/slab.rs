@@ -214,9 +214,7 @@ impl Pool {
 
     /// Memory of the slabs that is in no frame in use.
     pub(super) fn idle_bytes(&self) -> usize {
-        let books = self.books.lock();
-        let slabs = books.slabs.len() - books.vacant.len();
-        slabs * self.shape.overhead() + books.free * Frame::cost_of(self.shape.length)
+        self.overhead_bytes() + self.spare_bytes() + self.leaving_bytes()
     }
 
     /// A frame: one that came back, the last one first; a new one; or one of a new slab, if the cache, which takes
