@@ -35,6 +35,13 @@ pub enum StorageError {
     Unsupported,
     /// The file has values that were compressed with this codec, which this build lacks: its feature is off.
     CodecUnavailable(String),
+    /// The time is needed, and without `std` there is no clock but that of
+    /// [`Builder::set_clock`](crate::Builder::set_clock).
+    ClockMissing,
+    /// The commit of this transaction id is not part of the history: it was never recorded, or has been let go.
+    HistorySnapshotNotFound(u64),
+    /// The history has no commit that is as old as that, in milliseconds since 1970.
+    HistoryTimeNotFound(u64),
     /// An earlier write or sync failed: the database must be opened anew.
     PreviousIo,
     /// The database was closed.
@@ -246,6 +253,13 @@ pub enum Error {
     Unsupported,
     /// The file has values that were compressed with this codec, which this build lacks: its feature is off.
     CodecUnavailable(String),
+    /// The time is needed, and without `std` there is no clock but that of
+    /// [`Builder::set_clock`](crate::Builder::set_clock).
+    ClockMissing,
+    /// The commit of this transaction id is not part of the history: it was never recorded, or has been let go.
+    HistorySnapshotNotFound(u64),
+    /// The history has no commit that is as old as that, in milliseconds since 1970.
+    HistoryTimeNotFound(u64),
     /// The database was closed.
     DatabaseClosed,
     /// An earlier write or sync failed: the database must be opened anew.
@@ -378,6 +392,9 @@ impl From<StorageError> for Error {
             StorageError::Io(err) => Self::Io(err),
             StorageError::Unsupported => Self::Unsupported,
             StorageError::CodecUnavailable(name) => Self::CodecUnavailable(name),
+            StorageError::ClockMissing => Self::ClockMissing,
+            StorageError::HistorySnapshotNotFound(id) => Self::HistorySnapshotNotFound(id),
+            StorageError::HistoryTimeNotFound(time) => Self::HistoryTimeNotFound(time),
             StorageError::PreviousIo => Self::PreviousIo,
             StorageError::DatabaseClosed => Self::DatabaseClosed,
             StorageError::LockPoisoned(place) => Self::LockPoisoned(place),
@@ -522,6 +539,9 @@ impl Display for StorageError {
             Self::CodecUnavailable(codec) => {
                 write!(f, "values are compressed with codec {codec}, which this build lacks")
             }
+            Self::ClockMissing => f.write_str("there is no clock: see Builder::set_clock"),
+            Self::HistorySnapshotNotFound(id) => write!(f, "commit {id} is not, or no longer, part of the history"),
+            Self::HistoryTimeNotFound(time) => write!(f, "the history begins later than {time} ms since 1970"),
             Self::PreviousIo => f.write_str("an earlier write or sync failed; open the database anew"),
             Self::DatabaseClosed => f.write_str("the database was closed"),
             Self::LockPoisoned(place) => write!(f, "a thread panicked while it held the lock at {place}"),
@@ -688,6 +708,9 @@ impl Display for Error {
             Self::Io(err) => write!(f, "input or output failed: {err}"),
             Self::Unsupported => StorageError::Unsupported.fmt(f),
             Self::CodecUnavailable(codec) => StorageError::CodecUnavailable(codec.clone()).fmt(f),
+            Self::ClockMissing => StorageError::ClockMissing.fmt(f),
+            Self::HistorySnapshotNotFound(id) => StorageError::HistorySnapshotNotFound(*id).fmt(f),
+            Self::HistoryTimeNotFound(time) => StorageError::HistoryTimeNotFound(*time).fmt(f),
             Self::DatabaseClosed => StorageError::DatabaseClosed.fmt(f),
             Self::PreviousIo => StorageError::PreviousIo.fmt(f),
             Self::LockPoisoned(place) => StorageError::LockPoisoned(place).fmt(f),

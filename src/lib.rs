@@ -7,9 +7,11 @@ extern crate alloc;
 
 pub mod limits;
 
+mod clock;
 mod compression;
 mod error;
 pub mod io;
+mod settings;
 mod sync;
 mod types;
 
@@ -39,6 +41,9 @@ pub mod backends {
 }
 
 pub use backend::StorageBackend;
+pub use clock::Clock;
+#[cfg(feature = "std")]
+pub use clock::SystemClock;
 pub use compression::Compression;
 #[cfg(feature = "std")]
 pub use db::ReadOnlyDatabase;
@@ -50,6 +55,7 @@ pub use error::{
     BackendError, BackupError, BulkLoadError, CommitError, CompactionError, CursorError, DatabaseError, Error,
     SavepointError, SetDurabilityError, StorageError, TableError, TransactionError,
 };
+pub use settings::HistoryRetention;
 pub use table::{
     AccessGuard, AccessGuardMut, AccessGuardMutInPlace, Cursor, CursorMut, Drain, Entry, ExtractIf, MultimapRange,
     MultimapTable, MultimapValue, OccupiedEntry, OwnedAccessGuard, OwnedMultimapRange, OwnedMultimapValue, OwnedRange,
@@ -58,7 +64,7 @@ pub use table::{
 };
 pub use txn::{
     Checkpoint, DatabaseStats, Durability, MultimapTableDefinition, MultimapTableHandle, ReadTransaction, Savepoint,
-    TableDefinition, TableHandle, UntypedMultimapTableHandle, UntypedTableHandle, WriteTransaction,
+    TableDefinition, TableHandle, TransactionInfo, UntypedMultimapTableHandle, UntypedTableHandle, WriteTransaction,
 };
 #[cfg(feature = "bytemuck")]
 pub use types::Pod;

@@ -4,6 +4,7 @@ use crate::backend::InMemoryBackend;
 use crate::format::Geometry;
 use crate::format::node::{Node, ValuePart};
 use crate::pages::{Class, PageWriter, Store};
+use crate::settings::Settings;
 use crate::sync::Arc;
 use crate::types::KeyType;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -13,7 +14,13 @@ use core::ops::Bound;
 
 pub(super) fn writer() -> PageWriter {
     let geometry = Geometry::new(512, 512);
-    let store = Store::create(Arc::new(InMemoryBackend::new()), geometry, 1 << 20).unwrap().store;
+    let store = Store::create(
+        Arc::new(InMemoryBackend::new()),
+        geometry,
+        Settings { cache_size: 1 << 20, ..Settings::default() },
+    )
+    .unwrap()
+    .store;
     store.prepare_writes().unwrap();
     PageWriter::begin(store).unwrap()
 }

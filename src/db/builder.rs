@@ -1,10 +1,12 @@
 use super::{Database, RepairSession};
 use crate::backend::StorageBackend;
+use crate::clock::{Clock, Time};
 use crate::compression::Compression;
 use crate::error::{DatabaseError, StorageError};
 use crate::format::Geometry;
-use crate::limits::{DEFAULT_CACHE_SIZE, DEFAULT_PAGE_SIZE};
+use crate::limits::DEFAULT_PAGE_SIZE;
 use crate::pages::{OpenOutcome, Opened, Store};
+use crate::settings::{HistoryRetention, Settings};
 use crate::sync::Arc;
 use alloc::boxed::Box;
 use core::fmt::{Debug, Formatter};
@@ -27,7 +29,7 @@ use {
 /// # Ok::<(), sapwood::Error>(())
 /// ```
 pub struct Builder {
-    cache_size: usize,
+    settings: Settings,
     geometry: Geometry,
     compression: Compression,
     repair_callback: Box<dyn Fn(&mut RepairSession)>,
@@ -68,7 +70,7 @@ impl Builder {
     /// The default settings.
     pub fn new() -> Self {
         Self {
-            cache_size: DEFAULT_CACHE_SIZE,
+            settings: Settings::default(),
             geometry: Geometry::new(DEFAULT_PAGE_SIZE, Geometry::DEFAULT_BLOCK_SIZE),
             compression: Compression::None,
             repair_callback: Box::new(|_| {}),
@@ -79,7 +81,7 @@ impl Builder {
 
     /// Memory for cached pages, in bytes; 1 GiB unless said otherwise.
     pub fn set_cache_size(&mut self, bytes: usize) -> &mut Self {
-        self.cache_size = bytes;
+        self.settings.cache_size = bytes;
         self
     }
 
@@ -114,6 +116,35 @@ impl Builder {
     /// ```
     pub fn set_compression(&mut self, compression: Compression) -> &mut Self {
         self.compression = compression;
+        self
+    }
+
+    /// Where the time comes from. Once it is set, every durable commit is dated, also where nothing else asks for that.
+    pub fn set_clock(&mut self, clock: impl Clock + 'static) -> &mut Self {
+        self.settings.time = Time::of(Arc::new(clock));
+        self
+    }
+
+    /// Which past commits stay readable, with [`Database::begin_read_at`]; none unless said otherwise, here or when the file
+    /// was last written: a file keeps what was said. In a number's stead, [`HistoryRetention`] has more to say.
+    ///
+    /// ```
+    /// use sapwood::{Builder, ReadableDatabase, TableDefinition, backends::InMemoryBackend};
+    ///
+    /// const RINGS: TableDefinition<&str, u64> = TableDefinition::new("rings");
+    /// let db = Builder::new().set_history_retention(10).create_with_backend(InMemoryBackend::new())?;
+    /// for rings in 1..=3 {
+    ///     let txn = db.begin_write()?;
+    ///     txn.open_table(RINGS)?.insert("oak", rings)?;
+    ///     txn.commit()?;
+    /// }
+    /// let first = db.transaction_history()?[0];
+    /// let past = db.begin_read_at(first.transaction_id)?;
+    /// assert_eq!(past.open_table(RINGS)?.get("oak")?.unwrap().value(), 1);
+    /// # Ok::<(), sapwood::Error>(())
+    /// ```
+    pub fn set_history_retention(&mut self, retention: impl Into<HistoryRetention>) -> &mut Self {
+        self.settings.history = Some(retention.into());
         self
     }
 
@@ -218,12 +249,14 @@ impl Builder {
     fn start_on(&self, backend: Arc<dyn StorageBackend>, access: Access) -> Result<Opened, DatabaseError> {
         let unfinished = backend.len()? == 0 || Store::is_half_created(&*backend)?;
         match (unfinished, access) {
-            (true, Access::Create) => Store::create(backend, self.checked_geometry()?, self.cache_size),
+            (true, Access::Create) => Store::create(backend, self.checked_geometry()?, self.settings.clone()),
             #[cfg(feature = "std")]
             (true, Access::Write | Access::Read) => {
                 Err(crate::io::invalid_data("the file is empty, or its creation stopped").into())
             }
-            (false, _) => Store::open(backend, self.cache_size, access.writes(), &mut |progress| self.report(progress)),
+            (false, _) => {
+                Store::open(backend, self.settings.clone(), access.writes(), &mut |progress| self.report(progress))
+            }
         }
     }
 
@@ -244,8 +277,8 @@ impl Builder {
 
 impl Debug for Builder {
     fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
-        let (cache_size, geometry) = (&self.cache_size, &self.geometry);
-        f.debug_struct("Builder").field("cache_size", cache_size).field("geometry", geometry).finish_non_exhaustive()
+        let (settings, geometry) = (&self.settings, &self.geometry);
+        f.debug_struct("Builder").field("settings", settings).field("geometry", geometry).finish_non_exhaustive()
     }
 }
 

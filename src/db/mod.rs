@@ -4,6 +4,7 @@ mod backup;
 mod builder;
 mod close;
 mod compact;
+mod history;
 mod integrity;
 #[cfg(feature = "std")]
 mod read_only;

@@ -31,7 +31,7 @@ use std::path::Path;
 /// # Ok::<(), sapwood::Error>(())
 /// ```
 pub struct ReadOnlyDatabase {
-    core: Core,
+    pub(super) core: Core,
     outcome: OpenOutcome,
 }
 

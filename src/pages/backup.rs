@@ -43,7 +43,7 @@ impl Store {
         Ok(CommitSlot {
             flags: CommitSlot::TWO_PHASE | CommitSlot::CLOSED,
             id: commit.id,
-            time: 0,
+            time: commit.time,
             file_pages,
             verify_above: commit.id,
             data,

@@ -38,6 +38,7 @@ pub(crate) use writer::PageWriter;
 use crate::backend::StorageBackend;
 use crate::error::StorageError;
 use crate::format::Geometry;
+use crate::settings::Settings;
 use crate::sync::{Arc, AtomicBool, AtomicU32, Mutex, Ordering};
 use allocator::FreeMap;
 use cache::Cache;
@@ -48,6 +49,7 @@ use space::Space;
 pub(crate) struct Store {
     backend: Arc<dyn StorageBackend>,
     geometry: Geometry,
+    settings: Settings,
     cache: Cache,
     space: Mutex<Space>,
     /// Length of the file in pages; reads outside it are refused before they reach the backend.
@@ -64,6 +66,10 @@ impl Store {
 
     pub(crate) fn page_size(&self) -> usize {
         self.geometry.page_size
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     pub(crate) fn cache(&self) -> &Cache {

@@ -111,7 +111,7 @@ enum Change {
 
 impl PageWriter {
     fn move_roots(&self, mover: &mut Mover) -> Result<(), StorageError> {
-        let Commit { data, system, .. } = *self.base();
+        let base @ Commit { data, system, .. } = *self.base();
         let before = mover.moved;
         let mut roots = [(data, Class::Data), (system, Class::System)];
         for (nth, (root, class)) in roots.iter_mut().enumerate().skip(mover.first_entry(0)) {
@@ -132,7 +132,7 @@ impl PageWriter {
         }
         let [data, system] = roots.map(|(root, _)| root.map(|root| self.seal(&root)).transpose());
         let mode = CommitMode { durable: true, ..CommitMode::default() };
-        self.commit(Commit { id: self.id(), data: data?, system: system? }, mode)
+        self.commit(Commit { data: data?, system: system?, ..base }, mode)
     }
 
     /// The root of the tree under `root` after pages of it were moved and merged.

@@ -16,10 +16,10 @@ use alloc::vec::Vec;
 
 #[derive(Debug, Default)]
 pub(super) struct Savepoints {
-    /// By birth, how many persistent savepoints refer to the root: those of the head, and new ones of the live write
-    /// transaction.
+    /// By birth, how many persistent savepoints and commits of the history refer to the root: those of the head, and new
+    /// ones of the live write transaction.
     persistent: BTreeMap<TxnId, usize>,
-    /// The live write transaction deletes some of them.
+    /// The live write transaction takes some of them out.
     pub(super) deleting: bool,
     /// Roots that the newest durable commit does not refer to any more.
     retiring: Vec<Pointer>,
@@ -100,30 +100,34 @@ impl Store {
     }
 
     pub(crate) fn begin_persistent_savepoint(&self, root: Option<&Pointer>) -> Result<TxnId, StorageError> {
-        let mut space = self.space.lock();
-        let id = space.next_savepoint_id()?;
-        if let Some(root) = root {
-            space.savepoints.add_persistent(root);
-            space.add_data_snapshot(root);
-        }
+        let id = self.space.lock().next_savepoint_id()?;
+        self.keep_reference(root);
         Ok(id)
     }
 
-    /// The savepoint's transaction comes to nothing.
-    pub(crate) fn undo_persistent_savepoint(&self, root: Option<&Pointer>) {
+    /// The live write transaction will refer to this root, of an earlier commit or its own.
+    pub(crate) fn keep_reference(&self, root: Option<&Pointer>) {
+        let Some(root) = root else { return };
+        let mut space = self.space.lock();
+        space.savepoints.add_persistent(root);
+        space.add_data_snapshot(root);
+    }
+
+    /// The transaction comes to nothing.
+    pub(crate) fn undo_reference(&self, root: Option<&Pointer>) {
         let Some(root) = root else { return };
         let mut space = self.space.lock();
         space.savepoints.remove_persistent(root);
         space.drop_data_snapshot(root, &self.cache);
     }
 
-    /// Says whether the live write transaction deletes persistent savepoints.
-    pub(crate) fn set_deleting_savepoints(&self, deleting: bool) {
+    /// Says whether the live write transaction takes references out.
+    pub(crate) fn set_deleting_references(&self, deleting: bool) {
         self.space.lock().savepoints.deleting = deleting;
     }
 
-    /// The newest durable commit has deleted the persistent savepoints of these roots.
-    pub(crate) fn retire_savepoints(&self, roots: impl IntoIterator<Item = Pointer>) {
+    /// The newest durable commit does not have these references any more.
+    pub(crate) fn retire_references(&self, roots: impl IntoIterator<Item = Pointer>) {
         let mut space = self.space.lock();
         space.savepoints.deleting = false;
         for root in roots {
@@ -141,6 +145,21 @@ impl Store {
     pub(crate) fn hold_root(&self, root: Option<&Pointer>) {
         let mut space = self.space.lock();
         root.into_iter().for_each(|root| space.add_data_snapshot(root));
+    }
+
+    /// The same with a root that `head`, a commit that is kept, refers to; false if that may be gone by now.
+    pub(crate) fn hold_referred(&self, head: &Commit, root: Option<&Pointer>) -> bool {
+        let Some(root) = root else { return true };
+        let mut space = self.space.lock();
+        // Until the first write nobody has noted what the newest commit refers to, and nobody has let go of it.
+        let holds = match space.free_map {
+            Some(_) => space.savepoints.persistent.contains_key(&root.birth),
+            None => space.head.system == head.system,
+        };
+        if holds {
+            space.add_data_snapshot(root);
+        }
+        holds
     }
 
     pub(crate) fn release_root(&self, root: Option<&Pointer>) {

@@ -17,17 +17,19 @@ use crate::format::{CommitSlot, PageNumber, Pointer, TxnId};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-/// A committed state: its id and its two roots.
+/// A committed state: its id, its two roots, and its date.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Commit {
     pub(crate) id: TxnId,
     pub(crate) data: Option<Pointer>,
     pub(crate) system: Option<Pointer>,
+    /// In milliseconds since 1970, and later than that of any commit before that was dated.
+    pub(crate) time: u64,
 }
 
 impl Commit {
     pub(crate) fn of(slot: &CommitSlot) -> Self {
-        Self { id: slot.id, data: slot.data, system: slot.system }
+        Self { id: slot.id, data: slot.data, system: slot.system, time: slot.time }
     }
 
     pub(crate) fn roots(&self) -> impl Iterator<Item = Pointer> {

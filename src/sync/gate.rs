@@ -97,3 +97,35 @@ impl Drop for GatePass {
         self.0.moved.notify_all();
     }
 }
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    #[test]
+    fn all_pass_in_the_order_of_coming() {
+        let gate = Arc::new(Gate::default());
+        for _ in 0..20 {
+            let (first, order) = (gate.pass(), Mutex::new(Vec::new()));
+            let came = gate.line.lock().next;
+            std::thread::scope(|scope| {
+                for number in 0..3 {
+                    let (gate, order) = (&gate, &order);
+                    scope.spawn(move || {
+                        let _pass = gate.pass();
+                        order.lock().push(number);
+                    });
+                    while gate.line.lock().next <= came + number {
+                        std::thread::yield_now();
+                    }
+                }
+                assert!(gate.try_pass().is_none());
+                drop(first);
+                drop(gate.pass());
+                assert_eq!(*order.lock(), [0, 1, 2], "before one who came last");
+            });
+        }
+        assert!(gate.try_pass().is_some());
+    }
+}

@@ -2,6 +2,7 @@
 
 mod catalog;
 mod definition;
+mod history;
 mod names;
 mod read;
 mod savepoint;
@@ -16,6 +17,8 @@ pub use definition::{
     MultimapTableDefinition, MultimapTableHandle, TableDefinition, TableHandle, UntypedMultimapTableHandle,
     UntypedTableHandle,
 };
+pub use history::TransactionInfo;
+pub(crate) use history::{begin_read_at, begin_read_at_time, history_pins, transaction_history};
 pub use read::ReadTransaction;
 pub(crate) use read::Snapshot;
 pub(crate) use savepoint::has_persistent_savepoints;

@@ -19,13 +19,21 @@ use alloc::vec::Vec;
 pub(crate) struct Snapshot {
     store: Arc<Store>,
     commit: Commit,
+    /// Of the history: its data alone is kept.
+    is_past: bool,
 }
 
 impl Snapshot {
     /// The newest commit.
     pub(crate) fn begin(store: &Arc<Store>) -> Result<Self, StorageError> {
         store.check_open()?;
-        Ok(Self { store: store.clone(), commit: store.acquire_head() })
+        Ok(Self { store: store.clone(), commit: store.acquire_head(), is_past: false })
+    }
+
+    /// A commit that `head` retains, unless it was let go meanwhile.
+    pub(super) fn of_past(head: &Self, commit: Commit) -> Option<Self> {
+        let kept = head.store.hold_referred(&head.commit, commit.data.as_ref());
+        kept.then(|| Self { store: head.store.clone(), commit, is_past: true })
     }
 
     pub(crate) fn store(&self) -> &Arc<Store> {
@@ -39,7 +47,11 @@ impl Snapshot {
 
 impl Drop for Snapshot {
     fn drop(&mut self) {
-        self.store.release(&self.commit);
+        if self.is_past {
+            self.store.release_root(self.commit.data.as_ref());
+        } else {
+            self.store.release(&self.commit);
+        }
     }
 }
 
@@ -69,7 +81,22 @@ pub struct ReadTransaction {
 
 impl ReadTransaction {
     pub(crate) fn begin(store: &Arc<Store>) -> Result<Self, TransactionError> {
-        Ok(Self { snapshot: Arc::new(Snapshot::begin(store)?) })
+        Ok(Self::of(Snapshot::begin(store)?))
+    }
+
+    pub(super) fn of(snapshot: Snapshot) -> Self {
+        Self { snapshot: Arc::new(snapshot) }
+    }
+
+    /// Id of the transaction whose commit is seen.
+    pub fn transaction_id(&self) -> u64 {
+        self.snapshot.commit.id
+    }
+
+    /// When what is seen was committed, in milliseconds since 1970; `None` if no commit was dated until then: see
+    /// [`Builder::set_clock`](crate::Builder::set_clock).
+    pub fn timestamp_ms(&self) -> Option<u64> {
+        Some(self.snapshot.commit.time).filter(|time| *time > 0)
     }
 
     /// Opens a table.

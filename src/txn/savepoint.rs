@@ -1,7 +1,7 @@
 //! Savepoints, which go back over commits, and checkpoints, which go back within one transaction.
 
 use super::system;
-use super::write::{Durability, WriteTransaction};
+use super::write::{Durability, Roots, WriteTransaction};
 use crate::error::{SavepointError, StorageError};
 use crate::format::{Pointer, TxnId};
 use crate::pages::Store;
@@ -86,7 +86,7 @@ impl Changes {
 #[derive(Debug)]
 pub(super) struct Mark {
     id: Arc<TxnId>,
-    root: Option<Pointer>,
+    roots: Roots,
     changes: Changes,
     dirty: bool,
 }
@@ -211,10 +211,7 @@ impl WriteTransaction {
         if !younger.is_empty() {
             self.check_durable()?;
         }
-        if let Some(root) = savepoint.root {
-            self.tables.store().hold_root(Some(&root));
-            self.undo.lock().held.push(root);
-        }
+        self.hold_until_end(savepoint.root);
         for id in younger {
             self.delete_persistent_savepoint(id)?;
         }
@@ -244,11 +241,11 @@ impl WriteTransaction {
     /// What was changed until now is sealed, and copied by the next change, as if it had been committed; nothing is
     /// written.
     pub fn checkpoint(&mut self) -> Result<Checkpoint, SavepointError> {
-        let (root, dirty) = (self.tables.checkpoint()?, self.tables.is_dirty());
+        let (roots, dirty) = (self.tables.checkpoint()?, self.tables.is_dirty());
         let id = Arc::new(self.tables.pages().id());
         let mut undo = self.undo.lock();
         let changes = undo.changes.clone();
-        undo.marks.push(Mark { id: id.clone(), root, changes, dirty });
+        undo.marks.push(Mark { id: id.clone(), roots, changes, dirty });
         Ok(Checkpoint { id })
     }
 
@@ -265,10 +262,10 @@ impl WriteTransaction {
         let Undo { changes, marks, .. } = &mut *undo;
         marks.truncate(nth + 1);
         let Some(mark) = marks.last() else { return Err(SavepointError::InvalidSavepoint) };
-        self.tables.roll_back(nth, mark.root, mark.dirty)?;
+        self.tables.roll_back(nth, mark.roots, mark.dirty)?;
         let store = self.tables.store();
         let gone = changes.created.iter().filter(|(id, _)| !mark.changes.created.contains_key(id));
-        gone.for_each(|(_, root)| store.undo_persistent_savepoint(root.as_ref()));
+        gone.for_each(|(_, root)| store.undo_reference(root.as_ref()));
         *changes = mark.changes.clone();
         Ok(())
     }
@@ -283,6 +280,12 @@ impl WriteTransaction {
         self.undo.lock().marks.truncate(nth);
         self.tables.release_checkpoint(nth);
         Ok(())
+    }
+
+    /// Keeps what is under a root that is kept already, as long as the transaction lives.
+    pub(super) fn hold_until_end(&self, root: Option<Pointer>) {
+        self.tables.store().hold_root(root.as_ref());
+        self.undo.lock().held.extend(root);
     }
 
     fn place_of(&self, checkpoint: &Checkpoint) -> Result<usize, SavepointError> {
@@ -330,16 +333,16 @@ impl WriteTransaction {
         Ok(deleted_here || self.persistent_root(id)?.is_some())
     }
 
-    /// The system root of the commit, with the savepoints of this transaction in it.
-    pub(super) fn store_savepoints(&self) -> Result<Option<Pointer>, StorageError> {
+    /// Puts the savepoints of this transaction into the system tree, and says whether it deletes some.
+    pub(super) fn store_savepoints(&self) -> Result<bool, StorageError> {
         let undo = self.undo.lock();
         let Changes { created, deleted, .. } = &undo.changes;
-        let pages = self.tables.pages();
         let new = created.iter().filter(|(id, _)| !deleted.contains_key(id));
         let gone = deleted.keys().filter(|id| !created.contains_key(id));
+        let new = new.map(|(id, root)| (*id, *root));
+        self.tables.change_system(|rows| system::change_savepoints(rows, new, gone.copied()))?;
         // Also of those that it made itself: until the end they count among the savepoints that need pages.
-        pages.store().set_deleting_savepoints(!deleted.is_empty());
-        system::change_savepoints(pages, new.map(|(id, root)| (*id, *root)), gone.copied())
+        Ok(!deleted.is_empty())
     }
 
     /// The transaction is committed.
@@ -347,8 +350,8 @@ impl WriteTransaction {
         let store = self.tables.store();
         let Changes { created, deleted, restored } = core::mem::take(&mut self.undo.lock().changes);
         let (brief, gone): (Vec<_>, Vec<_>) = deleted.into_iter().partition(|(id, _)| created.contains_key(id));
-        store.retire_savepoints(gone.into_iter().filter_map(|(_, root)| root));
-        brief.iter().for_each(|(_, root)| store.undo_persistent_savepoint(root.as_ref()));
+        store.retire_references(gone.into_iter().filter_map(|(_, root)| root));
+        brief.iter().for_each(|(_, root)| store.undo_reference(root.as_ref()));
         if let Some(id) = restored {
             store.forget_ephemeral_savepoints_after(id);
         }
@@ -358,10 +361,8 @@ impl WriteTransaction {
     pub(super) fn forget_savepoints(&self) {
         let store = self.tables.store();
         let Undo { changes, held, .. } = core::mem::take(&mut *self.undo.lock());
-        if !changes.deleted.is_empty() {
-            store.set_deleting_savepoints(false);
-        }
-        changes.created.values().for_each(|root| store.undo_persistent_savepoint(root.as_ref()));
+        store.set_deleting_references(false);
+        changes.created.values().for_each(|root| store.undo_reference(root.as_ref()));
         held.iter().for_each(|root| store.release_root(Some(root)));
     }
 }

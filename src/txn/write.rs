@@ -1,6 +1,8 @@
 use super::catalog::{self, Definition};
 use super::definition::{MultimapTableDefinition, MultimapTableHandle, TableDefinition, TableHandle};
+use super::history::{self, retention};
 use super::savepoint::Undo;
+use super::system::{self, SystemEditor};
 use crate::btree::{MultimapKind, NewValue, Target, Tree, TreeEditor, TreeKind};
 use crate::compression::Compression;
 use crate::error::{CommitError, SetDurabilityError, StorageError, TableError};
@@ -11,6 +13,7 @@ use crate::table::{MultimapTable, OpenTable, Table};
 use crate::types::{Key, KeyType, Value};
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use core::any::Any;
 use core::fmt::{Debug, Formatter};
 use core::panic::Location;
@@ -99,8 +102,16 @@ impl TableState {
 pub(crate) struct Tables {
     pages: PageWriter,
     pub(super) state: Mutex<State>,
+    system: Mutex<Tree>,
     /// A table was opened, renamed or deleted, or a savepoint restored.
     dirty: AtomicBool,
+}
+
+/// The sealed roots of a transaction's trees.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Roots {
+    data: Option<Pointer>,
+    system: Option<Pointer>,
 }
 
 #[derive(Debug)]
@@ -126,8 +137,9 @@ impl State {
 
 impl Tables {
     fn new(pages: PageWriter) -> Self {
-        let state = State::new(pages.store().page_size(), pages.base().data);
-        Self { pages, state: Mutex::new(state), dirty: AtomicBool::new(false) }
+        let state = Mutex::new(State::new(pages.store().page_size(), pages.base().data));
+        let system = Mutex::new(system::tree(pages.store(), pages.base().system));
+        Self { pages, state, system, dirty: AtomicBool::new(false) }
     }
 
     pub(super) fn is_dirty(&self) -> bool {
@@ -199,7 +211,7 @@ impl Tables {
             return Ok(());
         }
         let mut cells = state.tables.values().map(|table| &table.cell);
-        let sealed = cells.try_for_each(|cell| cell.seal_if_idle(&self.pages));
+        let sealed = cells.try_for_each(|cell| cell.seal_if_idle(&self.pages)).and_then(|()| self.relieve_system());
         drop(state);
         let written = sealed.and_then(|()| self.pages.write_sealed());
         if written.is_err() {
@@ -208,8 +220,29 @@ impl Tables {
         written
     }
 
+    fn relieve_system(&self) -> Result<(), StorageError> {
+        self.system.try_lock().map_or(Ok(()), |mut system| system.seal(&self.pages).map(|_| ()))
+    }
+
+    /// Changes rows of the system tree.
+    pub(super) fn change_system<T>(
+        &self,
+        change: impl FnOnce(&mut SystemEditor<'_>) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        change(&mut SystemEditor::new(&self.pages, &mut self.system.lock()))
+    }
+
+    pub(super) fn system_root(&self) -> Option<Pointer> {
+        self.system.lock().root
+    }
+
+    /// Seals every changed table, the catalog and the system tree.
+    pub(super) fn seal(&self) -> Result<Roots, StorageError> {
+        Ok(Roots { data: self.seal_data()?, system: self.system.lock().seal(&self.pages)? })
+    }
+
     /// Seals every changed table and the catalog, and gives the data root.
-    fn seal(&self) -> Result<Option<Pointer>, StorageError> {
+    fn seal_data(&self) -> Result<Option<Pointer>, StorageError> {
         let mut state = self.state.lock();
         let State { catalog, tables } = &mut *state;
         for (name, table) in tables {
@@ -230,7 +263,7 @@ impl Tables {
     /// Makes all tables what they were under `root`, which a snapshot keeps. Breaks the transaction if it fails.
     pub(super) fn restore(&mut self, root: Option<Pointer>) -> Result<(), StorageError> {
         self.mark_dirty();
-        let relinked = self.seal().and_then(|current| self.pages.relink(current, root));
+        let relinked = self.seal().and_then(|current| self.pages.relink(current.data, root));
         if relinked.is_err() {
             self.pages.mark_broken();
         }
@@ -238,16 +271,17 @@ impl Tables {
         relinked
     }
 
-    /// Seals everything, and gives the data root.
-    pub(super) fn checkpoint(&mut self) -> Result<Option<Pointer>, StorageError> {
-        let root = self.seal()?;
+    /// Seals everything, and gives the roots.
+    pub(super) fn checkpoint(&mut self) -> Result<Roots, StorageError> {
+        let roots = self.seal()?;
         self.pages.checkpoint()?;
-        Ok(root)
+        Ok(roots)
     }
 
-    pub(super) fn roll_back(&mut self, nth: usize, root: Option<Pointer>, dirty: bool) -> Result<(), StorageError> {
+    pub(super) fn roll_back(&mut self, nth: usize, roots: Roots, dirty: bool) -> Result<(), StorageError> {
         self.pages.roll_back(nth)?;
-        self.reset(root);
+        self.reset(roots.data);
+        self.system = Mutex::new(system::tree(self.store(), roots.system));
         self.dirty = AtomicBool::new(dirty);
         Ok(())
     }
@@ -403,15 +437,31 @@ impl WriteTransaction {
         if pages.is_broken() {
             return Err(CommitError::TransactionPoisoned);
         }
-        let data = self.tables.seal()?;
-        let roots = Commit { id: pages.id(), data, system: self.store_savepoints()? };
+        let durable = self.durability == Durability::Immediate;
         let mode = CommitMode {
-            durable: self.durability == Durability::Immediate,
+            durable,
             two_phase: self.two_phase || self.quick_repair,
             saves_state: self.quick_repair,
             ..CommitMode::default()
         };
-        pages.commit(roots, mode)?;
+        let mut commit = Commit { id: pages.id(), data: self.tables.seal_data()?, ..*pages.base() };
+        let deletes = self.store_savepoints()?;
+        let retains = !retention(pages.store(), self.tables.system_root())?.is_off();
+        let time = &pages.store().settings().time;
+        if time.is_chosen() || retains {
+            commit.time = time.after(commit.time);
+        }
+        let record = |rows: &mut SystemEditor<'_>| history::record(rows, &commit);
+        let let_go = if durable { self.tables.change_system(record)? } else { Vec::new() };
+        commit.system = self.tables.seal()?.system;
+        pages.store().set_deleting_references(deletes || !let_go.is_empty());
+        let recorded = commit.data.filter(|_| durable && retains);
+        pages.store().keep_reference(recorded.as_ref());
+        if let Err(err) = pages.commit(commit, mode) {
+            pages.store().undo_reference(recorded.as_ref());
+            return Err(err.into());
+        }
+        pages.store().retire_references(let_go);
         self.settle_savepoints();
         self.finished = true;
         Ok(())

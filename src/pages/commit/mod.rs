@@ -103,7 +103,7 @@ impl Store {
         let slot = CommitSlot {
             flags: flag(mode.two_phase, CommitSlot::TWO_PHASE) | flag(mode.closing, CommitSlot::CLOSED),
             id: commit.id,
-            time: 0,
+            time: commit.time,
             file_pages: extent.file_pages,
             verify_above: slots.get(newest).and_then(Option::as_ref).map_or(0, |slot| slot.id),
             data: commit.data,

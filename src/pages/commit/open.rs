@@ -11,6 +11,7 @@ use crate::pages::cache::Cache;
 use crate::pages::space::{Commit, Damage, Space};
 use crate::pages::writer::next_id;
 use crate::pages::{PageWriter, Store, damaged};
+use crate::settings::Settings;
 use crate::sync::{Arc, AtomicBool, AtomicU32, Mutex, Ordering};
 use alloc::format;
 use alloc::string::String;
@@ -64,7 +65,7 @@ impl Store {
     pub(crate) fn create(
         backend: Arc<dyn StorageBackend>,
         geometry: Geometry,
-        cache_size: usize,
+        settings: Settings,
     ) -> Result<Opened, DatabaseError> {
         let file_pages = geometry.first_page() + 1;
         let slot = CommitSlot {
@@ -87,7 +88,7 @@ impl Store {
         backend.sync_data()?;
         backend.write(0, &encode_header(&geometry))?;
         backend.sync_data()?;
-        let store = Self::assemble(backend, geometry, cache_size, file_pages, Space::new(slots, 0, 1));
+        let store = Self::assemble(backend, geometry, settings, file_pages, Space::new(slots, 0, 1));
         Ok(Opened { store: Arc::new(store), outcome: OpenOutcome::Clean })
     }
 
@@ -106,14 +107,15 @@ impl Store {
     fn assemble(
         backend: Arc<dyn StorageBackend>,
         geometry: Geometry,
-        cache_size: usize,
+        settings: Settings,
         file_pages: u32,
         space: Space,
     ) -> Self {
         Self {
             backend,
             geometry,
-            cache: Cache::new(cache_size, geometry.page_size),
+            cache: Cache::new(settings.cache_size, geometry.page_size),
+            settings,
             space: Mutex::new(space),
             file_pages: AtomicU32::new(file_pages),
             failed: AtomicBool::new(false),
@@ -124,7 +126,7 @@ impl Store {
     /// Opens what [`create`](Self::create) laid out. Nothing is written.
     pub(crate) fn open(
         backend: Arc<dyn StorageBackend>,
-        cache_size: usize,
+        settings: Settings,
         writable: bool,
         watch: &mut Watch<'_>,
     ) -> Result<Opened, DatabaseError> {
@@ -137,7 +139,7 @@ impl Store {
         let candidates = copies.candidates();
         let largest = candidates.iter().map(|(_, slot)| slot.last_id.max(slot.id)).max().unwrap_or(0);
         let space = Space::new([None, None], 0, 0);
-        let mut store = Self::assemble(backend, copies.geometry, cache_size, file_pages, space);
+        let mut store = Self::assemble(backend, copies.geometry, settings, file_pages, space);
         let mut rejected: Option<String> = None;
         for (index, slot) in &candidates {
             match store.prove(slot, watch) {

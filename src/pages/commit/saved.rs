@@ -64,7 +64,8 @@ impl PageWriter {
         let mut map = space.free_map.as_ref()?.to_buddy();
         let mut free = space.kept_until_closing();
         for change in changes {
-            let needed = change.class == Class::Data && space.savepoints.need((change.birth, self.id()));
+            let needed =
+                change.class == Class::Data && space.savepoints.need((change.birth, self.id().saturating_sub(1)));
             if change.linked {
                 free.remove_range(change.start, change.pages);
             } else if !needed {

@@ -1,0 +1,248 @@
+//! History: past commits that stay readable. Each is a row that refers to its data root, and so a snapshot like a
+//! savepoint.
+
+use super::read::{ReadTransaction, Snapshot};
+use super::system::{self, COMMIT, PIN, RETENTION, Rows, SystemEditor, SystemRow};
+use super::write::WriteTransaction;
+use crate::error::{SavepointError, StorageError, TransactionError};
+use crate::format::{Pointer, TxnId};
+use crate::limits::MAX_NAME_LENGTH;
+use crate::pages::{Commit, Store};
+use crate::settings::HistoryRetention;
+use crate::sync::Arc;
+use alloc::collections::BTreeSet;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+/// Of the commits and of the age that are retained so much more may be there: what is let go goes some at a time, so that
+/// most commits need not change the oldest rows.
+const SLACK_PART: u64 = 16;
+
+/// A commit that can be read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TransactionInfo {
+    /// Id of the transaction that was committed. Ids ascend, with gaps.
+    pub transaction_id: u64,
+    /// When it was committed, in milliseconds since 1970. Each commit is dated later than the one before, whatever the clock
+    /// says.
+    pub timestamp_ms: u64,
+}
+
+/// A row of the history.
+struct Entry {
+    info: TransactionInfo,
+    root: Option<Pointer>,
+}
+
+fn malformed() -> StorageError {
+    StorageError::corrupted("a row of the history is malformed")
+}
+
+fn entry_key(info: TransactionInfo) -> [u8; 17] {
+    let mut key = [COMMIT; 17];
+    let [id, time] = [info.transaction_id, info.timestamp_ms].map(u64::to_be_bytes);
+    key.iter_mut().skip(1).zip(id.into_iter().chain(time)).for_each(|(place, byte)| *place = byte);
+    key
+}
+
+impl Entry {
+    fn of(row: &SystemRow) -> Result<Self, StorageError> {
+        let (id, time) = row.key().split_first_chunk::<8>().ok_or_else(malformed)?;
+        let time = time.try_into().map_err(|_| malformed())?;
+        let info = TransactionInfo { transaction_id: u64::from_be_bytes(*id), timestamp_ms: u64::from_be_bytes(time) };
+        Ok(Self { info, root: row.root()? })
+    }
+}
+
+fn entries(
+    store: &Store,
+    system: Option<Pointer>,
+) -> Result<impl Iterator<Item = Result<Entry, StorageError>>, StorageError> {
+    Ok(Rows::new(store, system, COMMIT)?.map(|row| row.and_then(|row| Entry::of(&row))))
+}
+
+/// The oldest commit of the history whose id is not less than that.
+fn first_from(store: &Store, system: Option<Pointer>, id: TxnId) -> Result<Option<Entry>, StorageError> {
+    let start = entry_key(TransactionInfo { transaction_id: id, timestamp_ms: 0 });
+    let row = Rows::from(store, system, &start, COMMIT)?.next();
+    row.map(|row| row.and_then(|row| Entry::of(&row))).transpose()
+}
+
+fn entry_of(store: &Store, system: Option<Pointer>, id: TxnId) -> Result<Entry, StorageError> {
+    let found = first_from(store, system, id)?.filter(|entry| entry.info.transaction_id == id);
+    found.ok_or(StorageError::HistorySnapshotNotFound(id))
+}
+
+/// The newest commit of the history that is not later than that. As ids ascend, times do.
+fn last_until(store: &Store, system: Option<Pointer>, time: u64) -> Result<Option<Entry>, StorageError> {
+    let in_time = |id| -> Result<Option<Entry>, StorageError> {
+        Ok(first_from(store, system, id)?.filter(|entry| entry.info.timestamp_ms <= time))
+    };
+    let Some(mut last) = in_time(0)? else { return Ok(None) };
+    let mut beyond = TxnId::MAX;
+    while last.info.transaction_id + 1 < beyond {
+        let middle = last.info.transaction_id + (beyond - last.info.transaction_id) / 2;
+        match in_time(middle)? {
+            Some(later) => last = later,
+            None => beyond = middle,
+        }
+    }
+    Ok(Some(last))
+}
+
+fn pin_key(name: &str) -> Vec<u8> {
+    core::iter::once(PIN).chain(name.bytes()).collect()
+}
+
+fn pins(store: &Store, system: Option<Pointer>) -> Result<Vec<(String, u64)>, StorageError> {
+    let pin = |row: SystemRow| {
+        let name = core::str::from_utf8(row.key()).map_err(|_| malformed())?.to_string();
+        let id = (*row.value(store)?).try_into().map_err(|_| malformed())?;
+        Ok((name, u64::from_le_bytes(id)))
+    };
+    Rows::new(store, system, PIN)?.map(|row| row.and_then(pin)).collect()
+}
+
+/// What the file says is retained.
+fn stored_retention(store: &Store, system: Option<Pointer>) -> Result<HistoryRetention, StorageError> {
+    let Some(bytes) = system::value_of(store, system, &[RETENTION])? else { return Ok(HistoryRetention::OFF) };
+    let (commits, age) = bytes.split_first_chunk::<8>().ok_or_else(malformed)?;
+    let age = age.try_into().map_err(|_| malformed())?;
+    Ok(HistoryRetention { commits: u64::from_le_bytes(*commits), age: u64::from_le_bytes(age) })
+}
+
+fn store_retention(rows: &mut SystemEditor<'_>, wanted: HistoryRetention) -> Result<(), StorageError> {
+    if wanted.is_off() {
+        return rows.remove(&[RETENTION]).map(|_| ());
+    }
+    let mut bytes = wanted.commits.to_le_bytes().to_vec();
+    bytes.extend(wanted.age.to_le_bytes());
+    rows.put(&[RETENTION], &bytes)
+}
+
+/// What is retained from the next commit on.
+pub(super) fn retention(store: &Store, system: Option<Pointer>) -> Result<HistoryRetention, StorageError> {
+    store.settings().history.map_or_else(|| stored_retention(store, system), Ok)
+}
+
+/// Records a commit that is about to be made durable, and takes out those that are retained no longer. Gives their roots.
+pub(super) fn record(rows: &mut SystemEditor<'_>, commit: &Commit) -> Result<Vec<Pointer>, StorageError> {
+    let (store, system) = (rows.store(), rows.tree.root);
+    let (stored, wanted) = (stored_retention(store, system)?, retention(store, system)?);
+    if stored != wanted {
+        store_retention(rows, wanted)?;
+    }
+    if !wanted.is_off() {
+        let info = TransactionInfo { transaction_id: commit.id, timestamp_ms: commit.time };
+        rows.refer(&entry_key(info), commit.data)?;
+    } else if stored.is_off() {
+        return Ok(Vec::new());
+    }
+    prune(rows, wanted, commit)
+}
+
+fn prune(rows: &mut SystemEditor<'_>, wanted: HistoryRetention, commit: &Commit) -> Result<Vec<Pointer>, StorageError> {
+    let (store, system) = (rows.store(), rows.tree.root);
+    let count = system::count_of(store, system, COMMIT)?;
+    let pinned: BTreeSet<_> = pins(store, system)?.into_iter().map(|(_, id)| id).collect();
+    let is_too_old = |info: TransactionInfo, most: u64| commit.time.saturating_sub(info.timestamp_ms) > most;
+    let with_slack = |most: u64| most.saturating_add(most / SLACK_PART);
+    let free = |entry: &Entry| !pinned.contains(&entry.info.transaction_id);
+    let oldest = entries(store, system)?.find(|entry| entry.as_ref().map_or(true, free)).transpose()?;
+    let Some(oldest) = oldest else { return Ok(Vec::new()) };
+    let too_many = count > with_slack(wanted.commits).saturating_add(pinned.len() as u64);
+    if !too_many && !is_too_old(oldest.info, with_slack(wanted.age)) {
+        return Ok(Vec::new());
+    }
+    let excess = count.saturating_sub(wanted.commits);
+    let mut gone = Vec::new();
+    for (nth, entry) in (0..).zip(entries(store, system)?) {
+        let entry = entry?;
+        if nth >= excess && !is_too_old(entry.info, wanted.age) {
+            break;
+        }
+        if free(&entry) {
+            gone.push(entry);
+        }
+    }
+    for entry in &gone {
+        rows.remove(&entry_key(entry.info))?;
+    }
+    Ok(gone.into_iter().filter_map(|entry| entry.root).collect())
+}
+
+/// The commits that the newest one retains, oldest first.
+pub(crate) fn transaction_history(store: &Arc<Store>) -> Result<Vec<TransactionInfo>, StorageError> {
+    let head = Snapshot::begin(store)?;
+    entries(store, head.commit().system)?.map(|entry| entry.map(|entry| entry.info)).collect()
+}
+
+pub(crate) fn history_pins(store: &Arc<Store>) -> Result<Vec<(String, u64)>, StorageError> {
+    let head = Snapshot::begin(store)?;
+    pins(store, head.commit().system)
+}
+
+/// Begins a read transaction that sees a past commit.
+pub(crate) fn begin_read_at(store: &Arc<Store>, id: TxnId) -> Result<ReadTransaction, TransactionError> {
+    let head = Snapshot::begin(store)?;
+    let entry = entry_of(store, head.commit().system, id)?;
+    read_past(&head, entry)
+}
+
+/// Begins a read transaction that sees the newest commit of the history which is not later than that.
+pub(crate) fn begin_read_at_time(store: &Arc<Store>, time: u64) -> Result<ReadTransaction, TransactionError> {
+    let head = Snapshot::begin(store)?;
+    let entry = last_until(store, head.commit().system, time)?;
+    read_past(&head, entry.ok_or(StorageError::HistoryTimeNotFound(time))?)
+}
+
+fn read_past(head: &Snapshot, entry: Entry) -> Result<ReadTransaction, TransactionError> {
+    let Entry { info, root } = entry;
+    let commit = Commit { id: info.transaction_id, data: root, system: None, time: info.timestamp_ms };
+    let past = Snapshot::of_past(head, commit).ok_or(StorageError::HistorySnapshotNotFound(commit.id))?;
+    Ok(ReadTransaction::of(past))
+}
+
+impl WriteTransaction {
+    /// Keeps a commit of the history under a name, whatever is [retained](crate::Builder::set_history_retention), until
+    /// [`unpin_history`](Self::unpin_history). A pin of that name is moved.
+    ///
+    /// # Errors
+    ///
+    /// [`HistorySnapshotNotFound`](StorageError::HistorySnapshotNotFound) if the history has no such commit;
+    /// [`ValueTooLarge`](StorageError::ValueTooLarge) for a name of more than [`MAX_NAME_LENGTH`] bytes.
+    pub fn pin_history(&self, name: &str, transaction_id: u64) -> Result<(), StorageError> {
+        if name.len() > MAX_NAME_LENGTH {
+            return Err(StorageError::ValueTooLarge(name.len()));
+        }
+        self.past_root(transaction_id)?;
+        self.tables.change_system(|rows| rows.put(&pin_key(name), &transaction_id.to_le_bytes()))
+    }
+
+    /// Takes a pin back, and says whether there was one. Its commit goes with the next durable commit, unless it is retained
+    /// otherwise.
+    pub fn unpin_history(&self, name: &str) -> Result<bool, StorageError> {
+        self.tables.change_system(|rows| rows.remove(&pin_key(name)))
+    }
+
+    /// Makes all tables what they were at a commit of the history; the history itself goes on.
+    ///
+    /// Reads what differs, not what both states share.
+    ///
+    /// # Errors
+    ///
+    /// [`HistorySnapshotNotFound`](StorageError::HistorySnapshotNotFound) if the history has no such commit. After an error
+    /// of the storage the transaction can only be aborted, or go back to a checkpoint.
+    pub fn revert_to(&mut self, transaction_id: u64) -> Result<(), SavepointError> {
+        let root = self.past_root(transaction_id)?;
+        self.hold_until_end(root);
+        Ok(self.tables.restore(root)?)
+    }
+
+    fn past_root(&self, id: TxnId) -> Result<Option<Pointer>, StorageError> {
+        let store = self.tables.store();
+        let system = self.tables.system_root();
+        Ok(entry_of(store, system, id)?.root)
+    }
+}
