@@ -5,14 +5,13 @@
 //! together from the fork down, as far as they fit.
 
 use super::count::count;
-use super::cursor::RangeCursor;
 use super::edit::{Path, Step, TreeEditor};
 use super::gap::{Aim, Gap, Route};
 use super::get::child_of;
 use super::insert::NewKey;
 use super::kind::TreeKind;
 use super::remove::Target;
-use super::sink::{Change, ChangeSink};
+use super::sink::ChangeSink;
 use crate::error::StorageError;
 use crate::format::Pointer;
 use crate::pages::{Store, damaged};
@@ -31,20 +30,16 @@ struct Ends {
     upper: End,
 }
 
-/// What a sink hears of rows that come or go together.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Told {
-    Inserted,
-    Removed,
-}
-
 impl<S: ChangeSink> TreeEditor<'_, S> {
     /// Removes the rows of a range, and says how many there were.
     pub(crate) fn delete_range(&mut self, start: Bound<&[u8]>, end: Bound<&[u8]>) -> Result<u64, StorageError> {
         let rows = count(self.writer.store(), &self.tree.kind, self.tree.root, start, end)?;
         // Asked first, so that a miss copies no page.
         if rows > 0 {
-            self.guarded(|editor| editor.cut(start, end))?;
+            self.guarded(|editor| {
+                editor.sink.range_removed(start, end, rows)?;
+                editor.cut(start, end)
+            })?;
             self.tree.rows = self.tree.rows.saturating_sub(rows);
         }
         Ok(rows)
@@ -52,7 +47,6 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
 
     fn cut(&mut self, start: Bound<&[u8]>, end: Bound<&[u8]>) -> Result<(), StorageError> {
         let Some(root) = self.tree.root else { return Ok(()) };
-        self.tell(Some(root), start, end, Told::Removed)?;
         let ends = Ends::find(self.writer.store(), &self.tree.kind, &root, start, end)?;
         let (mut way, _) = self.descend(&ends.lower.target())?;
         let Some(fork) = way.iter().position(|step| ends.part_in(step)) else {
@@ -60,26 +54,6 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
         };
         let left = way.split_off(fork + 1);
         self.cut_fork(way, left, &ends)
-    }
-
-    /// Tells the sink of each row of a range.
-    pub(super) fn tell(
-        &mut self,
-        root: Option<Pointer>,
-        start: Bound<&[u8]>,
-        end: Bound<&[u8]>,
-        told: Told,
-    ) -> Result<(), StorageError> {
-        if !S::ACTIVE {
-            return Ok(());
-        }
-        let store = self.writer.store();
-        let mut rows = RangeCursor::new(store, &self.tree.kind, root, start, end)?;
-        while let Some((key, value)) = rows.next(store)? {
-            let of = |what| (told == what).then_some(&*value);
-            self.sink.changed(Change { key: &key, old: of(Told::Removed), new: of(Told::Inserted) });
-        }
-        Ok(())
     }
 
     /// Both ends are in the leaf that `way` leads to.

@@ -111,7 +111,7 @@ impl<'e, 't, S: ChangeSink> MultimapEditor<'e, 't, S> {
         check_row(key.len(), value.len())?;
         let came = change(self.editor, self.kind, |work| work.add(key, value))?;
         if came {
-            self.sink.changed(Change { key, old: None, new: Some(value) });
+            self.sink.changed(Change { key, old: None, new: Some(value) })?;
         }
         Ok(!came)
     }
@@ -120,7 +120,7 @@ impl<'e, 't, S: ChangeSink> MultimapEditor<'e, 't, S> {
     pub(crate) fn remove(&mut self, key: &[u8], value: &[u8]) -> Result<bool, StorageError> {
         let went = change(self.editor, self.kind, |work| work.take(key, value))?;
         if went {
-            self.sink.changed(Change { key, old: Some(value), new: None });
+            self.sink.changed(Change { key, old: Some(value), new: None })?;
         }
         Ok(went)
     }
@@ -129,9 +129,9 @@ impl<'e, 't, S: ChangeSink> MultimapEditor<'e, 't, S> {
     pub(crate) fn remove_all(&mut self, key: &[u8]) -> Result<Members, StorageError> {
         change(self.editor, self.kind, |work| {
             let members = work.take_all(key)?;
-            let mut told = if S::ACTIVE { members.clone() } else { Members::default() };
+            let mut told = if self.sink.is_active() { members.clone() } else { Members::default() };
             while let Some(value) = told.next(work.editor.writer.store())? {
-                self.sink.changed(Change { key, old: Some(&value), new: None });
+                self.sink.changed(Change { key, old: Some(&value), new: None })?;
             }
             Ok(members)
         })

@@ -10,7 +10,7 @@ use crate::types::KeyType;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec;
 use alloc::vec::Vec;
-use core::ops::Bound;
+use core::ops::{Bound, RangeBounds};
 
 pub(super) fn writer() -> PageWriter {
     let geometry = Geometry::new(512, 512);
@@ -30,14 +30,24 @@ pub(super) fn writer() -> PageWriter {
 pub(super) struct Replica(pub(super) BTreeMap<Vec<u8>, Vec<u8>>);
 
 impl ChangeSink for Replica {
-    const ACTIVE: bool = true;
+    fn is_active(&self) -> bool {
+        true
+    }
 
-    fn changed(&mut self, change: Change<'_>) {
+    fn range_removed(&mut self, start: Bound<&[u8]>, end: Bound<&[u8]>, rows: u64) -> Result<(), StorageError> {
+        let before = self.0.len();
+        self.0.retain(|key, _| !RangeBounds::<[u8]>::contains(&(start, end), key.as_slice()));
+        assert_eq!(before - self.0.len(), rows as usize);
+        Ok(())
+    }
+
+    fn changed(&mut self, change: Change<'_>) -> Result<(), StorageError> {
         let old = match change.new {
             Some(new) => self.0.insert(change.key.to_vec(), new.to_vec()),
             None => self.0.remove(change.key),
         };
         assert_eq!(old.as_deref(), change.old);
+        Ok(())
     }
 }
 
@@ -118,15 +128,22 @@ fn a_cursor_tells_the_sink_and_leaves_the_bytes_of_those_who_hold_them() {
 struct Pairs(BTreeSet<(Vec<u8>, Vec<u8>)>);
 
 impl ChangeSink for Pairs {
-    const ACTIVE: bool = true;
+    fn is_active(&self) -> bool {
+        true
+    }
 
-    fn changed(&mut self, change: Change<'_>) {
+    fn range_removed(&mut self, _: Bound<&[u8]>, _: Bound<&[u8]>, _: u64) -> Result<(), StorageError> {
+        unreachable!("no range of a multimap is removed at once")
+    }
+
+    fn changed(&mut self, change: Change<'_>) -> Result<(), StorageError> {
         let fits = match (change.old, change.new) {
             (None, Some(new)) => self.0.insert((change.key.to_vec(), new.to_vec())),
             (Some(old), None) => self.0.remove(&(change.key.to_vec(), old.to_vec())),
             _ => false,
         };
         assert!(fits);
+        Ok(())
     }
 }
 

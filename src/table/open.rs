@@ -1,11 +1,12 @@
 use super::range::Source;
 use super::read::View;
 use super::stats::TableStats;
-use crate::btree::{EditCursor, Loader, Side, Tree, TreeEditor};
+use crate::btree::{EditCursor, Loader, Reserved, Side, Tree, TreeEditor};
+use crate::changes::CdcMode;
 use crate::error::StorageError;
 use crate::pages::Store;
 use crate::sync::Arc;
-use crate::txn::{Loan, TableCell, Tables};
+use crate::txn::{Loan, Recorder, ReservedRow, TableCell, Tables};
 use alloc::string::String;
 
 /// A table that is open in its write transaction, without the table's types. Dropping it closes the table.
@@ -14,11 +15,13 @@ pub(crate) struct OpenTable<'txn> {
     name: String,
     tables: &'txn Tables,
     cell: Arc<TableCell>,
+    /// What is logged of it.
+    mode: CdcMode,
 }
 
 impl<'txn> OpenTable<'txn> {
-    pub(crate) fn new(name: String, tables: &'txn Tables, cell: Arc<TableCell>) -> Self {
-        Self { name, tables, cell }
+    pub(crate) fn new(name: String, tables: &'txn Tables, cell: Arc<TableCell>, mode: CdcMode) -> Self {
+        Self { name, tables, cell, mode }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -26,7 +29,7 @@ impl<'txn> OpenTable<'txn> {
     }
 
     pub(super) fn tree(&self) -> OpenTree<'_> {
-        OpenTree { tables: self.tables, cell: &self.cell }
+        OpenTree { tables: self.tables, cell: &self.cell, name: &self.name, mode: self.mode }
     }
 }
 
@@ -41,7 +44,12 @@ impl Drop for OpenTable<'_> {
 pub(super) struct OpenTree<'t> {
     tables: &'t Tables,
     cell: &'t Arc<TableCell>,
+    name: &'t str,
+    mode: CdcMode,
 }
+
+/// Changes a table's tree, and tells the change log.
+pub(super) type TableEditor<'e, 't> = TreeEditor<'e, Recorder<'t>>;
 
 impl<'t> OpenTree<'t> {
     pub(super) fn store(&self) -> &'t Arc<Store> {
@@ -86,10 +94,38 @@ impl<'t> OpenTree<'t> {
 
     pub(super) fn edit<T>(
         &self,
-        change: impl FnOnce(&mut TreeEditor<'_, ()>) -> Result<T, StorageError>,
+        change: impl FnOnce(&mut TableEditor<'_, 't>) -> Result<T, StorageError>,
     ) -> Result<T, StorageError> {
+        let mut recorder = self.recorder(false)?;
+        self.cell.edit(|tree| change(&mut TreeEditor::new(self.tables.pages(), tree, &mut recorder)))
+    }
+
+    /// The same of a multimap's tree, which is no table to the change log.
+    pub(super) fn edit_multimap<T>(
+        &self,
+        change: impl FnOnce(&mut TreeEditor<'_, ()>, &mut Recorder<'t>) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        let mut recorder = self.recorder(true)?;
+        self.cell.edit(|tree| change(&mut TreeEditor::new(self.tables.pages(), tree, &mut ()), &mut recorder))
+    }
+
+    fn recorder(&self, multimap: bool) -> Result<Recorder<'t>, StorageError> {
         self.relieve()?;
-        self.cell.edit(|tree| change(&mut TreeEditor::new(self.tables.pages(), tree, &mut ())))
+        let Self { tables, name: table, mode, .. } = *self;
+        if mode != CdcMode::Off {
+            tables.settle_reserved(table, self.cell)?;
+        }
+        Ok(Recorder { tables, table, mode, multimap })
+    }
+
+    /// Sets the value of a key to bytes that are to be filled in, and tells the change log of it later.
+    pub(super) fn reserve(&self, key: &[u8], length: usize) -> Result<Reserved, StorageError> {
+        let reserved = self.edit(|editor| editor.reserve(key, length))?;
+        if self.mode != CdcMode::Off {
+            let old = reserved.old.as_ref().map(|old| old.to_vec());
+            self.cell.reserve(ReservedRow { key: key.to_vec(), old, mode: self.mode });
+        }
+        Ok(reserved)
     }
 
     /// Whether there is a row on that side of a cursor.

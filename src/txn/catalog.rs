@@ -28,11 +28,11 @@ const VARIABLE: u64 = u64::MAX;
 /// What a file says of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Definition {
-    multimap: bool,
+    pub(super) multimap: bool,
     /// What makes new values shorter.
     pub(super) codec: Codec,
-    key: TypeName,
-    value: TypeName,
+    pub(super) key: TypeName,
+    pub(super) value: TypeName,
     key_width: Option<usize>,
     value_width: Option<usize>,
 }

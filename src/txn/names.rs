@@ -20,6 +20,10 @@ impl Tables {
     fn delete(&self, name: &str, multimap: bool) -> Result<bool, TableError> {
         let mut state = self.state.lock();
         let Some(entry) = self.closed_entry(&state, name, multimap)? else { return Ok(false) };
+        if let Some(table) = state.tables.get(name) {
+            self.settle_reserved(name, &table.cell)?;
+        }
+        self.log_deleted(name)?;
         let tree = state.tables.remove(name).map(|table| table.cell.tree());
         let roots: Vec<Pointer> = tree.map_or(entry.root.into_iter().collect(), |tree| tree.roots().collect());
         self.mark_dirty();
@@ -40,6 +44,7 @@ impl Tables {
             return Err(TableError::TableExists(new_name.to_string()));
         }
         self.mark_dirty();
+        self.log_renamed(name, new_name)?;
         self.or_break(self.move_rows(&mut state.catalog, name, new_name, &entry))?;
         if let Some(table) = state.tables.remove(name) {
             state.tables.insert(new_name.to_string(), table);

@@ -1,12 +1,15 @@
 use super::catalog::{self, Definition};
+use super::cdc;
 use super::definition::{MultimapTableDefinition, MultimapTableHandle, TableDefinition, TableHandle};
 use super::history::{self, retention};
+use super::log::{Log, Recorder, Staged};
 use super::savepoint::Undo;
 use super::system::{self, SystemEditor};
-use crate::btree::{MultimapKind, NewValue, Target, Tree, TreeEditor, TreeKind};
+use crate::btree::{Change, ChangeSink, MultimapKind, NewValue, Target, Tree, TreeEditor, TreeKind, get};
+use crate::changes::CdcMode;
 use crate::compression::Compression;
 use crate::error::{CommitError, SetDurabilityError, StorageError, TableError};
-use crate::format::Pointer;
+use crate::format::{Pointer, TxnId};
 use crate::pages::{Class, Commit, CommitMode, PageWriter, Store};
 use crate::sync::{Arc, AtomicBool, AtomicUsize, GatePass, Mutex, Ordering};
 use crate::table::{MultimapTable, OpenTable, Table};
@@ -33,13 +36,24 @@ pub enum Durability {
 #[derive(Debug)]
 pub(crate) struct TableCell {
     tree: Mutex<Tree>,
+    /// A value that was handed out to be filled in, of which the change log is still to be told.
+    reserved: Mutex<Option<ReservedRow>>,
     /// Ranges and guards that look at the tree's pages: while there are any, only their table's owner may change them.
     lent: AtomicUsize,
 }
 
+/// What the change log has to be told of a row once its value is there.
+#[derive(Debug)]
+pub(crate) struct ReservedRow {
+    pub(crate) key: Vec<u8>,
+    /// The value before, if there was one.
+    pub(crate) old: Option<Vec<u8>>,
+    pub(crate) mode: CdcMode,
+}
+
 impl TableCell {
     fn new(tree: Tree) -> Arc<Self> {
-        Arc::new(Self { tree: Mutex::new(tree), lent: AtomicUsize::new(0) })
+        Arc::new(Self { tree: Mutex::new(tree), reserved: Mutex::default(), lent: AtomicUsize::new(0) })
     }
 
     /// The tree as it stands.
@@ -58,6 +72,11 @@ impl TableCell {
             tree.seal(pages)?;
         }
         Ok(())
+    }
+
+    /// The value of this row is to be told to the change log when the table is changed next, or the transaction ends.
+    pub(crate) fn reserve(&self, row: ReservedRow) {
+        *self.reserved.lock() = Some(row);
     }
 
     /// Keeps the tree's pages as they are while the loan lives; ask for the [`tree`](Self::tree) after it.
@@ -103,6 +122,7 @@ pub(crate) struct Tables {
     pages: PageWriter,
     pub(super) state: Mutex<State>,
     system: Mutex<Tree>,
+    pub(super) log: Log,
     /// A table was opened, renamed or deleted, or a savepoint restored.
     dirty: AtomicBool,
 }
@@ -112,6 +132,13 @@ pub(crate) struct Tables {
 pub(super) struct Roots {
     data: Option<Pointer>,
     system: Option<Pointer>,
+}
+
+/// What a transaction can go back to.
+#[derive(Clone, Debug)]
+pub(super) struct Stage {
+    roots: Roots,
+    log: Staged,
 }
 
 #[derive(Debug)]
@@ -136,10 +163,11 @@ impl State {
 }
 
 impl Tables {
-    fn new(pages: PageWriter) -> Self {
+    fn new(pages: PageWriter) -> Result<Self, StorageError> {
+        let log = Log::begin(pages.store(), pages.base().system, pages.id())?;
         let state = Mutex::new(State::new(pages.store().page_size(), pages.base().data));
         let system = Mutex::new(system::tree(pages.store(), pages.base().system));
-        Self { pages, state, system, dirty: AtomicBool::new(false) }
+        Ok(Self { pages, state, system, log, dirty: AtomicBool::new(false) })
     }
 
     pub(super) fn is_dirty(&self) -> bool {
@@ -164,7 +192,8 @@ impl Tables {
         definition: &Definition,
         kind: TreeKind,
         place: &'static Location<'static>,
-    ) -> Result<Arc<TableCell>, TableError> {
+    ) -> Result<(Arc<TableCell>, CdcMode), TableError> {
+        let mode = self.log_mode(name)?;
         let mut state = self.state.lock();
         state.check_closed(name)?;
         let entry = catalog::look_up(self.store(), state.catalog.root, name)?;
@@ -176,6 +205,7 @@ impl Tables {
             None => {
                 definition.codec.check()?;
                 self.define(&mut state.catalog, name, definition)?;
+                self.log_created(name, definition)?;
                 definition.codec
             }
         };
@@ -185,7 +215,17 @@ impl Tables {
         let table = state.tables.entry(name.to_string()).or_insert_with(fresh);
         table.open = Some(place);
         self.mark_dirty();
-        Ok(table.cell.clone())
+        Ok((table.cell.clone(), mode))
+    }
+
+    /// Tells the change log of a value that was filled in since.
+    pub(crate) fn settle_reserved(&self, table: &str, cell: &TableCell) -> Result<(), StorageError> {
+        let Some(ReservedRow { key, old, mode }) = cell.reserved.lock().take() else { return Ok(()) };
+        let tree = cell.tree();
+        let Some(root) = tree.root else { return Ok(()) };
+        let new = get(self.store(), &tree.kind, &root, &key)?;
+        let mut recorder = Recorder { tables: self, table, mode, multimap: false };
+        recorder.changed(Change { key: &key, old: old.as_deref(), new: new.as_deref() })
     }
 
     pub(super) fn define(&self, catalog: &mut Tree, name: &str, definition: &Definition) -> Result<(), StorageError> {
@@ -237,7 +277,7 @@ impl Tables {
     }
 
     /// Seals every changed table, the catalog and the system tree.
-    pub(super) fn seal(&self) -> Result<Roots, StorageError> {
+    fn seal(&self) -> Result<Roots, StorageError> {
         Ok(Roots { data: self.seal_data()?, system: self.system.lock().seal(&self.pages)? })
     }
 
@@ -246,6 +286,7 @@ impl Tables {
         let mut state = self.state.lock();
         let State { catalog, tables } = &mut *state;
         for (name, table) in tables {
+            self.settle_reserved(name, &table.cell)?;
             let root = table.cell.edit(|tree| tree.seal(&self.pages))?;
             if root != table.stored {
                 self.store_root(catalog, name, root)?;
@@ -260,28 +301,32 @@ impl Tables {
         self.state = Mutex::new(State::new(self.store().page_size(), root));
     }
 
-    /// Makes all tables what they were under `root`, which a snapshot keeps. Breaks the transaction if it fails.
-    pub(super) fn restore(&mut self, root: Option<Pointer>) -> Result<(), StorageError> {
+    /// Makes all tables what they were under `root`, which a snapshot keeps, after the commit of this id. Breaks the transaction if it fails.
+    pub(super) fn restore(&mut self, root: Option<Pointer>, commit: TxnId) -> Result<(), StorageError> {
         self.mark_dirty();
         let relinked = self.seal().and_then(|current| self.pages.relink(current.data, root));
         if relinked.is_err() {
             self.pages.mark_broken();
         }
         self.reset(root);
-        relinked
+        relinked?;
+        self.log_reverted(commit)
     }
 
-    /// Seals everything, and gives the roots.
-    pub(super) fn checkpoint(&mut self) -> Result<Roots, StorageError> {
-        let roots = self.seal()?;
+    /// Seals everything, and gives what to go back to.
+    pub(super) fn checkpoint(&mut self) -> Result<Stage, StorageError> {
+        let data = self.seal_data()?;
+        self.flush_log()?;
+        let roots = Roots { data, system: self.system.lock().seal(&self.pages)? };
         self.pages.checkpoint()?;
-        Ok(roots)
+        Ok(Stage { roots, log: self.log.staged() })
     }
 
-    pub(super) fn roll_back(&mut self, nth: usize, roots: Roots, dirty: bool) -> Result<(), StorageError> {
+    pub(super) fn roll_back(&mut self, nth: usize, stage: Stage, dirty: bool) -> Result<(), StorageError> {
         self.pages.roll_back(nth)?;
-        self.reset(roots.data);
-        self.system = Mutex::new(system::tree(self.store(), roots.system));
+        self.reset(stage.roots.data);
+        self.system = Mutex::new(system::tree(self.store(), stage.roots.system));
+        self.log.reset(stage.log);
         self.dirty = AtomicBool::new(dirty);
         Ok(())
     }
@@ -337,7 +382,7 @@ impl WriteTransaction {
     ) -> Result<Self, StorageError> {
         store.prepare_writes()?;
         Ok(Self {
-            tables: Tables::new(PageWriter::begin(store.clone())?),
+            tables: Tables::new(PageWriter::begin(store.clone())?)?,
             durability: Durability::default(),
             two_phase: false,
             quick_repair: false,
@@ -392,8 +437,8 @@ impl WriteTransaction {
         place: &'static Location<'static>,
     ) -> Result<OpenTable<'_>, TableError> {
         catalog::check_name(name)?;
-        let cell = self.tables.open(name, definition, kind, place)?;
-        Ok(OpenTable::new(name.to_string(), &self.tables, cell))
+        let (cell, mode) = self.tables.open(name, definition, kind, place)?;
+        Ok(OpenTable::new(name.to_string(), &self.tables, cell, mode))
     }
 
     pub(super) fn durability(&self) -> Durability {
@@ -448,9 +493,12 @@ impl WriteTransaction {
         let deletes = self.store_savepoints()?;
         let retains = !retention(pages.store(), self.tables.system_root())?.is_off();
         let time = &pages.store().settings().time;
-        if time.is_chosen() || retains {
+        self.tables.flush_log()?;
+        let logged = self.tables.log.staged();
+        if time.is_chosen() || retains || logged.count > 0 {
             commit.time = time.after(commit.time);
         }
+        self.tables.change_system(|rows| cdc::finish(rows, &self.tables.log, &logged, &commit))?;
         let record = |rows: &mut SystemEditor<'_>| history::record(rows, &commit);
         let let_go = if durable { self.tables.change_system(record)? } else { Vec::new() };
         commit.system = self.tables.seal()?.system;
