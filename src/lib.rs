@@ -47,18 +47,20 @@ pub use db::{
     OpenOutcome, ReadableDatabase, RepairSession, SnapshotInfo, VerifyLevel, VerifyProgress, VerifyReport,
 };
 pub use error::{
-    BackendError, BackupError, BulkLoadError, CommitError, CompactionError, CursorError, DatabaseError, Error,
-    SavepointError, SetDurabilityError, StorageError, TableError, TransactionError,
+    BackendError, BackupError, BulkLoadError, CommitError, CompactionError, CursorError, DatabaseError, DiffError,
+    Error, SavepointError, SetDurabilityError, StorageError, TableError, TransactionError,
 };
 pub use table::{
-    AccessGuard, AccessGuardMut, AccessGuardMutInPlace, Cursor, CursorMut, Drain, Entry, ExtractIf, MultimapRange,
-    MultimapTable, MultimapValue, OccupiedEntry, OwnedAccessGuard, OwnedMultimapRange, OwnedMultimapValue, OwnedRange,
-    Range, ReadOnlyMultimapTable, ReadOnlyTable, ReadOnlyUntypedMultimapTable, ReadOnlyUntypedTable,
-    ReadableMultimapTable, ReadableTable, ReadableTableMetadata, Table, TableStats, VacantEntry,
+    AccessGuard, AccessGuardMut, AccessGuardMutInPlace, Cursor, CursorMut, DiffRow, DiffRows, Drain, Entry, ExtractIf,
+    MultimapRange, MultimapTable, MultimapValue, OccupiedEntry, OwnedAccessGuard, OwnedMultimapRange,
+    OwnedMultimapValue, OwnedRange, Range, ReadOnlyMultimapTable, ReadOnlyTable, ReadOnlyUntypedMultimapTable,
+    ReadOnlyUntypedTable, ReadableMultimapTable, ReadableTable, ReadableTableMetadata, Table, TableStats, TypedDiffRow,
+    TypedDiffRows, VacantEntry,
 };
 pub use txn::{
-    Checkpoint, DatabaseStats, Durability, MultimapTableDefinition, MultimapTableHandle, ReadTransaction, Savepoint,
-    TableDefinition, TableHandle, UntypedMultimapTableHandle, UntypedTableHandle, WriteTransaction,
+    Checkpoint, DatabaseStats, Diff, Durability, MultimapTableDefinition, MultimapTableHandle, ReadTransaction,
+    Savepoint, TableChange, TableDefinition, TableDiff, TableHandle, TableKind, UntypedMultimapTableHandle,
+    UntypedTableHandle, WriteTransaction,
 };
 #[cfg(feature = "bytemuck")]
 pub use types::Pod;

@@ -2,6 +2,7 @@
 
 mod catalog;
 mod definition;
+mod diff;
 mod names;
 mod read;
 mod savepoint;
@@ -16,6 +17,7 @@ pub use definition::{
     MultimapTableDefinition, MultimapTableHandle, TableDefinition, TableHandle, UntypedMultimapTableHandle,
     UntypedTableHandle,
 };
+pub use diff::{Diff, TableChange, TableDiff, TableKind};
 pub use read::ReadTransaction;
 pub(crate) use read::Snapshot;
 pub(crate) use savepoint::has_persistent_savepoints;

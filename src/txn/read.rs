@@ -72,6 +72,10 @@ impl ReadTransaction {
         Ok(Self { snapshot: Arc::new(Snapshot::begin(store)?) })
     }
 
+    pub(super) fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.snapshot
+    }
+
     /// Opens a table.
     ///
     /// # Errors
