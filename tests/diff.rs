@@ -1,0 +1,426 @@
+//! What differs between two read transactions: against models, how much is read for it, and what damage does.
+
+mod common;
+
+use common::image::Image;
+use common::rng::Rng;
+use sapwood::{
+    Builder, CompactOptions, Database, DiffError, Error, Key, MultimapTableDefinition, ReadTransaction,
+    ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageBackend, StorageError, TableChange, TableDefinition,
+    TableError, TableKind, TypeName, Value, WriteTransaction,
+};
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+/// Key, old value, new value.
+type Difference = (Vec<u8>, Option<Vec<u8>>, Option<Vec<u8>>);
+/// By key, and of multimaps by member, which is then the value as well.
+type Rows = BTreeMap<(Vec<u8>, Vec<u8>), Vec<u8>>;
+type Model = BTreeMap<String, (usize, Rows)>;
+
+/// Numbers, the greatest first; nobody but this type knows.
+#[derive(Debug)]
+struct Descending;
+
+impl Value for Descending {
+    type SelfType<'a> = u64;
+    type AsBytes<'a> = [u8; 8];
+
+    fn fixed_width() -> Option<usize> {
+        Some(8)
+    }
+
+    fn from_bytes<'a>(data: &'a [u8]) -> u64
+    where
+        Self: 'a,
+    {
+        u64::from_le_bytes(data.try_into().unwrap())
+    }
+
+    fn as_bytes<'a, 'b: 'a>(value: &'a u64) -> [u8; 8]
+    where
+        Self: 'b,
+    {
+        value.to_le_bytes()
+    }
+
+    fn type_name() -> TypeName {
+        TypeName::new("diff::Descending")
+    }
+}
+
+impl Key for Descending {
+    fn compare(data1: &[u8], data2: &[u8]) -> Ordering {
+        Self::from_bytes(data2).cmp(&Self::from_bytes(data1))
+    }
+}
+
+/// A kind of table that the models have.
+struct Kind {
+    multimap: bool,
+    key: fn(u64) -> Vec<u8>,
+    value: fn(&mut Rng) -> Vec<u8>,
+    change: fn(&WriteTransaction, &str, &Kind, &mut Rows, &mut Rng),
+    typed: fn(&ReadTransaction, &ReadTransaction, &str) -> Result<Vec<Difference>, DiffError>,
+    /// Whether rows come in order without types.
+    ordered: Option<fn(&Difference, &Difference) -> Ordering>,
+}
+
+fn word(n: u64) -> Vec<u8> {
+    format!("{n:05}{}", "k".repeat(if n.is_multiple_of(11) { 300 } else { n as usize % 9 })).into_bytes()
+}
+
+fn number(n: u64) -> Vec<u8> {
+    n.to_le_bytes().to_vec()
+}
+
+fn bytes(rng: &mut Rng) -> Vec<u8> {
+    let length = *rng.pick(&[0, 3, 20, 20, 20, 90, 700, 3000]);
+    let mut value = vec![rng.below(3) as u8; length];
+    let random = length / 4;
+    rng.fill(&mut value[..random]);
+    value
+}
+
+const KINDS: [Kind; 7] = [
+    Kind {
+        multimap: false,
+        key: number,
+        value: |rng| number(rng.below(4)),
+        change: change_table::<u64, u64>,
+        typed: typed_table::<u64, u64>,
+        ordered: Some(|one, other| u64::compare(&one.0, &other.0)),
+    },
+    Kind {
+        multimap: false,
+        key: word,
+        value: bytes,
+        change: change_table::<&str, &[u8]>,
+        typed: typed_table::<&str, &[u8]>,
+        ordered: Some(|one, other| one.0.cmp(&other.0)),
+    },
+    Kind {
+        multimap: false,
+        key: number,
+        value: bytes,
+        change: change_table::<Descending, &[u8]>,
+        typed: typed_table::<Descending, &[u8]>,
+        ordered: None,
+    },
+    Kind {
+        multimap: false,
+        key: |n| <(u64, &[u8])>::as_bytes(&(n / 8, &*word(n))).to_vec(),
+        value: |rng| number(rng.below(4)),
+        change: change_table::<(u64, &[u8]), u64>,
+        typed: typed_table::<(u64, &[u8]), u64>,
+        ordered: None,
+    },
+    Kind {
+        multimap: true,
+        key: |n| number(n / 40),
+        value: |rng| number(rng.below(120)),
+        change: change_multimap::<u64, u64>,
+        typed: typed_multimap::<u64, u64>,
+        ordered: Some(|one, other| u64::compare(&one.0, &other.0).then(u64::compare(member(one), member(other)))),
+    },
+    Kind {
+        multimap: true,
+        key: |n| word(n / 40),
+        value: |rng| word(rng.below(60)),
+        change: change_multimap::<&str, &str>,
+        typed: typed_multimap::<&str, &str>,
+        ordered: Some(|one, other| (&one.0, member(one)).cmp(&(&other.0, member(other)))),
+    },
+    Kind {
+        multimap: true,
+        key: |n| number(n / 40),
+        value: |rng| number(rng.below(120)),
+        change: change_multimap::<Descending, Descending>,
+        typed: typed_multimap::<Descending, Descending>,
+        ordered: None,
+    },
+];
+
+/// The value of a difference of a multimap, which has one.
+fn member((_, old, new): &Difference) -> &[u8] {
+    old.as_ref().xor(new.as_ref()).expect("a pair went, or came")
+}
+
+/// Packed values where there is a codec.
+fn table<K: Key + 'static, V: Value + 'static>(name: &str) -> TableDefinition<'_, K, V> {
+    let table = TableDefinition::new(name);
+    #[cfg(feature = "lz4")]
+    let table = table.with_compression(sapwood::Compression::Lz4);
+    table
+}
+
+fn change_table<K: Key + 'static, V: Value + 'static>(
+    txn: &WriteTransaction,
+    name: &str,
+    kind: &Kind,
+    rows: &mut Rows,
+    rng: &mut Rng,
+) {
+    let mut table = txn.open_table(table::<K, V>(name)).unwrap();
+    let sorted = |rows: &Rows| {
+        let mut sorted: Vec<_> = rows.iter().map(|((key, _), value)| (key.clone(), value.clone())).collect();
+        sorted.sort_by(|(one, _), (other, _)| K::compare(one, other));
+        sorted
+    };
+    match rng.below(8) {
+        0 => {
+            let (one, other) = ((kind.key)(rng.below(400)), (kind.key)(rng.below(400)));
+            let (low, high) = if K::compare(&one, &other).is_le() { (one, other) } else { (other, one) };
+            table.delete_range(K::from_bytes(&low)..K::from_bytes(&high)).unwrap();
+            rows.retain(|(key, _), _| K::compare(key, &low).is_lt() || K::compare(key, &high).is_ge());
+        }
+        1 => {
+            // The same rows on other pages, some changed.
+            table.delete_range::<K::SelfType<'_>>(..).unwrap();
+            for value in rows.values_mut() {
+                if rng.chance(20) {
+                    *value = (kind.value)(rng);
+                }
+            }
+            let rows = sorted(rows);
+            let rows = rows.iter().map(|(key, value)| (K::from_bytes(key), V::from_bytes(value)));
+            table.bulk_load(rows).unwrap();
+        }
+        _ => {
+            for _ in 0..*rng.pick(&[1, 3, 100]) {
+                let key = (kind.key)(rng.below(400));
+                if rng.chance(150) {
+                    let value = (kind.value)(rng);
+                    table.insert(K::from_bytes(&key), V::from_bytes(&value)).unwrap();
+                    rows.insert((key, Vec::new()), value);
+                } else {
+                    table.remove(K::from_bytes(&key)).unwrap();
+                    rows.remove(&(key, Vec::new()));
+                }
+            }
+        }
+    }
+    assert_eq!(table.len().unwrap(), rows.len() as u64);
+}
+
+fn change_multimap<K: Key + 'static, V: Key + 'static>(
+    txn: &WriteTransaction,
+    name: &str,
+    kind: &Kind,
+    rows: &mut Rows,
+    rng: &mut Rng,
+) {
+    let mut table = txn.open_multimap_table(MultimapTableDefinition::<K, V>::new(name)).unwrap();
+    let grows = *rng.pick(&[60, 128, 200]);
+    for _ in 0..*rng.pick(&[1, 3, 60, 300]) {
+        let (key, value) = ((kind.key)(rng.below(400)), (kind.value)(rng));
+        if rng.chance(grows) {
+            table.insert(K::from_bytes(&key), V::from_bytes(&value)).unwrap();
+            rows.insert((key, value.clone()), value);
+        } else {
+            table.remove(K::from_bytes(&key), V::from_bytes(&value)).unwrap();
+            rows.remove(&(key, value));
+        }
+    }
+    if rng.chance(60) {
+        let gone = (kind.key)(rng.below(400));
+        table.remove_all(K::from_bytes(&gone)).unwrap();
+        rows.retain(|(key, _), _| *key != gone);
+    }
+    assert_eq!(table.len().unwrap(), rows.len() as u64);
+}
+
+/// What differs, as a program sees it that knows the types; it must be in order.
+fn typed_rows<K: Key + 'static, V: Value + 'static>(
+    rows: sapwood::TypedDiffRows<K, V>,
+    order: fn(&Difference, &Difference) -> Ordering,
+) -> Vec<Difference> {
+    let value = |value: Option<V::SelfType<'_>>| value.map(|value| V::as_bytes(&value).as_ref().to_vec());
+    let rows = rows.map(|row| {
+        let row = row.unwrap();
+        (K::as_bytes(&row.key()).as_ref().to_vec(), value(row.old_value()), value(row.new_value()))
+    });
+    let rows: Vec<Difference> = rows.collect();
+    assert!(rows.is_sorted_by(|one, next| order(one, next).is_lt()));
+    rows
+}
+
+fn typed_table<K: Key + 'static, V: Value + 'static>(
+    older: &ReadTransaction,
+    newer: &ReadTransaction,
+    name: &str,
+) -> Result<Vec<Difference>, DiffError> {
+    let rows = older.diff_table(newer, table::<K, V>(name))?;
+    Ok(typed_rows(rows, |one, other| K::compare(&one.0, &other.0)))
+}
+
+fn typed_multimap<K: Key + 'static, V: Key + 'static>(
+    older: &ReadTransaction,
+    newer: &ReadTransaction,
+    name: &str,
+) -> Result<Vec<Difference>, DiffError> {
+    let rows = older.diff_multimap_table(newer, MultimapTableDefinition::<K, V>::new(name))?;
+    Ok(typed_rows(rows, |one, other| K::compare(&one.0, &other.0).then_with(|| V::compare(member(one), member(other)))))
+}
+
+/// What differs between the rows of two models, in the order of bytes.
+fn expected(multimap: bool, old: Option<&Rows>, new: Option<&Rows>) -> Vec<Difference> {
+    let empty = Rows::new();
+    let (old, new) = (old.unwrap_or(&empty), new.unwrap_or(&empty));
+    let keys: std::collections::BTreeSet<_> = old.keys().chain(new.keys()).collect();
+    let differs = keys.into_iter().filter(|key| old.get(key) != new.get(key));
+    let rows = differs.map(|key| (key.0.clone(), old.get(key).cloned(), new.get(key).cloned()));
+    let mut rows: Vec<_> = rows.inspect(|row| assert!(!multimap || row.1.is_some() != row.2.is_some())).collect();
+    rows.sort();
+    rows
+}
+
+fn kind_of(state: Option<&(usize, Rows)>) -> Option<TableKind> {
+    state.map(|(kind, _)| if KINDS[*kind].multimap { TableKind::Multimap } else { TableKind::Table })
+}
+
+fn untyped_rows(table: &sapwood::TableDiff) -> Result<Vec<Difference>, StorageError> {
+    let bytes = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec);
+    table
+        .rows()
+        .map(|row| row.map(|row| (row.key().to_vec(), bytes(row.old_value()), bytes(row.new_value()))))
+        .collect()
+}
+
+/// Compares what one table's difference says with the models.
+fn check_table(table: &sapwood::TableDiff, old: Option<&(usize, Rows)>, new: Option<&(usize, Rows)>) {
+    assert_eq!((table.old_kind(), table.new_kind()), (kind_of(old), kind_of(new)));
+    let mut rows = untyped_rows(table).unwrap();
+    let (change, mut wanted) = match (old, new) {
+        (Some((kind, old)), None) => (TableChange::Deleted, expected(KINDS[*kind].multimap, Some(old), None)),
+        (None, Some((kind, new))) => (TableChange::Created, expected(KINDS[*kind].multimap, None, Some(new))),
+        (Some((before, old)), Some((kind, new))) if before == kind => {
+            let multimap = KINDS[*kind].multimap;
+            if let Some(order) = KINDS[*kind].ordered {
+                assert!(rows.is_sorted_by(|one, next| order(one, next).is_lt()));
+            }
+            (TableChange::Kept, expected(multimap, Some(old), Some(new)))
+        }
+        (Some((_, old)), Some((_, new))) => {
+            (TableChange::Retyped, [expected(false, Some(old), None), expected(false, None, Some(new))].concat())
+        }
+        (None, None) => panic!("{} never was", table.name()),
+    };
+    assert_eq!(table.change(), change);
+    rows.sort();
+    wanted.sort();
+    assert!(rows == wanted, "{} {change:?}", table.name());
+}
+
+/// Compares all that the difference of two states says with that of their models.
+fn check(older: &(ReadTransaction, Model), newer: &(ReadTransaction, Model)) {
+    let mut listed = Vec::new();
+    for table in older.0.diff(&newer.0).unwrap() {
+        let table = table.unwrap();
+        check_table(&table, older.1.get(table.name()), newer.1.get(table.name()));
+        listed.push(table.name().to_string());
+    }
+    let count = listed.len();
+    listed.sort();
+    listed.dedup();
+    assert_eq!(listed.len(), count, "each is listed once");
+    for name in NAMES {
+        let (old, new) = (older.1.get(*name), newer.1.get(*name));
+        assert!(old == new || listed.iter().any(|listed| listed == name), "{name}");
+        let Some((kind, _)) = old.or(new) else { continue };
+        let rows = (KINDS[*kind].typed)(&older.0, &newer.0, name);
+        if old.zip(new).is_some_and(|(old, new)| old.0 != new.0) {
+            assert!(matches!(rows, Err(DiffError::Table(_))));
+            continue;
+        }
+        let (old, new) = (old.map(|(_, rows)| rows), new.map(|(_, rows)| rows));
+        let mut rows = rows.unwrap();
+        rows.sort();
+        assert!(rows == expected(KINDS[*kind].multimap, old, new), "{name}, of kind {kind}");
+    }
+}
+
+/// Some of them have what the catalog puts between two rows of one table.
+const NAMES: &[&str] = &["a", "a\0", "a\0\u{1}", "b", "ash", "ash and oak", "oak", "yew"];
+
+fn handle(name: &str) -> TableDefinition<'_, u64, u64> {
+    TableDefinition::new(name)
+}
+
+fn multimap_handle(name: &str) -> MultimapTableDefinition<'_, u64, u64> {
+    MultimapTableDefinition::new(name)
+}
+
+/// One change of one table, or of what tables there are.
+fn change(txn: &WriteTransaction, model: &mut Model, rng: &mut Rng) {
+    let name = *rng.pick(NAMES);
+    let exists = model.get(name).map(|(kind, _)| *kind);
+    match (exists, rng.below(16)) {
+        (Some(kind), 0) => {
+            let deleted = match KINDS[kind].multimap {
+                true => txn.delete_multimap_table(multimap_handle(name)),
+                false => txn.delete_table(handle(name)),
+            };
+            assert!(deleted.unwrap());
+            model.remove(name);
+        }
+        (Some(kind), 1) => {
+            let to = *rng.pick(NAMES);
+            if model.contains_key(to) {
+                return;
+            }
+            match KINDS[kind].multimap {
+                true => txn.rename_multimap_table(multimap_handle(name), multimap_handle(to)),
+                false => txn.rename_table(handle(name), handle(to)),
+            }
+            .unwrap();
+            let state = model.remove(name).unwrap();
+            model.insert(to.to_string(), state);
+        }
+        (exists, _) => {
+            let kind = exists.unwrap_or_else(|| rng.below(KINDS.len() as u64) as usize);
+            let (_, rows) = model.entry(name.to_string()).or_insert((kind, Rows::new()));
+            (KINDS[kind].change)(txn, name, &KINDS[kind], rows, rng);
+        }
+    }
+}
+
+fn small() -> Builder {
+    let mut builder = Builder::new();
+    builder.set_page_size(512).set_block_size(512).set_cache_size(64 << 10);
+    builder
+}
+
+fn run_model(seed: u64) {
+    let mut rng = Rng::new(seed);
+    let db = small().create_with_backend(Image::default()).unwrap();
+    let mut model = Model::new();
+    let mut states = vec![(db.begin_read().unwrap(), model.clone())];
+    for round in 0..30 {
+        let txn = db.begin_write().unwrap();
+        for _ in 0..*rng.pick(&[1, 2, 12]) {
+            change(&txn, &mut model, &mut rng);
+        }
+        txn.commit().unwrap();
+        if rng.chance(20) {
+            db.compact_online(CompactOptions::new(), |_| ControlFlow::Continue(())).unwrap();
+        }
+        states.push((db.begin_read().unwrap(), model.clone()));
+        if states.len() > 5 {
+            states.swap_remove(rng.below(5) as usize);
+        }
+        if round % 3 == 2 {
+            for (older, newer) in states.iter().flat_map(|older| states.iter().map(move |newer| (older, newer))) {
+                check(older, newer);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_difference_of_any_two_states_is_that_of_their_models() {
+    for seed in 0..12 * common::scale() {
+        run_model(seed);
+    }
+}
