@@ -424,3 +424,322 @@ fn the_difference_of_any_two_states_is_that_of_their_models() {
         run_model(seed);
     }
 }
+
+const NUMBERS: TableDefinition<u64, u64> = TableDefinition::new("numbers");
+const DESCENDING: TableDefinition<Descending, u64> = TableDefinition::new("descending");
+const TAGS: MultimapTableDefinition<u64, u64> = MultimapTableDefinition::new("tags");
+const ROWS: u64 = 200_000;
+/// Pages on the way to a row of a table of so many.
+const HEIGHT: u64 = 3;
+/// Pages that are looked at for the catalogs, and for the definition and the root of one table in both.
+const CATALOG: u64 = 2 + 2 * 2;
+
+/// How many pages `look` looks at, in memory or not.
+fn pages_seen<T>(db: &Database, look: impl FnOnce() -> T) -> (T, u64) {
+    let seen = || db.cache_stats().read_hits() + db.cache_stats().read_misses();
+    let before = seen();
+    let found = look();
+    (found, seen() - before)
+}
+
+/// A small cache, and two big tables, one of keys that nobody can order but their type.
+fn big() -> Database {
+    let mut builder = Builder::new();
+    builder.set_cache_size(256 << 10);
+    let db = builder.create_with_backend(Image::default()).unwrap();
+    commit(&db, |txn| {
+        let (mut numbers, mut descending) = (txn.open_table(NUMBERS).unwrap(), txn.open_table(DESCENDING).unwrap());
+        numbers.bulk_load((0..ROWS).map(|key| (key * 10, key))).unwrap();
+        descending.bulk_load((0..ROWS).rev().map(|key| (key * 10, key))).unwrap();
+        assert_eq!(u64::from(numbers.stats().unwrap().tree_height()), HEIGHT);
+    });
+    db
+}
+
+fn commit<T>(db: &Database, change: impl FnOnce(&WriteTransaction) -> T) -> T {
+    let txn = db.begin_write().unwrap();
+    let made = change(&txn);
+    txn.commit().unwrap();
+    made
+}
+
+/// Rows and pages of the difference that a change makes, by types, and without them in a table of another order.
+fn cost(db: &Database, change: impl Fn(u64) -> Vec<(u64, Option<u64>)>) -> [(usize, u64); 2] {
+    let older = db.begin_read().unwrap();
+    commit(db, |txn| {
+        let (mut numbers, mut descending) = (txn.open_table(NUMBERS).unwrap(), txn.open_table(DESCENDING).unwrap());
+        for (key, value) in change(ROWS) {
+            match value {
+                Some(value) => {
+                    numbers.insert(key, value).unwrap();
+                    descending.insert(key, value).unwrap();
+                }
+                None => {
+                    numbers.remove(key).unwrap();
+                    descending.remove(key).unwrap();
+                }
+            }
+        }
+    });
+    costs(db, &older)
+}
+
+fn costs(db: &Database, older: &ReadTransaction) -> [(usize, u64); 2] {
+    let newer = db.begin_read().unwrap();
+    let typed = pages_seen(db, || older.diff_table(&newer, NUMBERS).unwrap().map(Result::unwrap).count());
+    let untyped = pages_seen(db, || {
+        let table = older.diff(&newer).unwrap().map(Result::unwrap).find(|table| table.name() == "descending");
+        table.unwrap().rows().map(Result::unwrap).count()
+    });
+    let backwards = pages_seen(db, || newer.diff_table(older, NUMBERS).unwrap().map(Result::unwrap).count());
+    assert_eq!(typed, backwards);
+    [typed, untyped]
+}
+
+#[test]
+fn a_difference_takes_reads_for_what_changed_whatever_is_around_it() {
+    let db = big();
+    let show = |what: &str, costs: [(usize, u64); 2]| println!("{what}: rows and pages {costs:?}");
+    let within = |costs: [(usize, u64); 2], rows: usize, pages: u64| {
+        for (found, seen) in costs {
+            assert_eq!(found, rows);
+            assert!(seen <= pages + 2 * CATALOG, "{seen} pages");
+        }
+    };
+
+    let one = cost(&db, |rows| vec![(rows * 5, Some(1))]);
+    show("one row changed", one);
+    within(one, 1, 2 * HEIGHT);
+
+    let split = cost(&db, |rows| vec![(rows * 3 + 1, Some(1))]);
+    show("one row that splits a leaf", split);
+    within(split, 1, 3 * HEIGHT);
+
+    let scattered = cost(&db, |rows| (0..100).map(|nth| (rows / 10 * nth + 70, Some(nth + 7_000_000))).collect());
+    show("a hundred rows changed", scattered);
+    within(scattered, 100, 100 * 2 * HEIGHT);
+
+    let removed = cost(&db, |rows| (0..100).map(|nth| (rows / 10 * nth + 90, None)).collect());
+    show("a hundred rows removed", removed);
+    within(removed, 100, 100 * 2 * HEIGHT);
+
+    let added = cost(&db, |rows| (0..100).map(|nth| (rows / 10 * nth + 95, Some(nth))).collect());
+    show("a hundred rows added", added);
+    within(added, 100, 100 * 3 * HEIGHT);
+
+    let inserted =
+        cost(&db, |rows| (0..9).flat_map(|nth| (1..300).map(move |at| (nth * rows + at * 10 + 3, Some(at)))).collect());
+    show("nine runs of rows added", inserted);
+    within(inserted, 9 * 299, 9 * 299 / 10);
+}
+
+#[test]
+fn a_difference_of_a_deleted_range_reads_that_range() {
+    let db = big();
+    let older = db.begin_read().unwrap();
+    commit(&db, |txn| {
+        let range = ROWS * 10 / 4..ROWS * 10 * 3 / 4;
+        txn.open_table(NUMBERS).unwrap().delete_range(range.clone()).unwrap();
+        txn.open_table(DESCENDING).unwrap().delete_range(range.end..range.start).unwrap();
+    });
+    let all = older.open_table(NUMBERS).unwrap().stats().unwrap();
+    let half = (all.leaf_pages() + all.branch_pages()) / 2;
+    let [typed, untyped] = costs(&db, &older);
+    println!("half of the rows deleted: rows and pages {typed:?} {untyped:?}, of {half} pages");
+    assert_eq!((typed.0, untyped.0), (ROWS as usize / 2, ROWS as usize / 2 - 1 + 1));
+    assert!(typed.1 <= half + 4 * HEIGHT + CATALOG);
+    // What comes next in the newer state is looked for as far ahead as rows are gone.
+    assert!(untyped.1 <= 2 * half + 4 * HEIGHT + 2 * CATALOG);
+}
+
+#[test]
+fn equal_states_and_unchanged_tables_cost_nothing() {
+    let db = small().create_with_backend(Image::default()).unwrap();
+    commit(&db, |txn| {
+        for nth in 0..10_000 {
+            let name = format!("table {nth}");
+            let mut table = txn.open_table(TableDefinition::<u64, u64>::new(&name)).unwrap();
+            table.insert(nth, nth).unwrap();
+        }
+    });
+    let (older, same) = (db.begin_read().unwrap(), db.begin_read().unwrap());
+    let (tables, pages) = pages_seen(&db, || older.diff(&same).unwrap().count());
+    assert_eq!((tables, pages), (0, 0));
+
+    commit(&db, |txn| {
+        txn.open_table(TableDefinition::<u64, u64>::new("table 77")).unwrap().insert(1, 1).unwrap();
+    });
+    let newer = db.begin_read().unwrap();
+    let (tables, pages) = pages_seen(&db, || {
+        let tables = older.diff(&newer).unwrap().map(Result::unwrap);
+        tables.map(|table| (table.name().to_string(), table.rows().count())).collect::<Vec<_>>()
+    });
+    println!("one of 10,000 tables changed: {pages} pages");
+    assert_eq!(tables, [("table 77".to_string(), 1)]);
+    assert!(pages < 60, "{pages}");
+}
+
+#[test]
+fn a_long_difference_takes_little_memory() {
+    let db = big();
+    let older = db.begin_read().unwrap();
+    commit(&db, |txn| {
+        let mut numbers = txn.open_table(NUMBERS).unwrap();
+        numbers.delete_range::<u64>(..).unwrap();
+        numbers.bulk_load((0..ROWS).map(|key| (key * 10 + key % 2, key))).unwrap();
+    });
+    let newer = db.begin_read().unwrap();
+    let limit = db.cache_stats().used_bytes().max(256 << 10) + (64 << 10);
+    let (mut rows, mut most) = (0, 0);
+    for row in older.diff_table(&newer, NUMBERS).unwrap() {
+        row.unwrap();
+        rows += 1;
+        most = most.max(db.cache_stats().used_bytes());
+    }
+    assert_eq!(rows, ROWS);
+    assert!(most <= limit, "{most} of {limit} bytes");
+}
+
+#[test]
+fn states_of_two_databases_are_not_compared() {
+    let [one, other] = [(); 2].map(|()| small().create_with_backend(Image::default()).unwrap());
+    let (one, other) = (one.begin_read().unwrap(), other.begin_read().unwrap());
+    assert!(matches!(one.diff(&other), Err(DiffError::OtherDatabase)));
+    assert!(matches!(one.diff_table(&other, NUMBERS), Err(DiffError::OtherDatabase)));
+    let err = one.diff_multimap_table(&other, TAGS).unwrap_err();
+    assert_eq!(err.to_string(), "the transactions are of two databases");
+    assert!(matches!(Error::from(err), Error::OtherDatabase));
+}
+
+#[test]
+fn a_table_must_be_what_it_is_asked_for_as_and_be_somewhere() {
+    let db = small().create_with_backend(Image::default()).unwrap();
+    let empty = db.begin_read().unwrap();
+    assert_eq!(empty.diff(&empty).unwrap().count(), 0);
+    let missing = empty.diff_table(&empty, NUMBERS).unwrap_err();
+    assert!(matches!(missing, DiffError::Table(TableError::TableDoesNotExist(name)) if name == "numbers"));
+    commit(&db, |txn| drop(txn.open_table(NUMBERS).unwrap().insert(1, 2).unwrap()));
+    let newer = db.begin_read().unwrap();
+    let wrong = TableDefinition::<u64, &str>::new("numbers");
+    for (one, other) in [(&empty, &newer), (&newer, &empty)] {
+        let mistyped = one.diff_table(other, wrong).unwrap_err();
+        assert!(matches!(mistyped, DiffError::Table(TableError::TableTypeMismatch { .. })));
+        let multimap = one.diff_multimap_table(other, MultimapTableDefinition::<u64, u64>::new("numbers"));
+        assert!(matches!(multimap, Err(DiffError::Table(TableError::TableIsNotMultimap(_)))));
+        assert_eq!(one.diff_table(other, NUMBERS).unwrap().count(), 1);
+    }
+    let long = "n".repeat(5_000);
+    let long = empty.diff_table(&newer, TableDefinition::<u64, u64>::new(&long));
+    assert!(matches!(long, Err(DiffError::Storage(StorageError::ValueTooLarge(5_000)))));
+}
+
+#[test]
+fn a_difference_outlives_its_transactions_and_may_be_dropped_half_way() {
+    let db = small().create_with_backend(Image::default()).unwrap();
+    let older = db.begin_read().unwrap();
+    commit(&db, |txn| {
+        let mut numbers = txn.open_table(NUMBERS).unwrap();
+        (0..1000).for_each(|key| drop(numbers.insert(key, key).unwrap()));
+    });
+    let newer = db.begin_read().unwrap();
+    let mut typed = older.diff_table(&newer, NUMBERS).unwrap();
+    let table = older.diff(&newer).unwrap().next().unwrap().unwrap();
+    assert!(older.close().is_err());
+    drop(newer);
+    assert_eq!(typed.by_ref().take(10).count(), 10);
+    let mut rows = table.rows();
+    drop(table);
+    let kept = rows.next().unwrap().unwrap();
+    drop((typed, rows));
+    assert_eq!((kept.key(), kept.new_value()), (&[0; 8][..], Some(&[0; 8][..])));
+    assert!(db.snapshots().is_empty());
+    assert!(db.close().is_ok());
+}
+
+#[test]
+fn a_closed_database_is_not_compared() {
+    let db = small().create_with_backend(Image::default()).unwrap();
+    let txn = db.begin_read().unwrap();
+    db.close().unwrap();
+    assert!(matches!(txn.diff(&txn), Err(DiffError::Storage(StorageError::DatabaseClosed))));
+}
+
+/// All that differs, or the first error. After an error there is nothing more.
+fn everything(
+    older: &ReadTransaction,
+    newer: &ReadTransaction,
+) -> Result<Vec<(String, Vec<Difference>)>, StorageError> {
+    let mut tables = older.diff(newer).map_err(|err| match err {
+        DiffError::Storage(err) => err,
+        other => panic!("{other}"),
+    })?;
+    let mut all = Vec::new();
+    while let Some(table) = tables.next() {
+        let Ok(table) = table else {
+            assert!(tables.next().is_none());
+            return Err(table.unwrap_err());
+        };
+        let mut rows = table.rows();
+        if let Some(Err(err)) = rows.find(Result::is_err) {
+            assert!(rows.next().is_none());
+            return Err(err);
+        }
+        all.push((table.name().to_string(), untyped_rows(&table)?));
+    }
+    Ok(all)
+}
+
+/// Two states of every kind of row, behind a cache that keeps next to nothing.
+fn two_states(image: &Image) -> (Database, ReadTransaction, ReadTransaction) {
+    let mut builder = small();
+    builder.set_cache_size(1);
+    let db = builder.create_with_backend(image.clone()).unwrap();
+    let mut rng = Rng::new(7);
+    common::kinds::fill(&db, &mut rng, 120, 256);
+    let older = db.begin_read().unwrap();
+    common::kinds::thin_out(&db, &mut rng, 230);
+    common::kinds::fill(&db, &mut rng, 140, 60);
+    let newer = db.begin_read().unwrap();
+    (db, older, newer)
+}
+
+#[test]
+fn damaged_pages_are_told_of() {
+    let image = Image::default();
+    let (_db, older, newer) = two_states(&image);
+    let whole = everything(&older, &newer).unwrap();
+    let bytes = image.bytes();
+    let mut told = 0;
+    for page in 3..bytes.len() / 512 {
+        let place = page * 512 + 100;
+        image.write(place as u64, &[!bytes[place]]).unwrap();
+        match everything(&older, &newer) {
+            Ok(all) => assert!(all == whole, "page {page}"),
+            Err(StorageError::Corrupted(_)) => told += 1,
+            Err(err) => panic!("{err}"),
+        }
+        image.write(place as u64, &bytes[place..=place]).unwrap();
+    }
+    assert!(told > 50, "{told}");
+    assert!(everything(&older, &newer).unwrap() == whole);
+}
+
+#[test]
+fn reads_that_fail_are_told_of() {
+    let image = Image::default();
+    let (_db, older, newer) = two_states(&image);
+    let whole = everything(&older, &newer).unwrap();
+    let mut told = 0;
+    for nth in 1.. {
+        image.fail_read(nth);
+        let all = everything(&older, &newer);
+        if !image.read_failed() {
+            image.fail_read(0);
+            break;
+        }
+        assert!(matches!(all, Err(StorageError::Io(_))), "read {nth}");
+        told += 1;
+    }
+    assert!(told > 50, "{told}");
+    assert!(everything(&older, &newer).unwrap() == whole);
+}
