@@ -313,13 +313,14 @@ fn check_table(table: &sapwood::TableDiff, old: Option<&(usize, Rows)>, new: Opt
     assert!(rows == wanted, "{} {change:?}", table.name());
 }
 
-/// Compares all that the difference of two states says with that of their models.
-fn check(older: &(ReadTransaction, Model), newer: &(ReadTransaction, Model)) {
-    let mut listed = Vec::new();
+/// Compares all that the difference of two states says with that of their models. Gives what became of tables.
+fn check(older: &(ReadTransaction, Model), newer: &(ReadTransaction, Model)) -> Vec<TableChange> {
+    let (mut listed, mut changes) = (Vec::new(), Vec::new());
     for table in older.0.diff(&newer.0).unwrap() {
         let table = table.unwrap();
         check_table(&table, older.1.get(table.name()), newer.1.get(table.name()));
         listed.push(table.name().to_string());
+        changes.push(table.change());
     }
     let count = listed.len();
     listed.sort();
@@ -339,6 +340,7 @@ fn check(older: &(ReadTransaction, Model), newer: &(ReadTransaction, Model)) {
         rows.sort();
         assert!(rows == expected(KINDS[*kind].multimap, old, new), "{name}, of kind {kind}");
     }
+    changes
 }
 
 /// Some of them have what the catalog puts between two rows of one table.
@@ -392,10 +394,11 @@ fn small() -> Builder {
     builder
 }
 
-fn run_model(seed: u64) {
+fn run_model(seed: u64) -> Vec<TableChange> {
     let mut rng = Rng::new(seed);
     let db = small().create_with_backend(Image::default()).unwrap();
     let mut model = Model::new();
+    let mut changes = Vec::new();
     let mut states = vec![(db.begin_read().unwrap(), model.clone())];
     for round in 0..30 {
         let txn = db.begin_write().unwrap();
@@ -412,16 +415,19 @@ fn run_model(seed: u64) {
         }
         if round % 3 == 2 {
             for (older, newer) in states.iter().flat_map(|older| states.iter().map(move |newer| (older, newer))) {
-                check(older, newer);
+                changes.extend(check(older, newer));
             }
         }
     }
+    changes
 }
 
 #[test]
 fn the_difference_of_any_two_states_is_that_of_their_models() {
-    for seed in 0..12 * common::scale() {
-        run_model(seed);
+    let changes: Vec<_> = (0..12 * common::scale()).flat_map(run_model).collect();
+    for change in [TableChange::Created, TableChange::Deleted, TableChange::Kept, TableChange::Retyped] {
+        let count = changes.iter().filter(|seen| **seen == change).count();
+        assert!(count > 100, "{count} times {change:?}");
     }
 }
 
@@ -550,6 +556,32 @@ fn a_difference_of_a_deleted_range_reads_that_range() {
     assert!(typed.1 <= half + 4 * HEIGHT + CATALOG);
     // What comes next in the newer state is looked for as far ahead as rows are gone.
     assert!(untyped.1 <= 2 * half + 4 * HEIGHT + 2 * CATALOG);
+}
+
+#[test]
+fn what_did_not_change_beside_what_did_is_not_read() {
+    const LONG: TableDefinition<&str, &[u8]> = TableDefinition::new("long");
+    let db = small().create_with_backend(Image::default()).unwrap();
+    // Keys and values in runs, and a set in a tree beside others in leaves.
+    let key = |nth: u64| format!("{}{nth:04}", "k".repeat(300));
+    commit(&db, |txn| {
+        let mut long = txn.open_table(LONG).unwrap();
+        (0..500).for_each(|nth| drop(long.insert(&*key(nth), &[7; 2000][..]).unwrap()));
+        let mut tags = txn.open_multimap_table(TAGS).unwrap();
+        (0..10_000).for_each(|nth| assert!(!tags.insert(5, nth).unwrap()));
+        (0..100).for_each(|nth| assert_eq!(tags.insert(nth, nth).unwrap(), nth == 5));
+    });
+    let older = db.begin_read().unwrap();
+    commit(&db, |txn| {
+        txn.open_table(LONG).unwrap().insert(&*key(250), &[8; 2000][..]).unwrap();
+        txn.open_multimap_table(TAGS).unwrap().remove(5, 7_777).unwrap();
+    });
+    let newer = db.begin_read().unwrap();
+    let (rows, long) = pages_seen(&db, || older.diff_table(&newer, LONG).unwrap().map(Result::unwrap).count());
+    let (pairs, tags) = pages_seen(&db, || older.diff_multimap_table(&newer, TAGS).unwrap().count());
+    println!("{long} pages and runs for one long row, {tags} for one of many values");
+    assert_eq!((rows, pairs), (1, 1));
+    assert!(long < 30 && tags < 40, "{long} {tags}");
 }
 
 #[test]
