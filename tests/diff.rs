@@ -5,7 +5,7 @@ mod common;
 use common::image::Image;
 use common::rng::Rng;
 use sapwood::{
-    Builder, CompactOptions, Database, DiffError, Error, Key, MultimapTableDefinition, ReadTransaction,
+    Builder, CompactOptions, Database, DiffError, Durability, Error, Key, MultimapTableDefinition, ReadTransaction,
     ReadableDatabase, ReadableTableMetadata, StorageBackend, StorageError, TableChange, TableDefinition, TableError,
     TableKind, TypeName, Value, WriteTransaction,
 };
@@ -401,11 +401,18 @@ fn run_model(seed: u64) -> Vec<TableChange> {
     let mut changes = Vec::new();
     let mut states = vec![(db.begin_read().unwrap(), model.clone())];
     for round in 0..30 {
-        let txn = db.begin_write().unwrap();
+        let mut txn = db.begin_write().unwrap();
+        txn.set_durability(*rng.pick(&[Durability::Immediate, Durability::None])).unwrap();
+        let before = model.clone();
         for _ in 0..*rng.pick(&[1, 2, 12]) {
             change(&txn, &mut model, &mut rng);
         }
-        txn.commit().unwrap();
+        if rng.chance(20) {
+            txn.abort().unwrap();
+            model = before;
+        } else {
+            txn.commit().unwrap();
+        }
         if rng.chance(20) {
             db.compact_online(CompactOptions::new(), |_| ControlFlow::Continue(())).unwrap();
         }

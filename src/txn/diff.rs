@@ -21,6 +21,30 @@ pub struct Diff {
 }
 
 /// A table that differs between two read transactions.
+///
+/// ```
+/// use sapwood::{Database, MultimapTableDefinition, ReadableDatabase, TableChange, TableDefinition, TableKind};
+/// # use sapwood::backends::InMemoryBackend;
+///
+/// const RINGS: TableDefinition<&str, u64> = TableDefinition::new("rings");
+/// const TAGS: MultimapTableDefinition<&str, u64> = MultimapTableDefinition::new("tags");
+/// const LABELS: MultimapTableDefinition<&str, u64> = MultimapTableDefinition::new("labels");
+/// let db = Database::builder().create_with_backend(InMemoryBackend::new())?;
+/// let txn = db.begin_write()?;
+/// txn.open_table(RINGS)?.insert("oak", 120)?;
+/// txn.open_multimap_table(TAGS)?.insert("old", 7)?;
+/// txn.commit()?;
+/// let older = db.begin_read()?;
+/// let txn = db.begin_write()?;
+/// txn.rename_multimap_table(TAGS, LABELS)?;
+/// txn.commit()?;
+///
+/// let tables: Vec<_> = older.diff(&db.begin_read()?)?.collect::<Result<_, _>>()?;
+/// let changes: Vec<_> = tables.iter().map(|table| (table.name(), table.change())).collect();
+/// assert_eq!(changes, [("labels", TableChange::Created), ("tags", TableChange::Deleted)]);
+/// assert_eq!((tables[0].old_kind(), tables[0].new_kind()), (None, Some(TableKind::Multimap)));
+/// # Ok::<(), sapwood::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct TableDiff {
     name: String,
