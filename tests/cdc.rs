@@ -5,9 +5,11 @@ mod common;
 use common::crash::RecordingBackend;
 use common::rng::Rng;
 use common::scale;
-use sapwood::{Builder, CdcConfig, CdcMode, Change, ChangeEvent, ChangePosition, Checkpoint, Clock, Database};
+use sapwood::{Builder, CdcConfig, CdcMode, Change, ChangeEvent, ChangePosition, Checkpoint, Clock, Database, Diff};
 use sapwood::{Durability, MultimapTableDefinition, ReadTransaction, ReadableDatabase, ReadableMultimapTable};
-use sapwood::{ReadableTable, Savepoint, StorageError, TableDefinition, TableHandle, UntypedTableHandle, WriteTransaction};
+use sapwood::{
+    ReadableTable, Savepoint, StorageError, TableDefinition, TableHandle, UntypedTableHandle, WriteTransaction,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
@@ -47,6 +49,37 @@ impl Replica {
             replica.pairs = Some(all);
         }
         replica
+    }
+
+    /// Makes the changes of a difference.
+    fn patch(&mut self, diff: Diff) {
+        for table in diff.map(|table| table.unwrap()) {
+            let kind = table.old_kind().or(table.new_kind()).unwrap();
+            let rows = table.rows().map(|row| row.unwrap());
+            if kind == TableKind::Multimap {
+                let pairs = self.pairs.get_or_insert_default();
+                for row in rows {
+                    let pair = |value: &[u8]| (row.key().to_vec(), value.to_vec());
+                    row.old_value().into_iter().for_each(|value| assert!(pairs.remove(&pair(value))));
+                    row.new_value().into_iter().for_each(|value| assert!(pairs.insert(pair(value))));
+                }
+                if table.change() == TableChange::Deleted {
+                    assert_eq!(self.pairs.take(), Some(BTreeSet::new()));
+                }
+                continue;
+            }
+            let kept = self.tables.entry(table.name().to_string()).or_default();
+            for row in rows {
+                let before = match row.new_value() {
+                    Some(new) => kept.insert(row.key().to_vec(), new.to_vec()),
+                    None => kept.remove(row.key()),
+                };
+                assert_eq!(before.as_deref(), row.old_value());
+            }
+            if table.change() == TableChange::Deleted {
+                assert_eq!(self.tables.remove(table.name()), Some(BTreeMap::new()));
+            }
+        }
     }
 
     /// `states` are those after each transaction in the log, by its id.
@@ -96,7 +129,8 @@ fn apply_row(rows: &mut BTreeMap<Vec<u8>, Vec<u8>>, change: &Change) {
 fn events(txn: &ReadTransaction, after: ChangePosition) -> Vec<ChangeEvent> {
     let events: Vec<_> = txn.read_cdc_since(after).unwrap().collect::<Result<_, _>>().unwrap();
     assert!(events.is_sorted_by_key(|event| event.position));
-    let times: BTreeMap<_, _> = events.iter().map(|event| (event.position.transaction_id, event.timestamp_ms)).collect();
+    let times: BTreeMap<_, _> =
+        events.iter().map(|event| (event.position.transaction_id, event.timestamp_ms)).collect();
     assert!(events.iter().all(|event| times[&event.position.transaction_id] == event.timestamp_ms));
     assert!(times.values().is_sorted());
     events
@@ -185,14 +219,16 @@ impl Session {
         let new = events(&txn, self.read);
         for (nth, event) in new.iter().enumerate() {
             self.replica.apply(event, &self.states);
-            let ends = new.get(nth + 1).is_none_or(|next| {
-                next.position.transaction_id != event.position.transaction_id
-            });
+            let ends =
+                new.get(nth + 1).is_none_or(|next| next.position.transaction_id != event.position.transaction_id);
             if ends {
                 self.states.insert(event.position.transaction_id, self.replica.clone());
             }
         }
-        assert_eq!(txn.latest_cdc_position().unwrap().unwrap_or(self.read), new.last().map_or(self.read, |e| e.position));
+        assert_eq!(
+            txn.latest_cdc_position().unwrap().unwrap_or(self.read),
+            new.last().map_or(self.read, |e| e.position)
+        );
         self.read = new.last().map_or(self.read, |event| event.position);
         assert_eq!(self.replica, Replica::of(&txn));
     }
@@ -203,15 +239,22 @@ impl Session {
         for _ in 0..10 {
             let (a, b) = (*self.rng.pick(&history), *self.rng.pick(&history));
             let (older, newer) = if a.transaction_id <= b.transaction_id { (a, b) } else { (b, a) };
-            let (from, to) = (db.begin_read_at(older.transaction_id).unwrap(), db.begin_read_at(newer.transaction_id).unwrap());
+            let (from, to) =
+                (db.begin_read_at(older.transaction_id).unwrap(), db.begin_read_at(newer.transaction_id).unwrap());
             let mut replica = Replica::of(&from);
             let after = ChangePosition::after_transaction(older.transaction_id);
             let until = ChangePosition::after_transaction(newer.transaction_id);
             let head: Vec<_> = db.begin_read().unwrap().read_cdc_range(after, until).unwrap().collect();
             let seen: Vec<_> = to.read_cdc_since(after).unwrap().map(|event| event.unwrap()).collect();
-            assert!(head.into_iter().map(|event| event.unwrap()).eq(seen.iter().cloned()), "a past commit sees its log");
+            assert!(
+                head.into_iter().map(|event| event.unwrap()).eq(seen.iter().cloned()),
+                "a past commit sees its log"
+            );
             seen.iter().for_each(|event| replica.apply(event, &self.states));
             assert_eq!(replica, Replica::of(&to));
+            let mut patched = Replica::of(&from);
+            patched.patch(from.diff(&to).unwrap());
+            assert_eq!(patched, replica, "the difference of the two");
         }
     }
 

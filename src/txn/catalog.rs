@@ -10,7 +10,7 @@ use crate::format::Pointer;
 use crate::format::node::ValuePart;
 use crate::limits::MAX_NAME_LENGTH;
 use crate::pages::{CatalogRow, Store};
-use crate::types::{Key, KeyType, TypeName, Value};
+use crate::types::{Compare, Key, KeyType, TypeName, Value, order_of};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -46,6 +46,11 @@ pub(crate) struct TableEntry {
 
 pub(super) fn kind(page_size: usize) -> TreeKind {
     TreeKind::new(KeyType::of::<&[u8]>(), None, page_size)
+}
+
+/// How keys of the catalog are compared.
+pub(super) fn compare() -> Compare {
+    <&[u8]>::compare
 }
 
 pub(super) fn definition_key(name: &str) -> Vec<u8> {
@@ -145,6 +150,20 @@ impl Definition {
     /// The same of a multimap.
     pub(super) fn multimap(self) -> Self {
         Self { multimap: true, ..self }
+    }
+
+    pub(super) fn is_multimap(&self) -> bool {
+        self.multimap
+    }
+
+    /// Whether a table of the one definition can be opened with the types of the other.
+    pub(super) fn has_types_of(&self, other: &Self) -> bool {
+        *self == Self { codec: self.codec, ..other.clone() }
+    }
+
+    /// How keys and values are compared, if that is known without their types.
+    pub(super) fn orders(&self) -> (Option<Compare>, Option<Compare>) {
+        (order_of(&self.key), order_of(&self.value))
     }
 
     /// An error unless the table is a multimap just if it has to be one.

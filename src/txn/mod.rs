@@ -3,6 +3,7 @@
 mod catalog;
 mod cdc;
 mod definition;
+mod diff;
 mod event;
 mod history;
 mod log;
@@ -21,6 +22,7 @@ pub use definition::{
     MultimapTableDefinition, MultimapTableHandle, TableDefinition, TableHandle, UntypedMultimapTableHandle,
     UntypedTableHandle,
 };
+pub use diff::{Diff, TableChange, TableDiff, TableKind};
 pub use event::{Change, ChangeEvent};
 pub use history::TransactionInfo;
 pub(crate) use history::{begin_read_at, begin_read_at_time, history_pins, transaction_history};
