@@ -40,15 +40,15 @@ pub mod backends {
 
 pub use backend::StorageBackend;
 pub use compression::Compression;
-#[cfg(feature = "std")]
-pub use db::ReadOnlyDatabase;
 pub use db::{
     BackupReport, Builder, CacheStats, CloseError, CompactOptions, CompactProgress, Database, Finding, IntegrityReport,
-    OpenOutcome, ReadableDatabase, RepairSession, SnapshotInfo, VerifyLevel, VerifyProgress, VerifyReport,
+    OpenOutcome, ReadableDatabase, RepairSession, SnapshotInfo, VerifyLevel, VerifyProgress, VerifyReport, WriteBatch,
 };
+#[cfg(feature = "std")]
+pub use db::{GroupCommitOptions, ReadOnlyDatabase};
 pub use error::{
     BackendError, BackupError, BulkLoadError, CommitError, CompactionError, CursorError, DatabaseError, Error,
-    SavepointError, SetDurabilityError, StorageError, TableError, TransactionError,
+    GroupCommitError, SavepointError, SetDurabilityError, StorageError, TableError, TransactionError,
 };
 pub use table::{
     AccessGuard, AccessGuardMut, AccessGuardMutInPlace, Cursor, CursorMut, Drain, Entry, ExtractIf, MultimapRange,

@@ -245,6 +245,14 @@ impl Tables {
         Ok(root)
     }
 
+    /// Seals a part of the transaction's work, and closes its tables.
+    pub(super) fn finish_part(&mut self) -> Result<(), CommitError> {
+        self.pages.check_whole()?;
+        let root = self.seal()?;
+        self.reset(root);
+        Ok(())
+    }
+
     pub(super) fn roll_back(&mut self, nth: usize, root: Option<Pointer>, dirty: bool) -> Result<(), StorageError> {
         self.pages.roll_back(nth)?;
         self.reset(root);
@@ -400,9 +408,7 @@ impl WriteTransaction {
     pub fn commit(mut self) -> Result<(), CommitError> {
         let pages = &self.tables.pages;
         pages.store().check_usable()?;
-        if pages.is_broken() {
-            return Err(CommitError::TransactionPoisoned);
-        }
+        pages.check_whole()?;
         let data = self.tables.seal()?;
         let roots = Commit { id: pages.id(), data, system: self.store_savepoints()? };
         let mode = CommitMode {
