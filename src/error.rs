@@ -124,7 +124,7 @@ pub enum GroupCommitError {
     /// The thread that was to commit the batch with its own panicked, in the storage underneath. Whether the batch is
     /// committed is known when the database is opened again.
     PeerFailed,
-    /// The transaction could not be begun: the batch did not run.
+    /// The transaction could not be begun: the batch did not run, nor did those that were to be in the transaction.
     TransactionFailed(TransactionError),
     /// What the batch did could not be committed. Each batch that was to be in the commit gets this error.
     CommitFailed(CommitError),
@@ -302,7 +302,7 @@ impl CommitError {
 
 #[cfg(feature = "std")]
 impl StorageError {
-    fn again(&self) -> Self {
+    pub(crate) fn again(&self) -> Self {
         match self {
             Self::Corrupted(what) => Self::Corrupted(what.clone()),
             Self::ValueTooLarge(length) => Self::ValueTooLarge(*length),

@@ -24,14 +24,17 @@ impl Database {
 
     /// Commits a group, this thread's own batch and those of others.
     fn lead(&self, leader: &Leader<'_>, own: Entry) {
-        leader.gather();
+        leader.gather(&own);
         let mut members = Members::default();
-        let mut txn = match self.begin_write() {
-            Ok(txn) => txn,
-            // The others find out for themselves, each as leader.
-            Err(err) => return own.seat.fail(GroupCommitError::TransactionFailed(err)),
-        };
+        let begun = WriteTransaction::begin(&self.core.store, self.core.gate.pass(), self.core.clone());
         let batches = core::iter::once(own).chain(leader.others());
+        let mut txn = match begun {
+            Ok(txn) => txn,
+            Err(err) => {
+                let refused = || GroupCommitError::TransactionFailed(err.again().into());
+                return batches.for_each(|entry| entry.seat.fail(refused()));
+            }
+        };
         batches.for_each(|entry| members.attempt(&mut txn, entry));
         if !members.seats.is_empty() {
             members.tell(&txn.commit());

@@ -64,9 +64,10 @@ impl GroupCommitOptions {
         Self { max_batches: batches.max(1), ..self }
     }
 
-    /// How long a batch that could begin its transaction waits for others, until there are as many as one transaction
-    /// takes. Without a delay those are together that came while another transaction was committed, or while the batches
-    /// before them ran. That is enough for most programs: a delay is paid by each commit.
+    /// How long a batch waits for others at most, from when it was submitted, unless there are as many as one transaction
+    /// takes. What it waits for another transaction to end is part of that. Without a delay those are together that came
+    /// while another transaction was committed, or while the batches before them ran; that is enough where many threads
+    /// write, and a delay makes each batch slower where few do.
     #[must_use]
     pub fn set_max_delay(self, delay: Duration) -> Self {
         Self { max_delay: delay, ..self }

@@ -5,7 +5,7 @@
 
 use super::{Change, GroupCommitOptions};
 use crate::error::GroupCommitError;
-use crate::sync::{Arc, Condvar, Mutex, ThreadId, this_thread};
+use crate::sync::{Arc, Condvar, Moment, Mutex, ThreadId, this_thread};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use core::any::Any;
@@ -56,6 +56,7 @@ pub(super) struct Entry {
     pub(super) change: Change,
     pub(super) seat: Arc<Seat>,
     thread: ThreadId,
+    since: Moment,
 }
 
 #[derive(Default)]
@@ -98,7 +99,7 @@ impl Queue {
         if line.leader == Some(thread) {
             return Err(GroupCommitError::Nested);
         }
-        line.waiting.push_back(Entry { change, seat: seat.clone(), thread });
+        line.waiting.push_back(Entry { change, seat: seat.clone(), thread, since: Moment::now() });
         if line.leader.is_none() {
             line.appoint();
         }
@@ -116,12 +117,13 @@ impl<'q> Leader<'q> {
         Self(queue)
     }
 
-    /// Waits for company, as long as the options say.
-    pub(super) fn gather(&self) {
+    /// Waits for company of the leader's own batch, which has waited longest, as long as the options say.
+    pub(super) fn gather(&self, own: &Entry) {
         let Queue { line, arrived, options } = self.0;
-        if !options.max_delay.is_zero() {
+        let left = options.max_delay.saturating_sub(own.since.elapsed().unwrap_or_default());
+        if !left.is_zero() {
             let lacks = |line: &mut Line| line.waiting.len() < options.others();
-            drop(arrived.wait_while_within(line.lock(), options.max_delay, lacks));
+            drop(arrived.wait_while_within(line.lock(), left, lacks));
         }
     }
 
