@@ -117,6 +117,28 @@ fn a_delay_is_as_long_as_it_says() {
 }
 
 #[test]
+fn a_delay_is_counted_from_when_a_batch_came() {
+    let delay = Duration::from_secs(2);
+    let options = GroupCommitOptions::new().set_max_batches(2).set_max_delay(delay);
+    let db = Builder::new().set_group_commit(options).create_with_backend(Image::default()).unwrap();
+    let (running, runs) = mpsc::channel();
+    let slow = WriteBatch::new(move |txn| {
+        running.send(()).map_err(|_| Error::DatabaseClosed)?;
+        thread::sleep(delay);
+        insert(txn, 1)
+    });
+    thread::scope(|scope| {
+        scope.spawn(|| db.submit_write_batch(slow).unwrap());
+        scope.spawn(|| db.submit_write_batch(put(2)).unwrap());
+        runs.recv().unwrap();
+        // Unless the group's other batch has yet to come, this one is alone in the next.
+        let begun = Instant::now();
+        db.submit_write_batch(put(3)).unwrap();
+        assert!(begun.elapsed() < 2 * delay, "it has waited for a commit already, and not once more");
+    });
+}
+
+#[test]
 fn who_fails_or_panics_is_undone_alone() {
     let db = groups_of(5, Image::default());
     let mut batches = vec![put(1)];
