@@ -128,6 +128,24 @@ pub enum CommitError {
     TransactionPoisoned,
 }
 
+/// Errors of a batch that was submitted to be committed with others.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum GroupCommitError {
+    /// The batch itself gave this error. It was undone, and nobody else was.
+    BatchFailed(Box<dyn core::error::Error + Send + Sync>),
+    /// The thread that was to commit the batch with its own panicked, in the storage underneath. Whether the batch is
+    /// committed is known when the database is opened again.
+    PeerFailed,
+    /// The transaction could not be begun: the batch did not run, nor did those that were to be in the transaction.
+    TransactionFailed(TransactionError),
+    /// What the batch did could not be committed. Each batch that was to be in the commit gets this error.
+    CommitFailed(CommitError),
+    /// It was submitted from within another batch of the same database, and did not run: it would wait for that one to
+    /// end.
+    Nested,
+}
+
 /// Errors of inserting at a cursor.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -239,6 +257,12 @@ pub enum Error {
     UnorderedKey,
     /// Two transactions that are compared are of two databases.
     OtherDatabase,
+    /// A batch gave this error, which is none of this crate's.
+    BatchFailed(Box<dyn core::error::Error + Send + Sync>),
+    /// The thread that was to commit a batch panicked.
+    PeerFailed,
+    /// A batch was submitted from within another one.
+    NestedBatch,
     /// The table has other key or value types, which are named.
     TableTypeMismatch {
         /// Name of the table.
@@ -301,6 +325,37 @@ pub enum Error {
 impl StorageError {
     pub(crate) fn corrupted(what: impl Into<String>) -> Self {
         Self::Corrupted(what.into())
+    }
+}
+
+/// Copies for all who waited for what failed.
+#[cfg(feature = "std")]
+impl CommitError {
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            Self::Storage(err) => Self::Storage(err.again()),
+            Self::TransactionPoisoned => Self::TransactionPoisoned,
+        }
+    }
+}
+
+#[cfg(feature = "std")]
+impl StorageError {
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            Self::Corrupted(what) => Self::Corrupted(what.clone()),
+            Self::ValueTooLarge(length) => Self::ValueTooLarge(*length),
+            Self::Io(err) => Self::Io(io::again(err)),
+            Self::Unsupported => Self::Unsupported,
+            Self::CodecUnavailable(codec) => Self::CodecUnavailable(codec.clone()),
+            Self::ClockMissing => Self::ClockMissing,
+            Self::HistorySnapshotNotFound(id) => Self::HistorySnapshotNotFound(*id),
+            Self::HistoryTimeNotFound(time) => Self::HistoryTimeNotFound(*time),
+            Self::CdcPruned { up_to } => Self::CdcPruned { up_to: *up_to },
+            Self::PreviousIo => Self::PreviousIo,
+            Self::DatabaseClosed => Self::DatabaseClosed,
+            Self::LockPoisoned(place) => Self::LockPoisoned(place),
+        }
     }
 }
 
@@ -485,6 +540,19 @@ impl From<CommitError> for Error {
     }
 }
 
+impl From<GroupCommitError> for Error {
+    /// An error of this crate that a batch gave is what it was.
+    fn from(err: GroupCommitError) -> Self {
+        match err {
+            GroupCommitError::BatchFailed(err) => Self::of_batch(err),
+            GroupCommitError::PeerFailed => Self::PeerFailed,
+            GroupCommitError::TransactionFailed(err) => err.into(),
+            GroupCommitError::CommitFailed(err) => err.into(),
+            GroupCommitError::Nested => Self::NestedBatch,
+        }
+    }
+}
+
 impl From<CursorError> for Error {
     fn from(err: CursorError) -> Self {
         match err {
@@ -647,6 +715,18 @@ impl Display for CommitError {
     }
 }
 
+impl Display for GroupCommitError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::BatchFailed(err) => write!(f, "the batch failed: {err}"),
+            Self::PeerFailed => f.write_str("the thread that was to commit the batch panicked"),
+            Self::TransactionFailed(err) => err.fmt(f),
+            Self::CommitFailed(err) => err.fmt(f),
+            Self::Nested => f.write_str("a batch was submitted from within another one"),
+        }
+    }
+}
+
 impl Display for CursorError {
     fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
         match self {
@@ -693,6 +773,13 @@ impl Display for SetDurabilityError {
 }
 
 impl Error {
+    fn of_batch(err: Box<dyn core::error::Error + Send + Sync>) -> Self {
+        let own = err.downcast::<Self>().map(|own| *own);
+        let own = own.or_else(|err| err.downcast::<StorageError>().map(|own| (*own).into()));
+        let own = own.or_else(|err| err.downcast::<TableError>().map(|own| (*own).into()));
+        own.unwrap_or_else(Self::BatchFailed)
+    }
+
     /// Whether the same call may succeed at another time, with nothing else done about it: somebody else has what it needs,
     /// or the storage was busy, interrupted or full.
     ///
@@ -754,6 +841,9 @@ impl Display for Error {
             Self::ValueTooLarge(length) => StorageError::ValueTooLarge(*length).fmt(f),
             Self::UnorderedKey => CursorError::UnorderedKey.fmt(f),
             Self::OtherDatabase => DiffError::OtherDatabase.fmt(f),
+            Self::BatchFailed(err) => write!(f, "the batch failed: {err}"),
+            Self::PeerFailed => GroupCommitError::PeerFailed.fmt(f),
+            Self::NestedBatch => GroupCommitError::Nested.fmt(f),
             Self::TableTypeMismatch { table, key, value } => {
                 write!(f, "table '{table}' holds {} -> {}", key.name(), value.name())
             }
@@ -811,10 +901,22 @@ impl core::error::Error for BackupError {
 
 impl core::error::Error for SetDurabilityError {}
 
+impl core::error::Error for GroupCommitError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::BatchFailed(err) => Some(&**err),
+            Self::TransactionFailed(err) => Some(err),
+            Self::CommitFailed(err) => Some(err),
+            Self::PeerFailed | Self::Nested => None,
+        }
+    }
+}
+
 impl core::error::Error for Error {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             Self::Io(err) => Some(err),
+            Self::BatchFailed(err) => Some(&**err),
             _ => None,
         }
     }

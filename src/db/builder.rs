@@ -1,4 +1,4 @@
-use super::{Database, RepairSession};
+use super::{Core, Database, RepairSession};
 use crate::backend::StorageBackend;
 use crate::changes::CdcConfig;
 use crate::clock::{Clock, Time};
@@ -13,7 +13,7 @@ use alloc::boxed::Box;
 use core::fmt::{Debug, Formatter};
 #[cfg(feature = "std")]
 use {
-    super::ReadOnlyDatabase,
+    super::{GroupCommitOptions, ReadOnlyDatabase},
     crate::backend::{FileBackend, WithoutLocks},
     std::{fs::File, path::Path},
 };
@@ -36,6 +36,8 @@ pub struct Builder {
     repair_callback: Box<dyn Fn(&mut RepairSession)>,
     #[cfg(feature = "std")]
     without_locks: WithoutLocks,
+    #[cfg(feature = "std")]
+    group_commit: GroupCommitOptions,
 }
 
 /// What may be done to a storage.
@@ -77,6 +79,8 @@ impl Builder {
             repair_callback: Box::new(|_| {}),
             #[cfg(feature = "std")]
             without_locks: WithoutLocks::Refused,
+            #[cfg(feature = "std")]
+            group_commit: GroupCommitOptions::new(),
         }
     }
 
@@ -205,6 +209,22 @@ impl Builder {
         self
     }
 
+    /// How batches are put together that are submitted by [`Database::submit_write_batch`].
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sapwood::{Builder, GroupCommitOptions, backends::InMemoryBackend};
+    ///
+    /// let options = GroupCommitOptions::new().set_max_batches(64).set_max_delay(Duration::from_millis(2));
+    /// let db = Builder::new().set_group_commit(options).create_with_backend(InMemoryBackend::new())?;
+    /// # Ok::<(), sapwood::Error>(())
+    /// ```
+    #[cfg(feature = "std")]
+    pub fn set_group_commit(&mut self, options: GroupCommitOptions) -> &mut Self {
+        self.group_commit = options;
+        self
+    }
+
     /// Opens the database at `path`, creating it if there is no file or an empty one.
     #[cfg(feature = "std")]
     pub fn create(&self, path: impl AsRef<Path>) -> Result<Database, DatabaseError> {
@@ -221,7 +241,8 @@ impl Builder {
     pub fn open(&self, path: impl AsRef<Path>) -> Result<Database, DatabaseError> {
         refuse_directory(path.as_ref())?;
         let file = File::options().read(true).write(true).open(path)?;
-        self.start(Arc::new(FileBackend::exclusive(file, self.without_locks)?), Access::Write).map(Database::new)
+        self.start(Arc::new(FileBackend::exclusive(file, self.without_locks)?), Access::Write)
+            .map(|opened| self.database(opened))
     }
 
     /// Opens the database at `path`, which must exist, for reading, beside others who only read. Nothing is written:
@@ -240,12 +261,20 @@ impl Builder {
     /// Opens the database in `file`, creating it if the file is empty.
     #[cfg(feature = "std")]
     pub fn create_file(&self, file: File) -> Result<Database, DatabaseError> {
-        self.start(Arc::new(FileBackend::exclusive(file, self.without_locks)?), Access::Create).map(Database::new)
+        self.start(Arc::new(FileBackend::exclusive(file, self.without_locks)?), Access::Create)
+            .map(|opened| self.database(opened))
     }
 
     /// Opens the database on a storage, creating it if the storage is empty.
     pub fn create_with_backend(&self, backend: impl StorageBackend) -> Result<Database, DatabaseError> {
-        self.start(Arc::new(backend), Access::Create).map(Database::new)
+        self.start(Arc::new(backend), Access::Create).map(|opened| self.database(opened))
+    }
+
+    fn database(&self, opened: Opened) -> Database {
+        let core = Core::new(opened.store);
+        #[cfg(feature = "std")]
+        let core = core.with_group_commit(self.group_commit);
+        Database { core: Arc::new(core), outcome: opened.outcome }
     }
 
     fn start(&self, backend: Arc<dyn StorageBackend>, access: Access) -> Result<Opened, DatabaseError> {

@@ -320,6 +320,14 @@ impl Tables {
         Ok(Stage { roots, log: self.log.staged() })
     }
 
+    /// Seals a part of the transaction's work, and closes its tables.
+    pub(super) fn finish_part(&mut self) -> Result<(), CommitError> {
+        self.pages.check_whole()?;
+        let roots = self.seal()?;
+        self.reset(roots.data);
+        Ok(())
+    }
+
     pub(super) fn roll_back(&mut self, nth: usize, stage: Stage, dirty: bool) -> Result<(), StorageError> {
         self.pages.roll_back(nth)?;
         self.reset(stage.roots.data);
@@ -477,9 +485,7 @@ impl WriteTransaction {
     pub fn commit(mut self) -> Result<(), CommitError> {
         let pages = &self.tables.pages;
         pages.store().check_usable()?;
-        if pages.is_broken() {
-            return Err(CommitError::TransactionPoisoned);
-        }
+        pages.check_whole()?;
         let durable = self.durability == Durability::Immediate;
         let mode = CommitMode {
             durable,
