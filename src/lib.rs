@@ -10,6 +10,7 @@ pub mod limits;
 mod compression;
 mod error;
 pub mod io;
+mod merge;
 mod sync;
 mod types;
 
@@ -48,7 +49,11 @@ pub use db::{
 };
 pub use error::{
     BackendError, BackupError, BulkLoadError, CommitError, CompactionError, CursorError, DatabaseError, Error,
-    SavepointError, SetDurabilityError, StorageError, TableError, TransactionError,
+    MergePlace, SavepointError, SetDurabilityError, StorageError, TableError, TransactionError,
+};
+pub use merge::{
+    BitwiseAnd, BitwiseOr, BitwiseXor, BytesAppend, CheckedAdd, FloatAdd, MergeError, MergeOperator, NumericAdd,
+    NumericMax, NumericMin, SaturatingAdd, SetUnion, merge_fn,
 };
 pub use table::{
     AccessGuard, AccessGuardMut, AccessGuardMutInPlace, Cursor, CursorMut, Drain, Entry, ExtractIf, MultimapRange,
