@@ -4,9 +4,11 @@ use crate::compression::Compression;
 use crate::error::{DatabaseError, StorageError};
 use crate::format::Geometry;
 use crate::limits::{DEFAULT_CACHE_SIZE, DEFAULT_PAGE_SIZE};
+use crate::merge::{MergeOperator, Operators};
 use crate::pages::{OpenOutcome, Opened, Store};
 use crate::sync::Arc;
 use alloc::boxed::Box;
+use alloc::format;
 use core::fmt::{Debug, Formatter};
 #[cfg(feature = "std")]
 use {
@@ -30,6 +32,7 @@ pub struct Builder {
     cache_size: usize,
     geometry: Geometry,
     compression: Compression,
+    operators: Operators,
     repair_callback: Box<dyn Fn(&mut RepairSession)>,
     #[cfg(feature = "std")]
     without_locks: WithoutLocks,
@@ -71,6 +74,7 @@ impl Builder {
             cache_size: DEFAULT_CACHE_SIZE,
             geometry: Geometry::new(DEFAULT_PAGE_SIZE, Geometry::DEFAULT_BLOCK_SIZE),
             compression: Compression::None,
+            operators: Operators::default(),
             repair_callback: Box::new(|_| {}),
             #[cfg(feature = "std")]
             without_locks: WithoutLocks::Refused,
@@ -114,6 +118,34 @@ impl Builder {
     /// ```
     pub fn set_compression(&mut self, compression: Compression) -> &mut Self {
         self.compression = compression;
+        self
+    }
+
+    /// Makes a merge operator known to the database, under the name by which
+    /// [`TableDefinition::with_merge`](crate::TableDefinition::with_merge) has tables refer to it. The file holds the name
+    /// alone: see to it that the name always stands for the same operator.
+    ///
+    /// A name that is known already, be it of an operator that comes with the crate, makes creating and opening fail with
+    /// an I/O error of kind `InvalidInput`.
+    ///
+    /// ```
+    /// use sapwood::{Builder, ReadableTable, SetUnion, TableDefinition, Value, backends::InMemoryBackend};
+    ///
+    /// const TAGS: TableDefinition<u64, Vec<&str>> = TableDefinition::new("tags").with_merge("my_crate.tags");
+    /// let mut builder = Builder::new();
+    /// builder.register_merge_operator("my_crate.tags", SetUnion::<&str>::new());
+    /// let db = builder.create_with_backend(InMemoryBackend::new())?;
+    /// let txn = db.begin_write()?;
+    /// {
+    ///     let mut tags = txn.open_table(TAGS)?;
+    ///     tags.insert(1, vec!["old"])?;
+    ///     tags.merge_registered(1, &<Vec<&str>>::as_bytes(&vec!["dry"]))?;
+    ///     assert_eq!(tags.get(1)?.unwrap().value(), ["dry", "old"]);
+    /// }
+    /// # Ok::<(), sapwood::Error>(())
+    /// ```
+    pub fn register_merge_operator(&mut self, name: &str, operator: impl MergeOperator + 'static) -> &mut Self {
+        self.operators.register(name, Arc::new(operator));
         self
     }
 
@@ -178,7 +210,8 @@ impl Builder {
     pub fn open(&self, path: impl AsRef<Path>) -> Result<Database, DatabaseError> {
         refuse_directory(path.as_ref())?;
         let file = File::options().read(true).write(true).open(path)?;
-        self.start(Arc::new(FileBackend::exclusive(file, self.without_locks)?), Access::Write).map(Database::new)
+        self.start(Arc::new(FileBackend::exclusive(file, self.without_locks)?), Access::Write)
+            .map(|opened| self.database(opened))
     }
 
     /// Opens the database at `path`, which must exist, for reading, beside others who only read. Nothing is written:
@@ -197,12 +230,17 @@ impl Builder {
     /// Opens the database in `file`, creating it if the file is empty.
     #[cfg(feature = "std")]
     pub fn create_file(&self, file: File) -> Result<Database, DatabaseError> {
-        self.start(Arc::new(FileBackend::exclusive(file, self.without_locks)?), Access::Create).map(Database::new)
+        self.start(Arc::new(FileBackend::exclusive(file, self.without_locks)?), Access::Create)
+            .map(|opened| self.database(opened))
     }
 
     /// Opens the database on a storage, creating it if the storage is empty.
     pub fn create_with_backend(&self, backend: impl StorageBackend) -> Result<Database, DatabaseError> {
-        self.start(Arc::new(backend), Access::Create).map(Database::new)
+        self.start(Arc::new(backend), Access::Create).map(|opened| self.database(opened))
+    }
+
+    fn database(&self, opened: Opened) -> Database {
+        Database::new(opened, Arc::new(self.operators.clone()))
     }
 
     fn start(&self, backend: Arc<dyn StorageBackend>, access: Access) -> Result<Opened, DatabaseError> {
@@ -216,6 +254,7 @@ impl Builder {
     }
 
     fn start_on(&self, backend: Arc<dyn StorageBackend>, access: Access) -> Result<Opened, DatabaseError> {
+        self.check_operators()?;
         let unfinished = backend.len()? == 0 || Store::is_half_created(&*backend)?;
         match (unfinished, access) {
             (true, Access::Create) => Store::create(backend, self.checked_geometry()?, self.cache_size),
@@ -231,6 +270,13 @@ impl Builder {
         let mut session = RepairSession::new(progress);
         (self.repair_callback)(&mut session);
         if session.is_aborted() { Err(DatabaseError::RepairAborted) } else { Ok(()) }
+    }
+
+    fn check_operators(&self) -> Result<(), StorageError> {
+        match self.operators.taken() {
+            Some(name) => Err(crate::io::invalid_input(&format!("merge operator '{name}' is registered twice")).into()),
+            None => Ok(()),
+        }
     }
 
     fn checked_geometry(&self) -> Result<Geometry, DatabaseError> {

@@ -21,6 +21,7 @@ pub use repair::RepairSession;
 pub use verify::VerifyReport;
 
 use crate::error::{CommitError, DatabaseError, StorageError, TransactionError};
+use crate::merge::Operators;
 use crate::pages::cache::CacheStats as Counts;
 use crate::pages::{Opened, Store};
 use crate::sync::{Arc, Gate, GatePass};
@@ -61,6 +62,7 @@ pub struct Database {
 struct Core {
     store: Arc<Store>,
     gate: Arc<Gate>,
+    operators: Arc<Operators>,
 }
 
 /// How the page cache has done since the database was opened.
@@ -152,8 +154,8 @@ pub trait ReadableDatabase {
 }
 
 impl Database {
-    fn new(opened: Opened) -> Self {
-        let core = Core::new(opened.store);
+    fn new(opened: Opened, operators: Arc<Operators>) -> Self {
+        let core = Core::new(opened.store, operators);
         Self { core: Arc::new(core), outcome: opened.outcome }
     }
 
@@ -211,7 +213,8 @@ impl Database {
     }
 
     fn begin_with(&self, pass: GatePass) -> Result<WriteTransaction, TransactionError> {
-        Ok(WriteTransaction::begin(&self.core.store, pass, self.core.clone())?)
+        let core = &self.core;
+        Ok(WriteTransaction::begin(&core.store, pass, core.clone(), core.operators.clone())?)
     }
 
     /// What `look` makes of the newest commit.
@@ -348,8 +351,8 @@ impl ReadableDatabase for Database {
 }
 
 impl Core {
-    fn new(store: Arc<Store>) -> Self {
-        Self { store, gate: Arc::default() }
+    fn new(store: Arc<Store>, operators: Arc<Operators>) -> Self {
+        Self { store, gate: Arc::default(), operators }
     }
 }
 

@@ -37,7 +37,7 @@ pub struct ReadOnlyDatabase {
 
 impl ReadOnlyDatabase {
     pub(super) fn new(opened: Opened) -> Self {
-        Self { core: Core::new(opened.store), outcome: opened.outcome }
+        Self { core: Core::new(opened.store, Default::default()), outcome: opened.outcome }
     }
 
     /// Opens the database at `path`, which must exist, as [`Builder::open_read_only`] does.

@@ -132,6 +132,12 @@ impl PageWriter {
         self.broken.load(Ordering::Acquire)
     }
 
+    /// An error if nothing may be changed: the store failed, or an operation of this transaction stopped half-way.
+    pub(crate) fn check_whole(&self) -> Result<(), StorageError> {
+        self.store.check_usable()?;
+        if self.is_broken() { Err(StorageError::PreviousIo) } else { Ok(()) }
+    }
+
     /// Breaks the transaction unless what begins here is finished.
     pub(crate) fn unfinished(&self) -> Unfinished<'_> {
         Unfinished(self)

@@ -1,12 +1,14 @@
 use super::range::Source;
 use super::read::View;
 use super::stats::TableStats;
-use crate::btree::{EditCursor, Loader, Side, Tree, TreeEditor};
+use crate::btree::{EditCursor, Loader, Side, Tree, TreeEditor, TreeKind};
 use crate::error::StorageError;
+use crate::merge::NamedOperator;
 use crate::pages::Store;
 use crate::sync::Arc;
 use crate::txn::{Loan, TableCell, Tables};
 use alloc::string::String;
+use alloc::vec::Vec;
 
 /// A table that is open in its write transaction, without the table's types. Dropping it closes the table.
 #[derive(Debug)]
@@ -14,11 +16,22 @@ pub(crate) struct OpenTable<'txn> {
     name: String,
     tables: &'txn Tables,
     cell: Arc<TableCell>,
+    operator: Option<NamedOperator>,
 }
 
 impl<'txn> OpenTable<'txn> {
-    pub(crate) fn new(name: String, tables: &'txn Tables, cell: Arc<TableCell>) -> Self {
-        Self { name, tables, cell }
+    pub(crate) fn new(
+        name: String,
+        tables: &'txn Tables,
+        cell: Arc<TableCell>,
+        operator: Option<NamedOperator>,
+    ) -> Self {
+        Self { name, tables, cell, operator }
+    }
+
+    /// The operator that the table's definition names.
+    pub(super) fn operator(&self) -> Option<&NamedOperator> {
+        self.operator.as_ref()
     }
 
     pub(super) fn name(&self) -> &str {
@@ -32,7 +45,7 @@ impl<'txn> OpenTable<'txn> {
 
 impl Drop for OpenTable<'_> {
     fn drop(&mut self) {
-        self.tables.closed(&self.name);
+        self.tables.closed(&self.name, &self.cell);
     }
 }
 
@@ -48,9 +61,13 @@ impl<'t> OpenTree<'t> {
         self.tables.store()
     }
 
+    pub(super) fn kind(&self) -> TreeKind {
+        self.cell.kind()
+    }
+
     /// The tree as it stands.
-    pub(super) fn tree(&self) -> Tree {
-        self.cell.tree()
+    pub(super) fn tree(&self) -> Result<Tree, StorageError> {
+        self.cell.tree(self.tables.pages())
     }
 
     pub(super) fn lend(&self) -> Loan {
@@ -64,7 +81,7 @@ impl<'t> OpenTree<'t> {
 
     pub(super) fn stats(&self) -> Result<TableStats, StorageError> {
         let _loan = self.lend();
-        TableStats::of(self.store(), self.tree().root)
+        TableStats::of(self.store(), self.tree()?.root)
     }
 
     pub(super) fn view<'v>(&self, tree: &'v Tree) -> View<'v>
@@ -76,7 +93,7 @@ impl<'t> OpenTree<'t> {
 
     /// Loads rows behind the last one of the table, which is not changed meanwhile.
     pub(super) fn loader(&self) -> Result<Loader<'t>, StorageError> {
-        Loader::behind(self.tables.pages(), &self.cell.tree())
+        Loader::behind(self.tables.pages(), &self.tree()?)
     }
 
     /// Makes memory free if the transaction holds too much.
@@ -89,7 +106,29 @@ impl<'t> OpenTree<'t> {
         change: impl FnOnce(&mut TreeEditor<'_, ()>) -> Result<T, StorageError>,
     ) -> Result<T, StorageError> {
         self.relieve()?;
-        self.cell.edit(|tree| change(&mut TreeEditor::new(self.tables.pages(), tree, &mut ())))
+        let pages = self.tables.pages();
+        self.cell.edit(pages, |tree| change(&mut TreeEditor::new(pages, tree, &mut ())))
+    }
+
+    /// Has `change` merge `operand` into the value of a key; an error must leave the value as it is.
+    ///
+    /// Every merge comes through here. A change log is to be told of it here, by `operand` and the value that it became,
+    /// once it is kept, and not when that comes to the tree: for several merges that happens once.
+    pub(super) fn merge(
+        &self,
+        key: &[u8],
+        operand: &[u8],
+        change: impl FnOnce(&mut Option<Vec<u8>>, &[u8]) -> Result<(), StorageError>,
+    ) -> Result<(), StorageError> {
+        self.relieve()?;
+        self.tables.relieve_merges()?;
+        let mut merged = self.cell.take(self.tables.pages(), key)?;
+        // Not under the cell's lock: this runs what a user wrote.
+        let result = self.trusting(|| change(&mut merged.value, operand));
+        if result.is_ok() || merged.waits {
+            self.cell.keep(merged);
+        }
+        result
     }
 
     /// Whether there is a row on that side of a cursor.

@@ -1,7 +1,9 @@
 //! Read and write transactions, and the catalog that tells them where tables are.
 
 mod catalog;
+mod cell;
 mod definition;
+mod merges;
 mod names;
 mod read;
 mod savepoint;
@@ -12,6 +14,7 @@ mod tests;
 mod write;
 
 pub(crate) use catalog::{is_definition, table_of_row};
+pub(crate) use cell::{Loan, TableCell};
 pub use definition::{
     MultimapTableDefinition, MultimapTableHandle, TableDefinition, TableHandle, UntypedMultimapTableHandle,
     UntypedTableHandle,
@@ -21,8 +24,8 @@ pub(crate) use read::Snapshot;
 pub(crate) use savepoint::has_persistent_savepoints;
 pub use savepoint::{Checkpoint, Savepoint};
 pub use stats::DatabaseStats;
+pub(crate) use write::Tables;
 pub use write::{Durability, WriteTransaction};
-pub(crate) use write::{Loan, TableCell, Tables};
 
 pub(crate) mod sealed {
     pub trait Sealed {}

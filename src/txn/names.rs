@@ -20,7 +20,8 @@ impl Tables {
     fn delete(&self, name: &str, multimap: bool) -> Result<bool, TableError> {
         let mut state = self.state.lock();
         let Some(entry) = self.closed_entry(&state, name, multimap)? else { return Ok(false) };
-        let tree = state.tables.remove(name).map(|table| table.cell.tree());
+        let tree = state.tables.get(name).map(|table| table.cell.tree(self.pages())).transpose()?;
+        state.tables.remove(name);
         let roots: Vec<Pointer> = tree.map_or(entry.root.into_iter().collect(), |tree| tree.roots().collect());
         self.mark_dirty();
         self.or_break(self.delete_entry(&mut state.catalog, name, roots))?;

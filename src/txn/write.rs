@@ -1,12 +1,15 @@
-use super::catalog::{self, Definition};
+use super::catalog::{self, Definition, TableEntry};
+use super::cell::TableCell;
 use super::definition::{MultimapTableDefinition, MultimapTableHandle, TableDefinition, TableHandle};
+use super::merges::MergeRoom;
 use super::savepoint::Undo;
 use crate::btree::{MultimapKind, NewValue, Target, Tree, TreeEditor, TreeKind};
 use crate::compression::Compression;
 use crate::error::{CommitError, SetDurabilityError, StorageError, TableError};
 use crate::format::Pointer;
+use crate::merge::Operators;
 use crate::pages::{Class, Commit, CommitMode, PageWriter, Store};
-use crate::sync::{Arc, AtomicBool, AtomicUsize, GatePass, Mutex, Ordering};
+use crate::sync::{Arc, AtomicBool, GatePass, Mutex, Ordering};
 use crate::table::{MultimapTable, OpenTable, Table};
 use crate::types::{Key, KeyType, Value};
 use alloc::collections::BTreeMap;
@@ -24,60 +27,6 @@ pub enum Durability {
     /// It survives power loss.
     #[default]
     Immediate,
-}
-
-/// A table's tree within a write transaction.
-#[derive(Debug)]
-pub(crate) struct TableCell {
-    tree: Mutex<Tree>,
-    /// Ranges and guards that look at the tree's pages: while there are any, only their table's owner may change them.
-    lent: AtomicUsize,
-}
-
-impl TableCell {
-    fn new(tree: Tree) -> Arc<Self> {
-        Arc::new(Self { tree: Mutex::new(tree), lent: AtomicUsize::new(0) })
-    }
-
-    /// The tree as it stands.
-    pub(crate) fn tree(&self) -> Tree {
-        self.tree.lock().view()
-    }
-
-    pub(crate) fn edit<T>(&self, change: impl FnOnce(&mut Tree) -> T) -> T {
-        change(&mut self.tree.lock())
-    }
-
-    /// Seals the tree's pages, unless it is being changed, or looked at: then they must stay as they are.
-    fn seal_if_idle(&self, pages: &PageWriter) -> Result<(), StorageError> {
-        let Some(mut tree) = self.tree.try_lock() else { return Ok(()) };
-        if self.lent.load(Ordering::Acquire) == 0 {
-            tree.seal(pages)?;
-        }
-        Ok(())
-    }
-
-    /// Keeps the tree's pages as they are while the loan lives; ask for the [`tree`](Self::tree) after it.
-    pub(crate) fn lend(self: &Arc<Self>) -> Loan {
-        self.lent.fetch_add(1, Ordering::AcqRel);
-        Loan(self.clone())
-    }
-}
-
-/// Keeps others from sealing a table's pages while they are looked at.
-#[derive(Debug)]
-pub(crate) struct Loan(Arc<TableCell>);
-
-impl Clone for Loan {
-    fn clone(&self) -> Self {
-        self.0.lend()
-    }
-}
-
-impl Drop for Loan {
-    fn drop(&mut self) {
-        self.0.lent.fetch_sub(1, Ordering::AcqRel);
-    }
 }
 
 #[derive(Debug)]
@@ -101,6 +50,8 @@ pub(crate) struct Tables {
     pub(super) state: Mutex<State>,
     /// A table was opened, renamed or deleted, or a savepoint restored.
     dirty: AtomicBool,
+    room: Arc<MergeRoom>,
+    operators: Arc<Operators>,
 }
 
 #[derive(Debug)]
@@ -125,9 +76,10 @@ impl State {
 }
 
 impl Tables {
-    fn new(pages: PageWriter) -> Self {
+    fn new(pages: PageWriter, operators: Arc<Operators>) -> Self {
         let state = State::new(pages.store().page_size(), pages.base().data);
-        Self { pages, state: Mutex::new(state), dirty: AtomicBool::new(false) }
+        let room = MergeRoom::new(pages.store().cache().budget());
+        Self { pages, state: Mutex::new(state), dirty: AtomicBool::new(false), room, operators }
     }
 
     pub(super) fn is_dirty(&self) -> bool {
@@ -146,34 +98,47 @@ impl Tables {
         self.pages.store()
     }
 
+    /// Opens a table, and gives the name of the operator that its definition has.
     fn open(
         &self,
         name: &str,
-        definition: &Definition,
+        wanted: &Definition,
         kind: TreeKind,
         place: &'static Location<'static>,
-    ) -> Result<Arc<TableCell>, TableError> {
+    ) -> Result<(Arc<TableCell>, Option<String>), TableError> {
         let mut state = self.state.lock();
         state.check_closed(name)?;
         let entry = catalog::look_up(self.store(), state.catalog.root, name)?;
-        let codec = match &entry {
-            Some(entry) => {
-                entry.definition.check(name, definition)?;
-                entry.definition.codec
-            }
-            None => {
-                definition.codec.check()?;
-                self.define(&mut state.catalog, name, definition)?;
-                definition.codec
-            }
-        };
-        let kind = kind.packed_with(codec);
+        let definition = self.settle_definition(&mut state.catalog, name, entry.as_ref(), wanted)?;
+        let kind = kind.packed_with(definition.codec);
         let stored = entry.and_then(|entry| entry.root);
-        let fresh = || TableState { cell: TableCell::new(Tree::new(kind, stored, Class::Data)), stored, open: None };
+        let cell = || TableCell::new(Tree::new(kind, stored, Class::Data), self.room.clone());
+        let fresh = || TableState { cell: cell(), stored, open: None };
         let table = state.tables.entry(name.to_string()).or_insert_with(fresh);
         table.open = Some(place);
         self.mark_dirty();
-        Ok(table.cell.clone())
+        Ok((table.cell.clone(), definition.merge))
+    }
+
+    /// The definition of a table that is opened as `wanted`: what the catalog says, and what it is to say from now on.
+    fn settle_definition(
+        &self,
+        catalog: &mut Tree,
+        name: &str,
+        entry: Option<&TableEntry>,
+        wanted: &Definition,
+    ) -> Result<Definition, TableError> {
+        let Some(entry) = entry else {
+            wanted.codec.check()?;
+            self.define(catalog, name, wanted)?;
+            return Ok(wanted.clone());
+        };
+        entry.definition.check(name, wanted)?;
+        let definition = entry.definition.clone().or_merged_by(wanted.merge.as_deref());
+        if definition != entry.definition {
+            self.define(catalog, name, &definition)?;
+        }
+        Ok(definition)
     }
 
     pub(super) fn define(&self, catalog: &mut Tree, name: &str, definition: &Definition) -> Result<(), StorageError> {
@@ -183,10 +148,21 @@ impl Tables {
         editor.insert(&catalog::definition_key(name), NewValue::Bytes(&row)).map(|_| ())
     }
 
-    pub(crate) fn closed(&self, name: &str) {
+    /// A table is not worked on any more: no merges wait in it.
+    pub(crate) fn closed(&self, name: &str, cell: &TableCell) {
+        // A failure breaks the transaction, so that the commit tells of it.
+        let _ = cell.settle(&self.pages);
         if let Some(table) = self.state.lock().tables.get_mut(name) {
             table.open = None;
         }
+    }
+
+    /// Brings the merges of all tables to their trees, if they take more memory than they may.
+    pub(crate) fn relieve_merges(&self) -> Result<(), StorageError> {
+        if !self.room.is_full() {
+            return Ok(());
+        }
+        self.state.lock().tables.values().try_for_each(|table| table.cell.settle(&self.pages))
     }
 
     /// Seals and writes the pages of all tables that nobody is working on, if sealing the caller's own was not enough.
@@ -213,7 +189,7 @@ impl Tables {
         let mut state = self.state.lock();
         let State { catalog, tables } = &mut *state;
         for (name, table) in tables {
-            let root = table.cell.edit(|tree| tree.seal(&self.pages))?;
+            let root = table.cell.edit(&self.pages, |tree| tree.seal(&self.pages))?;
             if root != table.stored {
                 self.store_root(catalog, name, root)?;
                 table.stored = root;
@@ -300,10 +276,11 @@ impl WriteTransaction {
         store: &Arc<Store>,
         pass: GatePass,
         keeper: Arc<dyn Any + Send + Sync>,
+        operators: Arc<Operators>,
     ) -> Result<Self, StorageError> {
         store.prepare_writes()?;
         Ok(Self {
-            tables: Tables::new(PageWriter::begin(store.clone())?),
+            tables: Tables::new(PageWriter::begin(store.clone())?, operators),
             durability: Durability::default(),
             two_phase: false,
             quick_repair: false,
@@ -319,7 +296,8 @@ impl WriteTransaction {
     /// # Errors
     ///
     /// [`TableAlreadyOpen`](TableError::TableAlreadyOpen) while it is open in this transaction,
-    /// [`TableTypeMismatch`](TableError::TableTypeMismatch) and its kin if it is of other types.
+    /// [`TableTypeMismatch`](TableError::TableTypeMismatch) and its kin if it is of other types,
+    /// [`MergeOperatorMismatch`](TableError::MergeOperatorMismatch) if it has another merge operator.
     #[track_caller]
     pub fn open_table<'txn, K: Key + 'static, V: Value + 'static>(
         &'txn self,
@@ -328,7 +306,7 @@ impl WriteTransaction {
         let geometry = self.tables.store().geometry();
         let kind = TreeKind::new(KeyType::of::<K>(), V::fixed_width(), geometry.page_size);
         let codec = definition.compression().map_or(Ok(geometry.codec), Compression::codec)?;
-        let wanted = Definition::of::<K, V>().packed_with(codec);
+        let wanted = Definition::of::<K, V>().packed_with(codec).or_merged_by(definition.merge());
         self.open(definition.name(), &wanted, kind, Location::caller()).map(Table::new)
     }
 
@@ -358,8 +336,10 @@ impl WriteTransaction {
         place: &'static Location<'static>,
     ) -> Result<OpenTable<'_>, TableError> {
         catalog::check_name(name)?;
-        let cell = self.tables.open(name, definition, kind, place)?;
-        Ok(OpenTable::new(name.to_string(), &self.tables, cell))
+        definition.merge.as_deref().map_or(Ok(()), catalog::check_name)?;
+        let (cell, merge) = self.tables.open(name, definition, kind, place)?;
+        let operator = merge.map(|name| self.tables.operators.named(name));
+        Ok(OpenTable::new(name.to_string(), &self.tables, cell, operator))
     }
 
     pub(super) fn durability(&self) -> Durability {
