@@ -262,3 +262,37 @@ fn check_width(name: &TypeName, stored: Option<usize>, wanted: Option<usize>) ->
     }
     Err(TableError::TypeDefinitionChanged { name: name.clone(), alignment: 1, width: stored })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `u64` to `&[u8]`, merged by `add`.
+    const GOLDEN: &[u8] =
+        b"\x01\0\0\x08\0\0\0\0\0\0\0\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x04\0\0\0\0u64\x06\0\0\0\0&[u8]add";
+
+    #[test]
+    fn a_definition_has_these_bytes() {
+        let definition = Definition::of::<u64, &[u8]>();
+        let named = definition.clone().or_merged_by(Some("add"));
+        assert_eq!((named.encode(), Definition::decode(GOLDEN)), (GOLDEN.to_vec(), Some(named.clone())));
+        let unnamed = &GOLDEN[..GOLDEN.len() - 3];
+        assert_eq!((definition.encode(), Definition::decode(unnamed)), (unnamed.to_vec(), Some(definition)));
+        assert_eq!(named.clone().or_merged_by(Some("max.unsigned")), named);
+    }
+
+    #[test]
+    fn bytes_that_are_no_definition_are_refused() {
+        for length in 0..GOLDEN.len() - 3 {
+            assert!(Definition::decode(&GOLDEN[..length]).is_none(), "{length}");
+        }
+        let merged_by = |name: &[u8]| Definition::decode(&[&GOLDEN[..GOLDEN.len() - 3], name].concat());
+        assert!(merged_by(&[b'n'; MAX_NAME_LENGTH]).is_some());
+        assert!(merged_by(&[b'n'; MAX_NAME_LENGTH + 1]).is_none());
+        assert!(merged_by(b"\xFF").is_none());
+        let of_multimap =
+            |name: &str| Definition::decode(&Definition::of::<u64, u64>().multimap().or_merged_by(Some(name)).encode());
+        assert!(of_multimap("").is_some_and(|definition| definition.multimap));
+        assert!(of_multimap("add").is_none());
+    }
+}

@@ -4,18 +4,21 @@
 //! - A key waits at most once, whatever bytes its type takes for equal.
 //! - `room.used` is the sum of `cost` of all that waits in the tables of the transaction.
 
-use crate::btree::{NewValue, Target, Tree, TreeEditor, get};
+use crate::btree::{NewValue, Target, Tree, TreeEditor, TreeKind, get};
 use crate::error::StorageError;
 use crate::pages::PageWriter;
-use crate::sync::{Arc, AtomicUsize, Ordering};
+use crate::sync::{Arc, AtomicUsize, Ordering::Relaxed};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::cmp::Ordering;
 
 /// Memory for a row that waits, beyond its bytes.
 const ROW_COST: usize = 128;
 /// The part of the cache's budget that merges may take beside it, and the least that they may.
 const ROOM_PART: usize = 16;
 const LEAST_ROOM: usize = 64 << 10;
+/// Rows of a table that may wait: not so many that their leaves, which were read, are no longer near when they are written.
+const MOST_ROWS: usize = 256;
 
 /// The memory that merges take which wait in the tables of one transaction.
 #[derive(Debug)]
@@ -31,7 +34,7 @@ impl MergeRoom {
 
     /// Whether more waits than may.
     pub(super) fn is_full(&self) -> bool {
-        self.used.load(Ordering::Relaxed) > self.most
+        self.used.load(Relaxed) > self.most
     }
 }
 
@@ -57,18 +60,26 @@ fn cost(key: &Vec<u8>, value: Option<&Vec<u8>>) -> usize {
 /// A key in the order of its type.
 #[derive(Debug)]
 struct OrderedKey {
+    /// Tells most keys apart without a look at their bytes, which lie elsewhere.
+    head: u64,
     bytes: Vec<u8>,
-    compare: fn(&[u8], &[u8]) -> core::cmp::Ordering,
+    compare: fn(&[u8], &[u8]) -> Ordering,
+}
+
+impl OrderedKey {
+    fn new(kind: &TreeKind, bytes: Vec<u8>) -> Self {
+        Self { head: (kind.key.head)(&bytes), bytes, compare: kind.key.compare }
+    }
 }
 
 impl Ord for OrderedKey {
-    fn cmp(&self, other: &Self) -> core::cmp::Ordering {
-        (self.compare)(&self.bytes, &other.bytes)
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.head.cmp(&other.head).then_with(|| (self.compare)(&self.bytes, &other.bytes))
     }
 }
 
 impl PartialOrd for OrderedKey {
-    fn partial_cmp(&self, other: &Self) -> Option<core::cmp::Ordering> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
@@ -103,15 +114,17 @@ impl Merges {
             None => self.take_other(pages, tree, key)?,
         };
         if merged.waits {
-            self.room.used.fetch_sub(merged.cost(), Ordering::Relaxed);
+            self.room.used.fetch_sub(merged.cost(), Relaxed);
         }
         Ok(merged)
     }
 
     fn take_other(&mut self, pages: &PageWriter, tree: &mut Tree, key: &[u8]) -> Result<Merged, StorageError> {
-        let compare = tree.kind.key.compare;
-        self.set_latest_aside(compare);
-        let sought = OrderedKey { bytes: key.to_vec(), compare };
+        self.set_latest_aside(&tree.kind);
+        if self.others.len() >= MOST_ROWS {
+            self.settle(pages, tree)?;
+        }
+        let sought = OrderedKey::new(&tree.kind, key.to_vec());
         match self.others.remove_entry(&sought) {
             Some((known, value)) if known.bytes == sought.bytes => {
                 return Ok(Merged { key: known.bytes, value, waits: true });
@@ -128,13 +141,13 @@ impl Merges {
     }
 
     pub(super) fn keep(&mut self, merged: Merged) {
-        self.room.used.fetch_add(merged.cost(), Ordering::Relaxed);
+        self.room.used.fetch_add(merged.cost(), Relaxed);
         self.latest = Some(Merged { waits: true, ..merged });
     }
 
-    fn set_latest_aside(&mut self, compare: fn(&[u8], &[u8]) -> core::cmp::Ordering) {
+    fn set_latest_aside(&mut self, kind: &TreeKind) {
         if let Some(Merged { key, value, .. }) = self.latest.take() {
-            self.others.insert(OrderedKey { bytes: key, compare }, value);
+            self.others.insert(OrderedKey::new(kind, key), value);
         }
     }
 
@@ -144,7 +157,7 @@ impl Merges {
             return Ok(());
         }
         let unfinished = pages.unfinished();
-        self.set_latest_aside(tree.kind.key.compare);
+        self.set_latest_aside(&tree.kind);
         for (key, value) in self.take_all() {
             let mut sink = ();
             let mut editor = TreeEditor::new(pages, tree, &mut sink);
@@ -160,16 +173,69 @@ impl Merges {
     fn take_all(&mut self) -> BTreeMap<OrderedKey, Option<Vec<u8>>> {
         let rows = core::mem::take(&mut self.others);
         let freed = rows.iter().map(|(key, value)| cost(&key.bytes, value.as_ref())).sum();
-        self.room.used.fetch_sub(freed, Ordering::Relaxed);
+        self.room.used.fetch_sub(freed, Relaxed);
         rows
     }
 }
 
-impl Drop for Merges {
-    /// What still waits is of a transaction that goes back, or comes to nothing.
-    fn drop(&mut self) {
-        let latest = self.latest.take().map_or(0, |latest| latest.cost());
-        self.room.used.fetch_sub(latest, Ordering::Relaxed);
-        self.take_all();
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::InMemoryBackend;
+    use crate::{BytesAppend, Database, NumericAdd, ReadableTableMetadata, TableDefinition};
+    use alloc::format;
+
+    fn database(cache: usize) -> Database {
+        Database::builder().set_cache_size(cache).create_with_backend(InMemoryBackend::new()).unwrap()
+    }
+
+    #[test]
+    fn what_waits_in_all_tables_is_counted_and_bounded() {
+        let db = database(4 << 20);
+        let txn = db.begin_write().unwrap();
+        let room = txn.tables.room.clone();
+        let (used, mut most) = (|| room.used.load(Relaxed), 0);
+        let names: Vec<_> = (0..5).map(|number| format!("table {number}")).collect();
+        let open = |name| txn.open_table(TableDefinition::<u64, &[u8]>::new(name)).unwrap();
+        let mut tables: Vec<_> = names.iter().map(|name| open(name.as_str())).collect();
+        assert_eq!(room.most, 256 << 10);
+        for number in 0..20_000_u64 {
+            let table = &mut tables[number as usize % 5];
+            table.merge(number % 1_733, &[7; 500], &BytesAppend).unwrap();
+            most = most.max(used());
+        }
+        assert!(most > room.most && most <= room.most + (16 << 10), "{most}");
+        // What has come to the tree does not wait.
+        tables.iter().for_each(|table| _ = table.len().unwrap());
+        assert_eq!(used(), 0);
+        tables.iter_mut().for_each(|table| table.merge(1, &[7; 50], &BytesAppend).unwrap());
+        assert!(used() >= 5 * (ROW_COST + 50));
+        tables.drain(..4);
+        assert!(used() < ROW_COST + (16 << 10));
+        drop(tables);
+        assert_eq!(used(), 0);
+        // Nor does what a broken transaction forgets.
+        let mut table = open("table 0");
+        table.merge(1, &[7; 50], &BytesAppend).unwrap();
+        txn.tables.pages().mark_broken();
+        drop(table);
+        assert_eq!(used(), 0);
+    }
+
+    #[test]
+    fn a_merge_that_fails_leaves_the_count_as_it_was() {
+        let txn = database(1 << 20).begin_write().unwrap();
+        let mut table = txn.open_table(TableDefinition::<u64, u64>::new("counts")).unwrap();
+        let used = || txn.tables.room.used.load(Relaxed);
+        table.merge(1, &[1], &NumericAdd).unwrap_err();
+        assert_eq!(used(), 0);
+        table.merge_in(1, 1, &NumericAdd).unwrap();
+        let one = used();
+        table.merge(1, &[1], &NumericAdd).unwrap_err();
+        table.merge(2, &[1], &NumericAdd).unwrap_err();
+        assert_eq!(used(), one);
+        table.merge_in(2, 1, &NumericAdd).unwrap();
+        table.merge_in(1, 1, &NumericAdd).unwrap();
+        assert_eq!(used(), 2 * one);
     }
 }

@@ -50,7 +50,7 @@ pub(crate) struct Tables {
     pub(super) state: Mutex<State>,
     /// A table was opened, renamed or deleted, or a savepoint restored.
     dirty: AtomicBool,
-    room: Arc<MergeRoom>,
+    pub(super) room: Arc<MergeRoom>,
     operators: Arc<Operators>,
 }
 
