@@ -48,12 +48,49 @@ pub enum StorageError {
         /// The newest change that has been let go.
         up_to: ChangePosition,
     },
+    /// The merge operator makes nothing of a value and an operand of these widths. Nothing was changed.
+    MergeValueWidthMismatch {
+        /// Which merge.
+        merge: Box<MergePlace>,
+        /// Bytes of the value; 0 if there is none.
+        existing: usize,
+        /// Bytes of the operand.
+        operand: usize,
+    },
+    /// The merge operator refuses. Nothing was changed.
+    MergeRefused {
+        /// Which merge.
+        merge: Box<MergePlace>,
+        /// Why.
+        reason: Box<str>,
+    },
+    /// What the merge operator gives is no value of the table's type. Nothing was changed.
+    MergeResultInvalid {
+        /// Which merge.
+        merge: Box<MergePlace>,
+        /// The type of the table's values.
+        value_type: Box<TypeName>,
+        /// Bytes of the result.
+        length: usize,
+    },
+    /// The definition of the table names no merge operator, and the name here is empty; or one that was not registered.
+    MergeOperatorMissing(Box<MergePlace>),
     /// An earlier write or sync failed: the database must be opened anew.
     PreviousIo,
     /// The database was closed.
     DatabaseClosed,
     /// A thread panicked while it held a lock.
     LockPoisoned(&'static Location<'static>),
+}
+
+/// Which merge an error is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MergePlace {
+    /// Name of the table.
+    pub table: String,
+    /// Name of the operator.
+    pub operator: String,
 }
 
 /// Errors of opening, renaming and deleting tables.
@@ -81,6 +118,15 @@ pub enum TableError {
         alignment: usize,
         /// Width that the file holds.
         width: Option<usize>,
+    },
+    /// The table has another merge operator.
+    MergeOperatorMismatch {
+        /// Name of the table.
+        table: String,
+        /// Name of the operator that the file holds.
+        stored: String,
+        /// Name of the operator in the definition that it was to be opened with.
+        wanted: String,
     },
     /// There is no table of that name.
     TableDoesNotExist(String),
@@ -285,6 +331,15 @@ pub enum Error {
         /// Width that the file holds.
         width: Option<usize>,
     },
+    /// The table has another merge operator.
+    MergeOperatorMismatch {
+        /// Name of the table.
+        table: String,
+        /// Name of the operator that the file holds.
+        stored: String,
+        /// Name of the operator in the definition that it was to be opened with.
+        wanted: String,
+    },
     /// There is no table of that name.
     TableDoesNotExist(String),
     /// There is a table of that name.
@@ -311,6 +366,33 @@ pub enum Error {
     },
     /// The database was closed.
     DatabaseClosed,
+    /// The merge operator makes nothing of a value and an operand of these widths. Nothing was changed.
+    MergeValueWidthMismatch {
+        /// Which merge.
+        merge: Box<MergePlace>,
+        /// Bytes of the value; 0 if there is none.
+        existing: usize,
+        /// Bytes of the operand.
+        operand: usize,
+    },
+    /// The merge operator refuses. Nothing was changed.
+    MergeRefused {
+        /// Which merge.
+        merge: Box<MergePlace>,
+        /// Why.
+        reason: Box<str>,
+    },
+    /// What the merge operator gives is no value of the table's type. Nothing was changed.
+    MergeResultInvalid {
+        /// Which merge.
+        merge: Box<MergePlace>,
+        /// The type of the table's values.
+        value_type: Box<TypeName>,
+        /// Bytes of the result.
+        length: usize,
+    },
+    /// The definition of the table names no merge operator, and the name here is empty; or one that was not registered.
+    MergeOperatorMissing(Box<MergePlace>),
     /// An earlier write or sync failed: the database must be opened anew.
     PreviousIo,
     /// A thread panicked while it held a lock.
@@ -352,6 +434,14 @@ impl StorageError {
             Self::HistorySnapshotNotFound(id) => Self::HistorySnapshotNotFound(*id),
             Self::HistoryTimeNotFound(time) => Self::HistoryTimeNotFound(*time),
             Self::CdcPruned { up_to } => Self::CdcPruned { up_to: *up_to },
+            Self::MergeValueWidthMismatch { merge, existing, operand } => {
+                Self::MergeValueWidthMismatch { merge: merge.clone(), existing: *existing, operand: *operand }
+            }
+            Self::MergeRefused { merge, reason } => Self::MergeRefused { merge: merge.clone(), reason: reason.clone() },
+            Self::MergeResultInvalid { merge, value_type, length } => {
+                Self::MergeResultInvalid { merge: merge.clone(), value_type: value_type.clone(), length: *length }
+            }
+            Self::MergeOperatorMissing(merge) => Self::MergeOperatorMissing(merge.clone()),
             Self::PreviousIo => Self::PreviousIo,
             Self::DatabaseClosed => Self::DatabaseClosed,
             Self::LockPoisoned(place) => Self::LockPoisoned(place),
@@ -486,6 +576,14 @@ impl From<StorageError> for Error {
             StorageError::HistorySnapshotNotFound(id) => Self::HistorySnapshotNotFound(id),
             StorageError::HistoryTimeNotFound(time) => Self::HistoryTimeNotFound(time),
             StorageError::CdcPruned { up_to } => Self::CdcPruned { up_to },
+            StorageError::MergeValueWidthMismatch { merge, existing, operand } => {
+                Self::MergeValueWidthMismatch { merge, existing, operand }
+            }
+            StorageError::MergeRefused { merge, reason } => Self::MergeRefused { merge, reason },
+            StorageError::MergeResultInvalid { merge, value_type, length } => {
+                Self::MergeResultInvalid { merge, value_type, length }
+            }
+            StorageError::MergeOperatorMissing(merge) => Self::MergeOperatorMissing(merge),
             StorageError::PreviousIo => Self::PreviousIo,
             StorageError::DatabaseClosed => Self::DatabaseClosed,
             StorageError::LockPoisoned(place) => Self::LockPoisoned(place),
@@ -501,6 +599,9 @@ impl From<TableError> for Error {
             TableError::TableIsNotMultimap(name) => Self::TableIsNotMultimap(name),
             TableError::TypeDefinitionChanged { name, alignment, width } => {
                 Self::TypeDefinitionChanged { name, alignment, width }
+            }
+            TableError::MergeOperatorMismatch { table, stored, wanted } => {
+                Self::MergeOperatorMismatch { table, stored, wanted }
             }
             TableError::TableDoesNotExist(name) => Self::TableDoesNotExist(name),
             TableError::TableExists(name) => Self::TableExists(name),
@@ -641,6 +742,12 @@ impl Display for BackendError {
     }
 }
 
+impl Display for MergePlace {
+    fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
+        write!(f, "merging by '{}' into table '{}'", self.operator, self.table)
+    }
+}
+
 impl Display for StorageError {
     fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
         match self {
@@ -659,6 +766,14 @@ impl Display for StorageError {
                 write!(f, "the change log begins after change {sequence} of transaction {transaction_id}")
             }
             Self::HistoryTimeNotFound(time) => write!(f, "the history begins later than {time} ms since 1970"),
+            Self::MergeValueWidthMismatch { merge, existing, operand } => {
+                write!(f, "{merge}: a value of {existing} bytes takes no operand of {operand}")
+            }
+            Self::MergeRefused { merge, reason } => write!(f, "{merge}: {reason}"),
+            Self::MergeResultInvalid { merge, value_type, length } => {
+                write!(f, "{merge}: {length} bytes are not a {}", value_type.name())
+            }
+            Self::MergeOperatorMissing(merge) => write!(f, "{merge}: no such operator is registered"),
             Self::PreviousIo => f.write_str("an earlier write or sync failed; open the database anew"),
             Self::DatabaseClosed => f.write_str("the database was closed"),
             Self::LockPoisoned(place) => write!(f, "a thread panicked while it held the lock at {place}"),
@@ -676,6 +791,9 @@ impl Display for TableError {
             Self::TableIsNotMultimap(name) => write!(f, "table '{name}' is not a multimap"),
             Self::TypeDefinitionChanged { name, alignment, width } => {
                 write!(f, "type {} was stored with width {width:?} and alignment {alignment}", name.name())
+            }
+            Self::MergeOperatorMismatch { table, stored, wanted } => {
+                write!(f, "table '{table}' has the merge operator '{stored}', not '{wanted}'")
             }
             Self::TableDoesNotExist(name) => write!(f, "there is no table '{name}'"),
             Self::TableExists(name) => write!(f, "there is a table '{name}' already"),
@@ -852,6 +970,9 @@ impl Display for Error {
             Self::TypeDefinitionChanged { name, alignment, width } => {
                 write!(f, "type {} was stored with width {width:?} and alignment {alignment}", name.name())
             }
+            Self::MergeOperatorMismatch { table, stored, wanted } => {
+                write!(f, "table '{table}' has the merge operator '{stored}', not '{wanted}'")
+            }
             Self::TableDoesNotExist(name) => write!(f, "there is no table '{name}'"),
             Self::TableExists(name) => write!(f, "there is a table '{name}' already"),
             Self::TableAlreadyOpen(name, place) => write!(f, "table '{name}' is open since {place}"),
@@ -863,6 +984,14 @@ impl Display for Error {
             Self::HistoryTimeNotFound(time) => StorageError::HistoryTimeNotFound(*time).fmt(f),
             Self::CdcPruned { up_to } => StorageError::CdcPruned { up_to: *up_to }.fmt(f),
             Self::DatabaseClosed => StorageError::DatabaseClosed.fmt(f),
+            Self::MergeValueWidthMismatch { merge, existing, operand } => {
+                write!(f, "{merge}: a value of {existing} bytes takes no operand of {operand}")
+            }
+            Self::MergeRefused { merge, reason } => write!(f, "{merge}: {reason}"),
+            Self::MergeResultInvalid { merge, value_type, length } => {
+                write!(f, "{merge}: {length} bytes are not a {}", value_type.name())
+            }
+            Self::MergeOperatorMissing(merge) => write!(f, "{merge}: no such operator is registered"),
             Self::PreviousIo => StorageError::PreviousIo.fmt(f),
             Self::LockPoisoned(place) => StorageError::LockPoisoned(place).fmt(f),
             Self::ReadTransactionStillInUse(_) => f.write_str("tables of the read transaction are still in use"),

@@ -12,6 +12,7 @@ mod clock;
 mod compression;
 mod error;
 pub mod io;
+mod merge;
 mod settings;
 mod sync;
 mod types;
@@ -56,7 +57,12 @@ pub use db::{
 pub use db::{GroupCommitOptions, ReadOnlyDatabase};
 pub use error::{
     BackendError, BackupError, BulkLoadError, CommitError, CompactionError, CursorError, DatabaseError, DiffError,
-    Error, GroupCommitError, SavepointError, SetDurabilityError, StorageError, TableError, TransactionError,
+    Error, GroupCommitError, MergePlace, SavepointError, SetDurabilityError, StorageError, TableError,
+    TransactionError,
+};
+pub use merge::{
+    BitwiseAnd, BitwiseOr, BitwiseXor, BytesAppend, CheckedAdd, FloatAdd, MergeError, MergeOperator, NumericAdd,
+    NumericMax, NumericMin, SaturatingAdd, SetUnion, merge_fn,
 };
 pub use settings::HistoryRetention;
 pub use table::{

@@ -6,10 +6,12 @@ use crate::compression::Compression;
 use crate::error::{DatabaseError, StorageError};
 use crate::format::Geometry;
 use crate::limits::DEFAULT_PAGE_SIZE;
+use crate::merge::MergeOperator;
 use crate::pages::{OpenOutcome, Opened, Store};
 use crate::settings::{HistoryRetention, Settings};
 use crate::sync::Arc;
 use alloc::boxed::Box;
+use alloc::format;
 use core::fmt::{Debug, Formatter};
 #[cfg(feature = "std")]
 use {
@@ -164,6 +166,34 @@ impl Builder {
         self
     }
 
+    /// Makes a merge operator known to the database, under the name by which
+    /// [`TableDefinition::with_merge`](crate::TableDefinition::with_merge) has tables refer to it. The file holds the name
+    /// alone: see to it that the name always stands for the same operator.
+    ///
+    /// A name that is known already, be it of an operator that comes with the crate, makes creating and opening fail with
+    /// an I/O error of kind `InvalidInput`.
+    ///
+    /// ```
+    /// use sapwood::{Builder, ReadableTable, SetUnion, TableDefinition, Value, backends::InMemoryBackend};
+    ///
+    /// const TAGS: TableDefinition<u64, Vec<&str>> = TableDefinition::new("tags").with_merge("my_crate.tags");
+    /// let mut builder = Builder::new();
+    /// builder.register_merge_operator("my_crate.tags", SetUnion::<&str>::new());
+    /// let db = builder.create_with_backend(InMemoryBackend::new())?;
+    /// let txn = db.begin_write()?;
+    /// {
+    ///     let mut tags = txn.open_table(TAGS)?;
+    ///     tags.insert(1, vec!["old"])?;
+    ///     tags.merge_registered(1, &<Vec<&str>>::as_bytes(&vec!["dry"]))?;
+    ///     assert_eq!(tags.get(1)?.unwrap().value(), ["dry", "old"]);
+    /// }
+    /// # Ok::<(), sapwood::Error>(())
+    /// ```
+    pub fn register_merge_operator(&mut self, name: &str, operator: impl MergeOperator + 'static) -> &mut Self {
+        Arc::make_mut(&mut self.settings.operators).register(name, Arc::new(operator));
+        self
+    }
+
     /// Has `callback` called while a file that was not closed is opened: before its last commit is checked, and from
     /// time to time until that is done. It may [`abort`](RepairSession::abort) opening.
     ///
@@ -288,6 +318,7 @@ impl Builder {
     }
 
     fn start_on(&self, backend: Arc<dyn StorageBackend>, access: Access) -> Result<Opened, DatabaseError> {
+        self.check_operators()?;
         let unfinished = backend.len()? == 0 || Store::is_half_created(&*backend)?;
         match (unfinished, access) {
             (true, Access::Create) => Store::create(backend, self.checked_geometry()?, self.settings.clone()),
@@ -305,6 +336,13 @@ impl Builder {
         let mut session = RepairSession::new(progress);
         (self.repair_callback)(&mut session);
         if session.is_aborted() { Err(DatabaseError::RepairAborted) } else { Ok(()) }
+    }
+
+    fn check_operators(&self) -> Result<(), StorageError> {
+        match self.settings.operators.taken() {
+            Some(name) => Err(crate::io::invalid_input(&format!("merge operator '{name}' is registered twice")).into()),
+            None => Ok(()),
+        }
     }
 
     fn checked_geometry(&self) -> Result<Geometry, DatabaseError> {

@@ -215,7 +215,8 @@ impl Database {
     }
 
     fn begin_with(&self, pass: GatePass) -> Result<WriteTransaction, TransactionError> {
-        Ok(WriteTransaction::begin(&self.core.store, pass, self.core.clone())?)
+        let core = &self.core;
+        Ok(WriteTransaction::begin(&core.store, pass, core.clone())?)
     }
 
     /// What `look` makes of the newest commit.

@@ -133,8 +133,14 @@ impl PageWriter {
     }
 
     /// An error if no more can be done than to abort.
-    pub(crate) fn check_whole(&self) -> Result<(), CommitError> {
+    pub(crate) fn check_committable(&self) -> Result<(), CommitError> {
         if self.is_broken() { Err(CommitError::TransactionPoisoned) } else { Ok(()) }
+    }
+
+    /// An error if nothing may be changed: the store failed, or an operation of this transaction stopped half-way.
+    pub(crate) fn check_whole(&self) -> Result<(), StorageError> {
+        self.store.check_usable()?;
+        if self.is_broken() { Err(StorageError::PreviousIo) } else { Ok(()) }
     }
 
     /// Breaks the transaction unless what begins here is finished.

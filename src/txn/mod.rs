@@ -2,11 +2,13 @@
 
 mod catalog;
 mod cdc;
+mod cell;
 mod definition;
 mod diff;
 mod event;
 mod history;
 mod log;
+mod merges;
 mod names;
 mod read;
 mod savepoint;
@@ -18,6 +20,7 @@ mod write;
 
 pub(crate) use catalog::{is_definition, table_of_row};
 pub use cdc::{CdcCursor, ChangeStream};
+pub(crate) use cell::{Loan, ReservedRow, TableCell};
 pub use definition::{
     MultimapTableDefinition, MultimapTableHandle, TableDefinition, TableHandle, UntypedMultimapTableHandle,
     UntypedTableHandle,
@@ -33,7 +36,7 @@ pub(crate) use savepoint::has_persistent_savepoints;
 pub use savepoint::{Checkpoint, Savepoint};
 pub use stats::DatabaseStats;
 pub use write::{Durability, WriteTransaction};
-pub(crate) use write::{Loan, ReservedRow, TableCell, Tables};
+pub(crate) use write::{Opening, Tables};
 
 pub(crate) mod sealed {
     pub trait Sealed {}

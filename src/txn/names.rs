@@ -24,7 +24,8 @@ impl Tables {
             self.settle_reserved(name, &table.cell)?;
         }
         self.log_deleted(name)?;
-        let tree = state.tables.remove(name).map(|table| table.cell.tree());
+        let tree = state.tables.get(name).map(|table| table.cell.tree(self.pages())).transpose()?;
+        state.tables.remove(name);
         let roots: Vec<Pointer> = tree.map_or(entry.root.into_iter().collect(), |tree| tree.roots().collect());
         self.mark_dirty();
         self.or_break(self.delete_entry(&mut state.catalog, name, roots))?;

@@ -122,7 +122,7 @@ impl Tables {
     fn quiet_root(&self, state: &State, name: &str) -> Result<Option<Pointer>, StorageError> {
         match state.tables.get(name) {
             Some(table) if table.is_open() => Ok(table.stored),
-            Some(table) => Ok(table.cell.tree().root),
+            Some(table) => Ok(table.cell.tree(self.pages())?.root),
             None => Ok(catalog::look_up(self.store(), state.catalog.root, name)?.and_then(|entry| entry.root)),
         }
     }
