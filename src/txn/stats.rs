@@ -121,10 +121,14 @@ impl Tables {
     /// The root of a table whose pages nobody changes meanwhile: of an open one, that from before this transaction.
     fn quiet_root(&self, state: &State, name: &str) -> Result<Option<Pointer>, StorageError> {
         match state.tables.get(name) {
-            Some(table) if table.is_open() => Ok(table.stored),
+            Some(table) if table.is_open() => self.root_in(self.pages().base().data, name),
             Some(table) => Ok(table.cell.tree(self.pages())?.root),
-            None => Ok(catalog::look_up(self.store(), state.catalog.root, name)?.and_then(|entry| entry.root)),
+            None => self.root_in(state.catalog.root, name),
         }
+    }
+
+    fn root_in(&self, catalog: Option<Pointer>, name: &str) -> Result<Option<Pointer>, StorageError> {
+        Ok(catalog::look_up(self.store(), catalog, name)?.and_then(|entry| entry.root))
     }
 }
 
