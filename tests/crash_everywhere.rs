@@ -6,12 +6,15 @@
 mod common;
 #[path = "crash_everywhere/model.rs"]
 mod model;
+#[path = "crash_everywhere/past.rs"]
+mod past;
 #[path = "crash_everywhere/program.rs"]
 mod program;
 
 use common::crash::{CrashImages, CrashState, Fate, Op, Recording, RecordingBackend, Storm};
 use common::rng::Rng;
 use model::{History, Model, NUMBERS, text};
+use past::check_past;
 use program::{Session, Setup};
 use sapwood::{Builder, Database, OpenOutcome, VerifyLevel};
 use std::fmt::Write;
@@ -157,6 +160,7 @@ fn salvage(setup: Setup, wreck: &Wreck, backend: &RecordingBackend) -> Result<(D
     if wreck.complete && matches!(db.open_outcome(), OpenOutcome::RolledBack(_)) {
         return Err(format!("nothing was lost, but {:?}", db.open_outcome()));
     }
+    check_past(&db)?;
     let found = Model::of(&db)?;
     if !wreck.allowed.contains(&found) {
         let rows: Vec<usize> = wreck.allowed.iter().map(Model::rows).collect();

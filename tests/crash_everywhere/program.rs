@@ -3,9 +3,10 @@
 use crate::common::crash::RecordingBackend;
 use crate::common::rng::Rng;
 use crate::model::{Bytes, History, Model, NUMBERS, SPARE, TAGS, WORDS, text};
+use crate::past::check_past;
 use sapwood::{
-    Builder, BulkLoadError, CompactOptions, Compression, Database, Durability, ReadTransaction, ReadableDatabase,
-    Table, WriteTransaction,
+    Builder, BulkLoadError, CdcConfig, CdcMode, CompactOptions, Compression, Database, Durability, ReadTransaction,
+    ReadableDatabase, Table, WriteTransaction,
 };
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -19,6 +20,10 @@ pub struct Setup {
     pub cache: usize,
     /// Values are compressed, if there is a codec.
     pub packed: bool,
+    /// Commits of the history that stay.
+    pub retained: u64,
+    /// Transactions of the change log that stay; 0 if there is none.
+    pub logged: u64,
 }
 
 impl Setup {
@@ -28,6 +33,8 @@ impl Setup {
             block: *rng.pick(&[512, 4096]),
             cache: *rng.pick(&[0, 0, 20_000, 200_000, 1 << 24]),
             packed: rng.chance(100),
+            retained: *rng.pick(&[0, 0, 2, 20]),
+            logged: *rng.pick(&[0, 0, 3, 8]),
         }
     }
 
@@ -40,6 +47,10 @@ impl Setup {
             true => Compression::Lz4,
             _ => Compression::None,
         });
+        builder.set_history_retention(self.retained);
+        if self.logged > 0 {
+            builder.set_cdc(CdcConfig::new(CdcMode::OldAndNew).with_max_transactions(self.logged));
+        }
         builder.create_with_backend(backend.clone()).map_err(|err| format!("opening: {err:?}"))
     }
 }
@@ -110,6 +121,7 @@ impl<'r> Session<'r> {
     }
 
     fn check_head(&self, db: &Database) -> Result<(), String> {
+        check_past(db)?;
         if Model::of(db)? == self.model { Ok(()) } else { Err("what was closed was opened as something else".into()) }
     }
 
