@@ -70,14 +70,14 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
         end: Bound<&[u8]>,
         told: Told,
     ) -> Result<(), StorageError> {
-        if !S::ACTIVE {
+        if !self.sink.is_active() {
             return Ok(());
         }
         let store = self.writer.store();
         let mut rows = RangeCursor::new(store, &self.tree.kind, root, start, end)?;
         while let Some((key, value)) = rows.next(store)? {
             let of = |what| (told == what).then_some(&*value);
-            self.sink.changed(Change { key: &key, old: of(Told::Removed), new: of(Told::Inserted) });
+            self.sink.changed(Change { key: &key, old: of(Told::Removed), new: of(Told::Inserted) })?;
         }
         Ok(())
     }

@@ -150,7 +150,7 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
             other => other,
         };
         let part = self.value_part(&key_part, value)?;
-        self.report(key, old.as_deref(), value);
+        self.report(key, old.as_deref(), value)?;
         let placed = if exists {
             self.replace(path, key, &key_part, part)?
         } else {
@@ -181,18 +181,19 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
         }
         self.tree.rows = self.tree.rows.saturating_add(1);
         self.tree.tail = Some(tail);
-        self.report(key, None, value);
+        self.report(key, None, value)?;
         Ok(true)
     }
 
-    fn report(&mut self, key: &[u8], old: Option<&[u8]>, value: NewValue<'_>) {
-        if S::ACTIVE {
-            let new = match value {
-                NewValue::Bytes(bytes) | NewValue::Packed { raw: bytes, .. } => Some(bytes),
-                NewValue::Zeroed(_) | NewValue::Subtree(_) | NewValue::Reference(_) => Some(&[][..]),
-            };
-            self.sink.changed(Change { key, old, new });
+    fn report(&mut self, key: &[u8], old: Option<&[u8]>, value: NewValue<'_>) -> Result<(), StorageError> {
+        if !self.sink.is_active() {
+            return Ok(());
         }
+        let new = match value {
+            NewValue::Bytes(bytes) | NewValue::Packed { raw: bytes, .. } => Some(bytes),
+            NewValue::Zeroed(_) | NewValue::Subtree(_) | NewValue::Reference(_) => Some(&[][..]),
+        };
+        self.sink.changed(Change { key, old, new })
     }
 
     fn is_inline(&self, key: &NewKey<'_>, length: usize) -> bool {

@@ -69,11 +69,11 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
 
     /// Takes the step's entry out of its leaf. What that leaves behind is to be mended.
     pub(super) fn drop_row(&mut self, leaf: &mut Step) -> Result<(), StorageError> {
-        let row = if S::ACTIVE { Some((self.key_of(leaf)?, self.value_of(leaf)?)) } else { None };
+        let row = if self.sink.is_active() { Some((self.key_of(leaf)?, self.value_of(leaf)?)) } else { None };
         self.take_row(leaf)?;
         self.tree.rows = self.tree.rows.saturating_sub(1);
         if let Some((key, value)) = row {
-            self.sink.changed(Change { key: &key, old: Some(&value), new: None });
+            self.sink.changed(Change { key: &key, old: Some(&value), new: None })?;
         }
         Ok(())
     }

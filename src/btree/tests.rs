@@ -1,6 +1,7 @@
 use super::sink::{Change, ChangeSink};
 use super::{EditCursor, Members, MultimapEditor, MultimapKind, NewValue, Side, Target, Tree, TreeEditor, TreeKind};
 use crate::backend::InMemoryBackend;
+use crate::error::StorageError;
 use crate::format::Geometry;
 use crate::format::node::{Node, ValuePart};
 use crate::pages::{Class, PageWriter, Store};
@@ -30,14 +31,17 @@ pub(super) fn writer() -> PageWriter {
 pub(super) struct Replica(pub(super) BTreeMap<Vec<u8>, Vec<u8>>);
 
 impl ChangeSink for Replica {
-    const ACTIVE: bool = true;
+    fn is_active(&self) -> bool {
+        true
+    }
 
-    fn changed(&mut self, change: Change<'_>) {
+    fn changed(&mut self, change: Change<'_>) -> Result<(), StorageError> {
         let old = match change.new {
             Some(new) => self.0.insert(change.key.to_vec(), new.to_vec()),
             None => self.0.remove(change.key),
         };
         assert_eq!(old.as_deref(), change.old);
+        Ok(())
     }
 }
 
@@ -118,15 +122,18 @@ fn a_cursor_tells_the_sink_and_leaves_the_bytes_of_those_who_hold_them() {
 struct Pairs(BTreeSet<(Vec<u8>, Vec<u8>)>);
 
 impl ChangeSink for Pairs {
-    const ACTIVE: bool = true;
+    fn is_active(&self) -> bool {
+        true
+    }
 
-    fn changed(&mut self, change: Change<'_>) {
+    fn changed(&mut self, change: Change<'_>) -> Result<(), StorageError> {
         let fits = match (change.old, change.new) {
             (None, Some(new)) => self.0.insert((change.key.to_vec(), new.to_vec())),
             (Some(old), None) => self.0.remove(&(change.key.to_vec(), old.to_vec())),
             _ => false,
         };
         assert!(fits);
+        Ok(())
     }
 }
 
