@@ -67,6 +67,10 @@ pub enum TableError {
     TableIsMultimap(String),
     /// The table is not a multimap.
     TableIsNotMultimap(String),
+    /// The table is a TTL table.
+    TableIsTtl(String),
+    /// The table is not a TTL table.
+    TableIsNotTtl(String),
     /// A type of this name had another width when the table was made.
     TypeDefinitionChanged {
         /// Name of the type.
@@ -232,6 +236,10 @@ pub enum Error {
     TableIsMultimap(String),
     /// The table is not a multimap.
     TableIsNotMultimap(String),
+    /// The table is a TTL table.
+    TableIsTtl(String),
+    /// The table is not a TTL table.
+    TableIsNotTtl(String),
     /// A type of this name had another width when the table was made.
     TypeDefinitionChanged {
         /// Name of the type.
@@ -408,6 +416,8 @@ impl From<TableError> for Error {
             TableError::TableTypeMismatch { table, key, value } => Self::TableTypeMismatch { table, key, value },
             TableError::TableIsMultimap(name) => Self::TableIsMultimap(name),
             TableError::TableIsNotMultimap(name) => Self::TableIsNotMultimap(name),
+            TableError::TableIsTtl(name) => Self::TableIsTtl(name),
+            TableError::TableIsNotTtl(name) => Self::TableIsNotTtl(name),
             TableError::TypeDefinitionChanged { name, alignment, width } => {
                 Self::TypeDefinitionChanged { name, alignment, width }
             }
@@ -557,6 +567,8 @@ impl Display for TableError {
             }
             Self::TableIsMultimap(name) => write!(f, "table '{name}' is a multimap"),
             Self::TableIsNotMultimap(name) => write!(f, "table '{name}' is not a multimap"),
+            Self::TableIsTtl(name) => write!(f, "table '{name}' is a TTL table"),
+            Self::TableIsNotTtl(name) => write!(f, "table '{name}' is not a TTL table"),
             Self::TypeDefinitionChanged { name, alignment, width } => {
                 write!(f, "type {} was stored with width {width:?} and alignment {alignment}", name.name())
             }
@@ -699,6 +711,8 @@ impl Display for Error {
             }
             Self::TableIsMultimap(name) => write!(f, "table '{name}' is a multimap"),
             Self::TableIsNotMultimap(name) => write!(f, "table '{name}' is not a multimap"),
+            Self::TableIsTtl(name) => write!(f, "table '{name}' is a TTL table"),
+            Self::TableIsNotTtl(name) => write!(f, "table '{name}' is not a TTL table"),
             Self::TypeDefinitionChanged { name, alignment, width } => {
                 write!(f, "type {} was stored with width {width:?} and alignment {alignment}", name.name())
             }

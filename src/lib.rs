@@ -57,14 +57,17 @@ pub use error::{
 };
 pub use settings::HistoryRetention;
 pub use table::{
-    AccessGuard, AccessGuardMut, AccessGuardMutInPlace, Cursor, CursorMut, Drain, Entry, ExtractIf, MultimapRange,
-    MultimapTable, MultimapValue, OccupiedEntry, OwnedAccessGuard, OwnedMultimapRange, OwnedMultimapValue, OwnedRange,
-    Range, ReadOnlyMultimapTable, ReadOnlyTable, ReadOnlyUntypedMultimapTable, ReadOnlyUntypedTable,
-    ReadableMultimapTable, ReadableTable, ReadableTableMetadata, Table, TableStats, VacantEntry,
+    AccessGuard, AccessGuardMut, AccessGuardMutInPlace, Cursor, CursorMut, Drain, Entry, Expiry, ExtractIf,
+    MultimapRange, MultimapTable, MultimapValue, OccupiedEntry, OccupiedTtlEntry, OwnedAccessGuard, OwnedMultimapRange,
+    OwnedMultimapValue, OwnedRange, Range, ReadOnlyMultimapTable, ReadOnlyTable, ReadOnlyTtlTable,
+    ReadOnlyUntypedMultimapTable, ReadOnlyUntypedTable, ReadableMultimapTable, ReadableTable, ReadableTableMetadata,
+    ReadableTtlTable, Table, TableStats, TtlAccessGuard, TtlAccessGuardMut, TtlDrain, TtlEntry, TtlExtractIf, TtlRange,
+    TtlTable, VacantEntry, VacantTtlEntry,
 };
 pub use txn::{
     Checkpoint, DatabaseStats, Durability, MultimapTableDefinition, MultimapTableHandle, ReadTransaction, Savepoint,
-    TableDefinition, TableHandle, TransactionInfo, UntypedMultimapTableHandle, UntypedTableHandle, WriteTransaction,
+    TableDefinition, TableHandle, TransactionInfo, TtlTableDefinition, TtlTableHandle, UntypedMultimapTableHandle,
+    UntypedTableHandle, UntypedTtlTableHandle, WriteTransaction,
 };
 #[cfg(feature = "bytemuck")]
 pub use types::Pod;

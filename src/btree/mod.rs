@@ -42,4 +42,5 @@ pub(crate) use kind::TreeKind;
 pub(crate) use members::Members;
 pub(crate) use multimap::{MultimapEditor, MultimapKind};
 pub(crate) use remove::Target;
+pub(crate) use sink::{Change, ChangeSink};
 pub(crate) use stats::TreeStats;

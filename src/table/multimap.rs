@@ -99,7 +99,7 @@ impl<'txn, K: Key + 'static, V: Key + 'static> MultimapTable<'txn, K, V> {
         &self,
         change: impl FnOnce(&mut MultimapEditor<'_, '_, ()>) -> Result<T, StorageError>,
     ) -> Result<T, StorageError> {
-        self.table.tree().edit(|editor| change(&mut MultimapEditor::new(editor, &self.kind, &mut ())))
+        self.table.tree().edit_with(&mut (), |editor| change(&mut MultimapEditor::new(editor, &self.kind, &mut ())))
     }
 }
 

@@ -1,11 +1,12 @@
 use super::range::Source;
 use super::read::View;
 use super::stats::TableStats;
-use crate::btree::{EditCursor, Loader, Side, Tree, TreeEditor};
+use super::ttl::ExpirySink;
+use crate::btree::{ChangeSink, EditCursor, Loader, Side, Tree, TreeEditor};
 use crate::error::StorageError;
 use crate::pages::Store;
 use crate::sync::Arc;
-use crate::txn::{Loan, TableCell, Tables};
+use crate::txn::{Loan, TableCell, TableCells, Tables};
 use alloc::string::String;
 
 /// A table that is open in its write transaction, without the table's types. Dropping it closes the table.
@@ -13,12 +14,12 @@ use alloc::string::String;
 pub(crate) struct OpenTable<'txn> {
     name: String,
     tables: &'txn Tables,
-    cell: Arc<TableCell>,
+    cells: TableCells,
 }
 
 impl<'txn> OpenTable<'txn> {
-    pub(crate) fn new(name: String, tables: &'txn Tables, cell: Arc<TableCell>) -> Self {
-        Self { name, tables, cell }
+    pub(crate) fn new(name: String, tables: &'txn Tables, cells: TableCells) -> Self {
+        Self { name, tables, cells }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -26,7 +27,7 @@ impl<'txn> OpenTable<'txn> {
     }
 
     pub(super) fn tree(&self) -> OpenTree<'_> {
-        OpenTree { tables: self.tables, cell: &self.cell }
+        OpenTree { tables: self.tables, cell: &self.cells.rows, expiries: self.cells.expiries.as_ref() }
     }
 }
 
@@ -41,7 +42,11 @@ impl Drop for OpenTable<'_> {
 pub(super) struct OpenTree<'t> {
     tables: &'t Tables,
     cell: &'t Arc<TableCell>,
+    expiries: Option<&'t Arc<TableCell>>,
 }
+
+/// What changes the rows of a table, and with them its index.
+pub(super) type RowEditor<'e, 't> = TreeEditor<'e, ExpirySink<'t>>;
 
 impl<'t> OpenTree<'t> {
     pub(super) fn store(&self) -> &'t Arc<Store> {
@@ -64,7 +69,9 @@ impl<'t> OpenTree<'t> {
 
     pub(super) fn stats(&self) -> Result<TableStats, StorageError> {
         let _loan = self.lend();
-        TableStats::of(self.store(), self.tree().root)
+        let _index_loan = self.expiries.map(|cell| cell.lend());
+        let index = self.expiries.and_then(|cell| cell.tree().root);
+        TableStats::of(self.store(), self.tree().root, index)
     }
 
     pub(super) fn view<'v>(&self, tree: &'v Tree) -> View<'v>
@@ -79,17 +86,35 @@ impl<'t> OpenTree<'t> {
         Loader::behind(self.tables.pages(), &self.cell.tree())
     }
 
+    /// The transaction can only be aborted.
+    pub(super) fn mark_broken(&self) {
+        self.tables.pages().mark_broken();
+    }
+
     /// Makes memory free if the transaction holds too much.
     pub(super) fn relieve(&self) -> Result<(), StorageError> {
         self.tables.relieve()
     }
 
+    /// The tree of when the rows of a TTL table expire.
+    pub(super) fn expiries(&self) -> Option<Self> {
+        Some(Self { cell: self.expiries?, expiries: None, ..*self })
+    }
+
     pub(super) fn edit<T>(
         &self,
-        change: impl FnOnce(&mut TreeEditor<'_, ()>) -> Result<T, StorageError>,
+        change: impl FnOnce(&mut RowEditor<'_, '_>) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        self.edit_with(&mut ExpirySink::new(self.tables.pages(), self.expiries), change)
+    }
+
+    pub(super) fn edit_with<T, S: ChangeSink>(
+        &self,
+        sink: &mut S,
+        change: impl FnOnce(&mut TreeEditor<'_, S>) -> Result<T, StorageError>,
     ) -> Result<T, StorageError> {
         self.relieve()?;
-        self.cell.edit(|tree| change(&mut TreeEditor::new(self.tables.pages(), tree, &mut ())))
+        self.cell.edit(|tree| change(&mut TreeEditor::new(self.tables.pages(), tree, sink)))
     }
 
     /// Whether there is a row on that side of a cursor.

@@ -3,12 +3,12 @@ use super::cursor_mut::CursorMut;
 use super::entry::Entry;
 use super::extract::{ExtractIf, retain};
 use super::guard::{AccessGuard, AccessGuardMut, AccessGuardMutInPlace};
-use super::open::{OpenTable, OpenTree};
+use super::open::{OpenTable, OpenTree, RowEditor};
 use super::range::Range;
 use super::read::{ReadableTable, ReadableTableMetadata, View, bound_bytes};
 use super::stats::TableStats;
 use super::sweep::Sweep;
-use crate::btree::{EditCursor, NewValue, Target, Tree, TreeEditor};
+use crate::btree::{EditCursor, NewValue, Target, Tree};
 use crate::error::StorageError;
 use crate::pages::Store;
 use crate::txn::TableHandle;
@@ -237,7 +237,7 @@ impl<'txn, K: Key + 'static, V: Value + 'static> Table<'txn, K, V> {
 
     pub(super) fn edit<T>(
         &self,
-        change: impl FnOnce(&mut TreeEditor<'_, ()>) -> Result<T, StorageError>,
+        change: impl FnOnce(&mut RowEditor<'_, '_>) -> Result<T, StorageError>,
     ) -> Result<T, StorageError> {
         self.open().edit(change)
     }

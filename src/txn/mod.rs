@@ -12,10 +12,10 @@ mod system;
 mod tests;
 mod write;
 
-pub(crate) use catalog::{is_definition, table_of_row};
+pub(crate) use catalog::{is_definition, table_of_row, wrong_expiries};
 pub use definition::{
-    MultimapTableDefinition, MultimapTableHandle, TableDefinition, TableHandle, UntypedMultimapTableHandle,
-    UntypedTableHandle,
+    MultimapTableDefinition, MultimapTableHandle, TableDefinition, TableHandle, TtlTableDefinition, TtlTableHandle,
+    UntypedMultimapTableHandle, UntypedTableHandle, UntypedTtlTableHandle,
 };
 pub use history::TransactionInfo;
 pub(crate) use history::{begin_read_at, begin_read_at_time, history_pins, transaction_history};
@@ -25,7 +25,7 @@ pub(crate) use savepoint::has_persistent_savepoints;
 pub use savepoint::{Checkpoint, Savepoint};
 pub use stats::DatabaseStats;
 pub use write::{Durability, WriteTransaction};
-pub(crate) use write::{Loan, TableCell, Tables};
+pub(crate) use write::{Loan, TableCell, TableCells, Tables};
 
 pub(crate) mod sealed {
     pub trait Sealed {}

@@ -1,6 +1,6 @@
 //! How much room the whole database takes.
 
-use super::catalog;
+use super::catalog::{self, TableKind};
 use super::write::{State, Tables, WriteTransaction};
 use crate::btree::TreeStats;
 use crate::error::StorageError;
@@ -107,9 +107,10 @@ impl Tables {
         let state = self.state.lock();
         let mut stats = DatabaseStats::of_catalog(self.store(), state.catalog.root)?;
         let mut tallest = 0;
-        for multimap in [false, true] {
-            for name in catalog::names(self.store(), state.catalog.root, multimap)? {
-                let table = TreeStats::of(self.store(), self.quiet_root(&state, &name)?)?;
+        for kind in TableKind::ALL {
+            for name in catalog::names(self.store(), state.catalog.root, kind)? {
+                let [rows, expiries] = self.quiet_roots(&state, &name)?;
+                let table = TreeStats::of_indexed(self.store(), rows, expiries)?;
                 tallest = tallest.max(table.height);
                 stats.add_table(&table);
             }
@@ -118,13 +119,13 @@ impl Tables {
         Ok(stats)
     }
 
-    /// The root of a table whose pages nobody changes meanwhile: of an open one, that from before this transaction.
-    fn quiet_root(&self, state: &State, name: &str) -> Result<Option<Pointer>, StorageError> {
-        match state.tables.get(name) {
-            Some(table) if table.is_open() => Ok(table.stored),
-            Some(table) => Ok(table.cell.tree().root),
-            None => Ok(catalog::look_up(self.store(), state.catalog.root, name)?.and_then(|entry| entry.root)),
+    /// The roots of a table's rows and expiries, whose pages nobody changes meanwhile.
+    fn quiet_roots(&self, state: &State, name: &str) -> Result<[Option<Pointer>; 2], StorageError> {
+        if let Some(table) = state.tables.get(name) {
+            return Ok(table.quiet_roots());
         }
+        let entry = catalog::look_up(self.store(), state.catalog.root, name)?;
+        Ok(entry.map_or([None; 2], |entry| [entry.root, entry.expiries]))
     }
 }
 

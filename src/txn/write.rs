@@ -1,15 +1,18 @@
-use super::catalog::{self, Definition};
-use super::definition::{MultimapTableDefinition, MultimapTableHandle, TableDefinition, TableHandle};
+use super::catalog::{self, Definition, TableEntry, TableKind};
+use super::definition::{
+    MultimapTableDefinition, MultimapTableHandle, TableDefinition, TableHandle, TtlTableDefinition, TtlTableHandle,
+};
 use super::history::{self, retention};
 use super::savepoint::Undo;
 use super::system::{self, SystemEditor};
 use crate::btree::{MultimapKind, NewValue, Target, Tree, TreeEditor, TreeKind};
+use crate::clock::TransactionTime;
 use crate::compression::Compression;
 use crate::error::{CommitError, SetDurabilityError, StorageError, TableError};
 use crate::format::Pointer;
 use crate::pages::{Class, Commit, CommitMode, PageWriter, Store};
 use crate::sync::{Arc, AtomicBool, AtomicUsize, GatePass, Mutex, Ordering};
-use crate::table::{MultimapTable, OpenTable, Table};
+use crate::table::{MultimapTable, OpenTable, Table, TtlTable, expiries_kind, row_kind};
 use crate::types::{Key, KeyType, Value};
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
@@ -83,17 +86,70 @@ impl Drop for Loan {
     }
 }
 
+/// The trees of an open table: its rows, and of a TTL table when they expire.
+#[derive(Clone, Debug)]
+pub(crate) struct TableCells {
+    pub(crate) rows: Arc<TableCell>,
+    pub(crate) expiries: Option<Arc<TableCell>>,
+}
+
+/// One tree of a table, and the root that the catalog names.
+#[derive(Debug)]
+pub(super) struct StoredTree {
+    cell: Arc<TableCell>,
+    stored: Option<Pointer>,
+}
+
+impl StoredTree {
+    fn new(kind: TreeKind, stored: Option<Pointer>) -> Self {
+        Self { cell: TableCell::new(Tree::new(kind, stored, Class::Data)), stored }
+    }
+
+    /// Seals the tree, and gives its root if the catalog names another.
+    fn seal(&mut self, pages: &PageWriter) -> Result<Option<Option<Pointer>>, StorageError> {
+        let root = self.cell.edit(|tree| tree.seal(pages))?;
+        Ok((core::mem::replace(&mut self.stored, root) != root).then_some(root))
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct TableState {
-    pub(super) cell: Arc<TableCell>,
-    /// Root that the catalog names.
-    pub(super) stored: Option<Pointer>,
+    rows: StoredTree,
+    expiries: Option<StoredTree>,
     open: Option<&'static Location<'static>>,
 }
 
 impl TableState {
-    pub(super) fn is_open(&self) -> bool {
-        self.open.is_some()
+    fn new(kind: TreeKind, definition: &Definition, entry: Option<&TableEntry>, page_size: usize) -> Self {
+        let rows = StoredTree::new(kind, entry.and_then(|entry| entry.root));
+        let expiries = (definition.kind() == TableKind::Ttl).then(|| {
+            let kind = expiries_kind(definition.key_width(), page_size);
+            StoredTree::new(kind, entry.and_then(|entry| entry.expiries))
+        });
+        Self { rows, expiries, open: None }
+    }
+
+    fn cells(&self) -> TableCells {
+        TableCells {
+            rows: self.rows.cell.clone(),
+            expiries: self.expiries.as_ref().map(|expiries| expiries.cell.clone()),
+        }
+    }
+
+    fn trees(&self) -> impl Iterator<Item = &StoredTree> {
+        core::iter::once(&self.rows).chain(&self.expiries)
+    }
+
+    /// The roots of all that the table's trees answer for.
+    pub(super) fn roots(&self) -> Vec<Pointer> {
+        self.trees().flat_map(|tree| tree.cell.tree().roots()).collect()
+    }
+
+    /// The roots of rows and expiries as nobody changes them meanwhile: of an open table, those from before this
+    /// transaction.
+    pub(super) fn quiet_roots(&self) -> [Option<Pointer>; 2] {
+        let root = |tree: &StoredTree| if self.open.is_some() { tree.stored } else { tree.cell.tree().root };
+        [root(&self.rows), self.expiries.as_ref().and_then(root)]
     }
 }
 
@@ -105,6 +161,7 @@ pub(crate) struct Tables {
     system: Mutex<Tree>,
     /// A table was opened, renamed or deleted, or a savepoint restored.
     dirty: AtomicBool,
+    time: TransactionTime,
 }
 
 /// The sealed roots of a transaction's trees.
@@ -139,7 +196,7 @@ impl Tables {
     fn new(pages: PageWriter) -> Self {
         let state = Mutex::new(State::new(pages.store().page_size(), pages.base().data));
         let system = Mutex::new(system::tree(pages.store(), pages.base().system));
-        Self { pages, state, system, dirty: AtomicBool::new(false) }
+        Self { pages, state, system, dirty: AtomicBool::new(false), time: TransactionTime::default() }
     }
 
     pub(super) fn is_dirty(&self) -> bool {
@@ -158,13 +215,18 @@ impl Tables {
         self.pages.store()
     }
 
+    /// The time that the whole transaction sees.
+    fn now(&self) -> Result<u64, StorageError> {
+        self.time.now(&self.store().settings().time)
+    }
+
     fn open(
         &self,
         name: &str,
         definition: &Definition,
         kind: TreeKind,
         place: &'static Location<'static>,
-    ) -> Result<Arc<TableCell>, TableError> {
+    ) -> Result<TableCells, TableError> {
         let mut state = self.state.lock();
         state.check_closed(name)?;
         let entry = catalog::look_up(self.store(), state.catalog.root, name)?;
@@ -179,13 +241,12 @@ impl Tables {
                 definition.codec
             }
         };
-        let kind = kind.packed_with(codec);
-        let stored = entry.and_then(|entry| entry.root);
-        let fresh = || TableState { cell: TableCell::new(Tree::new(kind, stored, Class::Data)), stored, open: None };
+        let (kind, page_size) = (kind.packed_with(codec), self.store().page_size());
+        let fresh = || TableState::new(kind, definition, entry.as_ref(), page_size);
         let table = state.tables.entry(name.to_string()).or_insert_with(fresh);
         table.open = Some(place);
         self.mark_dirty();
-        Ok(table.cell.clone())
+        Ok(table.cells())
     }
 
     pub(super) fn define(&self, catalog: &mut Tree, name: &str, definition: &Definition) -> Result<(), StorageError> {
@@ -210,8 +271,9 @@ impl Tables {
         if !self.pages.take_pressure() {
             return Ok(());
         }
-        let mut cells = state.tables.values().map(|table| &table.cell);
-        let sealed = cells.try_for_each(|cell| cell.seal_if_idle(&self.pages)).and_then(|()| self.relieve_system());
+        let seal = |tree: &StoredTree| tree.cell.seal_if_idle(&self.pages);
+        let sealed = state.tables.values().flat_map(TableState::trees).try_for_each(seal);
+        let sealed = sealed.and_then(|()| self.relieve_system());
         drop(state);
         let written = sealed.and_then(|()| self.pages.write_sealed());
         if written.is_err() {
@@ -246,10 +308,11 @@ impl Tables {
         let mut state = self.state.lock();
         let State { catalog, tables } = &mut *state;
         for (name, table) in tables {
-            let root = table.cell.edit(|tree| tree.seal(&self.pages))?;
-            if root != table.stored {
-                self.store_root(catalog, name, root)?;
-                table.stored = root;
+            if let Some(root) = table.rows.seal(&self.pages)? {
+                self.store_root(catalog, &catalog::root_key(name), root)?;
+            }
+            if let Some(root) = table.expiries.as_mut().map_or(Ok(None), |tree| tree.seal(&self.pages))? {
+                self.store_root(catalog, &catalog::expiries_key(name), root)?;
             }
         }
         catalog.seal(&self.pages)
@@ -290,13 +353,12 @@ impl Tables {
         self.pages.release_checkpoint(nth);
     }
 
-    pub(super) fn store_root(&self, catalog: &mut Tree, name: &str, root: Option<Pointer>) -> Result<(), StorageError> {
-        let key = catalog::root_key(name);
+    pub(super) fn store_root(&self, catalog: &mut Tree, key: &[u8], root: Option<Pointer>) -> Result<(), StorageError> {
         let mut sink = ();
         let mut editor = TreeEditor::new(&self.pages, catalog, &mut sink);
         match root {
-            Some(root) => editor.insert(&key, NewValue::Subtree(root)).map(|_| ()),
-            None => editor.remove(&Target::Key(&key)).map(|_| ()),
+            Some(root) => editor.insert(key, NewValue::Subtree(root)).map(|_| ()),
+            None => editor.remove(&Target::Key(key)).map(|_| ()),
         }
     }
 }
@@ -377,11 +439,34 @@ impl WriteTransaction {
         &'txn self,
         definition: MultimapTableDefinition<'_, K, V>,
     ) -> Result<MultimapTable<'txn, K, V>, TableError> {
-        let wanted = Definition::of::<K, V>().multimap();
+        let wanted = Definition::of::<K, V>().with_kind(TableKind::Multimap);
         let page_size = self.tables.store().page_size();
         let kind = MultimapKind::new(KeyType::of::<K>(), KeyType::of::<V>(), page_size);
         let open = self.open(definition.name(), &wanted, kind.keys, Location::caller())?;
         Ok(MultimapTable::new(open, kind))
+    }
+
+    /// Opens a table whose rows may expire, making it if there is none of that name.
+    ///
+    /// The first one that is opened reads the [clock](crate::Builder::set_clock), once for the whole transaction, whose commit
+    /// is then dated.
+    ///
+    /// # Errors
+    ///
+    /// As of [`open_table`](Self::open_table), but [`TableIsNotTtl`](TableError::TableIsNotTtl) for a table of another kind;
+    /// [`ClockMissing`](StorageError::ClockMissing) without a clock.
+    #[track_caller]
+    pub fn open_ttl_table<'txn, K: Key + 'static, V: Value + 'static>(
+        &'txn self,
+        definition: TtlTableDefinition<'_, K, V>,
+    ) -> Result<TtlTable<'txn, K, V>, TableError> {
+        let now = self.tables.now()?;
+        let geometry = self.tables.store().geometry();
+        let kind = row_kind::<K, V>(geometry.page_size);
+        let codec = definition.compression().map_or(Ok(geometry.codec), Compression::codec)?;
+        let wanted = Definition::of::<K, V>().with_kind(TableKind::Ttl).packed_with(codec);
+        let open = self.open(definition.name(), &wanted, kind, Location::caller())?;
+        Ok(TtlTable::new(Table::new(open), now, definition.default_ttl()))
     }
 
     fn open(
@@ -392,8 +477,8 @@ impl WriteTransaction {
         place: &'static Location<'static>,
     ) -> Result<OpenTable<'_>, TableError> {
         catalog::check_name(name)?;
-        let cell = self.tables.open(name, definition, kind, place)?;
-        Ok(OpenTable::new(name.to_string(), &self.tables, cell))
+        let cells = self.tables.open(name, definition, kind, place)?;
+        Ok(OpenTable::new(name.to_string(), &self.tables, cells))
     }
 
     pub(super) fn durability(&self) -> Durability {
@@ -448,7 +533,7 @@ impl WriteTransaction {
         let deletes = self.store_savepoints()?;
         let retains = !retention(pages.store(), self.tables.system_root())?.is_off();
         let time = &pages.store().settings().time;
-        if time.is_chosen() || retains {
+        if time.is_chosen() || retains || self.tables.time.is_known() {
             commit.time = time.after(commit.time);
         }
         let record = |rows: &mut SystemEditor<'_>| history::record(rows, &commit);
