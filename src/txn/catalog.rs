@@ -44,8 +44,8 @@ pub(crate) fn wrong_expiries(
 ) -> Result<Vec<(String, StorageError)>, StorageError> {
     let mut wrong = Vec::new();
     for name in names(store, root, TableKind::Ttl)? {
-        let Some(TableEntry { definition, root, expiries }) = look_up(store, root, &name)? else { continue };
-        match check_expiries(store, definition.key_width, root, expiries) {
+        let Some(TableEntry { root, expiries, .. }) = look_up(store, root, &name)? else { continue };
+        match check_expiries(store, root, expiries) {
             // Without its codec nothing can be said of it.
             Ok(()) | Err(StorageError::CodecUnavailable(_)) => {}
             Err(err) => wrong.push((name, err)),
@@ -203,11 +203,6 @@ impl Definition {
 
     pub(super) fn kind(&self) -> TableKind {
         self.kind
-    }
-
-    /// Width of a key, if it is fixed.
-    pub(super) fn key_width(&self) -> Option<usize> {
-        self.key_width
     }
 
     /// An error unless the table is of the kind that it has to be.

@@ -122,10 +122,8 @@ pub(super) struct TableState {
 impl TableState {
     fn new(kind: TreeKind, definition: &Definition, entry: Option<&TableEntry>, page_size: usize) -> Self {
         let rows = StoredTree::new(kind, entry.and_then(|entry| entry.root));
-        let expiries = (definition.kind() == TableKind::Ttl).then(|| {
-            let kind = expiries_kind(definition.key_width(), page_size);
-            StoredTree::new(kind, entry.and_then(|entry| entry.expiries))
-        });
+        let expiries = (definition.kind() == TableKind::Ttl)
+            .then(|| StoredTree::new(expiries_kind(page_size), entry.and_then(|entry| entry.expiries)));
         Self { rows, expiries, open: None }
     }
 

@@ -13,9 +13,8 @@ use alloc::vec::Vec;
 use core::ops::Bound;
 
 /// The kind of an index's tree. Its keys are in the order of their bytes, so that the row that expires first comes first.
-pub(crate) fn expiries_kind(key_width: Option<usize>, page_size: usize) -> TreeKind {
-    let width = key_width.map(|width| width.saturating_add(TIME_WIDTH));
-    TreeKind::new(KeyType { width, ..KeyType::of::<&[u8]>() }, Some(0), page_size)
+pub(crate) fn expiries_kind(page_size: usize) -> TreeKind {
+    TreeKind::new(KeyType::of::<&[u8]>(), Some(0), page_size)
 }
 
 fn index_key(time: u64, key: &[u8]) -> Vec<u8> {
@@ -106,13 +105,8 @@ impl ExpiredKey {
 }
 
 /// An error unless an index has the expiry of each row that expires, and no other.
-pub(crate) fn check_expiries(
-    store: &Store,
-    key_width: Option<usize>,
-    root: Option<Pointer>,
-    index: Option<Pointer>,
-) -> Result<(), StorageError> {
-    let kind = expiries_kind(key_width, store.page_size());
+pub(crate) fn check_expiries(store: &Store, root: Option<Pointer>, index: Option<Pointer>) -> Result<(), StorageError> {
+    let kind = expiries_kind(store.page_size());
     // The order of keys matters to bounds alone.
     let mut rows = RangeCursor::new(store, &kind, root, Bound::Unbounded, Bound::Unbounded)?;
     let mut left = index.map_or(0, |index| index.size);

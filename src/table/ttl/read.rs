@@ -160,7 +160,7 @@ pub struct ReadOnlyTtlTable<K: Key + 'static, V: Value + 'static> {
 
 impl<K: Key + 'static, V: Value + 'static> ReadOnlyTtlTable<K, V> {
     pub(crate) fn new(rows: SnapshotTree, index: SnapshotTree, now: u64) -> Self {
-        let index_kind = expiries_kind(K::fixed_width(), index.store().page_size());
+        let index_kind = expiries_kind(index.store().page_size());
         Self { rows: ReadOnlyTable::new(rows), index, index_kind, now: Now::new(now) }
     }
 
