@@ -298,7 +298,7 @@ impl Work<'_, '_> {
         expired.sort_by_key(|(key, (_, time))| (*time, key_bytes(**key)));
         let gone: Vec<u64> = expired.iter().take(limit).map(|(key, _)| **key).collect();
         assert_eq!(self.table.purge_expired(limit as u64).unwrap(), gone.len() as u64);
-        gone.iter().for_each(|key| drop(self.rows.remove(key)));
+        self.rows.retain(|key, _| !gone.contains(key));
     }
 }
 

@@ -11,6 +11,8 @@ mod guard;
 mod index;
 mod read;
 mod row;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub use entry::{OccupiedTtlEntry, TtlEntry, VacantTtlEntry};
