@@ -1,5 +1,6 @@
 //! The error enums. Variants that redb programs match on keep redb's names and shapes.
 
+use crate::changes::ChangePosition;
 use crate::io;
 use crate::limits::MAX_VALUE_LENGTH;
 use crate::txn::ReadTransaction;
@@ -42,6 +43,11 @@ pub enum StorageError {
     HistorySnapshotNotFound(u64),
     /// The history has no commit that is as old as that, in milliseconds since 1970.
     HistoryTimeNotFound(u64),
+    /// Changes up to this one are not in the log any more.
+    CdcPruned {
+        /// The newest change that has been let go.
+        up_to: ChangePosition,
+    },
     /// An earlier write or sync failed: the database must be opened anew.
     PreviousIo,
     /// The database was closed.
@@ -268,6 +274,11 @@ pub enum Error {
     HistorySnapshotNotFound(u64),
     /// The history has no commit that is as old as that, in milliseconds since 1970.
     HistoryTimeNotFound(u64),
+    /// Changes up to this one are not in the log any more.
+    CdcPruned {
+        /// The newest change that has been let go.
+        up_to: ChangePosition,
+    },
     /// The database was closed.
     DatabaseClosed,
     /// An earlier write or sync failed: the database must be opened anew.
@@ -403,6 +414,7 @@ impl From<StorageError> for Error {
             StorageError::ClockMissing => Self::ClockMissing,
             StorageError::HistorySnapshotNotFound(id) => Self::HistorySnapshotNotFound(id),
             StorageError::HistoryTimeNotFound(time) => Self::HistoryTimeNotFound(time),
+            StorageError::CdcPruned { up_to } => Self::CdcPruned { up_to },
             StorageError::PreviousIo => Self::PreviousIo,
             StorageError::DatabaseClosed => Self::DatabaseClosed,
             StorageError::LockPoisoned(place) => Self::LockPoisoned(place),
@@ -551,6 +563,9 @@ impl Display for StorageError {
             }
             Self::ClockMissing => f.write_str("there is no clock: see Builder::set_clock"),
             Self::HistorySnapshotNotFound(id) => write!(f, "commit {id} is not, or no longer, part of the history"),
+            Self::CdcPruned { up_to: ChangePosition { transaction_id, sequence } } => {
+                write!(f, "the change log begins after change {sequence} of transaction {transaction_id}")
+            }
             Self::HistoryTimeNotFound(time) => write!(f, "the history begins later than {time} ms since 1970"),
             Self::PreviousIo => f.write_str("an earlier write or sync failed; open the database anew"),
             Self::DatabaseClosed => f.write_str("the database was closed"),
@@ -725,6 +740,7 @@ impl Display for Error {
             Self::ClockMissing => StorageError::ClockMissing.fmt(f),
             Self::HistorySnapshotNotFound(id) => StorageError::HistorySnapshotNotFound(*id).fmt(f),
             Self::HistoryTimeNotFound(time) => StorageError::HistoryTimeNotFound(*time).fmt(f),
+            Self::CdcPruned { up_to } => StorageError::CdcPruned { up_to: *up_to }.fmt(f),
             Self::DatabaseClosed => StorageError::DatabaseClosed.fmt(f),
             Self::PreviousIo => StorageError::PreviousIo.fmt(f),
             Self::LockPoisoned(place) => StorageError::LockPoisoned(place).fmt(f),

@@ -7,6 +7,7 @@ extern crate alloc;
 
 pub mod limits;
 
+mod changes;
 mod clock;
 mod compression;
 mod error;
@@ -41,6 +42,7 @@ pub mod backends {
 }
 
 pub use backend::StorageBackend;
+pub use changes::{CdcConfig, CdcMode, ChangePosition};
 pub use clock::Clock;
 #[cfg(feature = "std")]
 pub use clock::SystemClock;
@@ -65,9 +67,9 @@ pub use table::{
     TtlTable, VacantEntry, VacantTtlEntry,
 };
 pub use txn::{
-    Checkpoint, DatabaseStats, Durability, MultimapTableDefinition, MultimapTableHandle, ReadTransaction, Savepoint,
-    TableDefinition, TableHandle, TransactionInfo, TtlTableDefinition, TtlTableHandle, UntypedMultimapTableHandle,
-    UntypedTableHandle, UntypedTtlTableHandle, WriteTransaction,
+    CdcCursor, Change, ChangeEvent, ChangeStream, Checkpoint, DatabaseStats, Durability, MultimapTableDefinition,
+    MultimapTableHandle, ReadTransaction, Savepoint, TableDefinition, TableHandle, TransactionInfo, TtlTableDefinition,
+    TtlTableHandle, UntypedMultimapTableHandle, UntypedTableHandle, UntypedTtlTableHandle, WriteTransaction,
 };
 #[cfg(feature = "bytemuck")]
 pub use types::Pod;

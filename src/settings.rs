@@ -1,5 +1,6 @@
 //! What a builder says of a database that is open.
 
+use crate::changes::CdcConfig;
 use crate::clock::Time;
 use crate::limits::DEFAULT_CACHE_SIZE;
 use core::time::Duration;
@@ -11,11 +12,13 @@ pub(crate) struct Settings {
     pub(crate) time: Time,
     /// `None` leaves it at what the file says.
     pub(crate) history: Option<HistoryRetention>,
+    /// Likewise.
+    pub(crate) cdc: Option<CdcConfig>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { cache_size: DEFAULT_CACHE_SIZE, time: Time::default(), history: None }
+        Self { cache_size: DEFAULT_CACHE_SIZE, time: Time::default(), history: None, cdc: None }
     }
 }
 

@@ -521,7 +521,7 @@ fn what_is_said_of_a_snapshot_is_what_it_gives_back() {
 
     let all = db.snapshots();
     assert!(all.is_sorted_by_key(|snapshot| snapshot.transaction_id));
-    let holders: Vec<_> = all.iter().map(|snapshot| (snapshot.readers, snapshot.savepoints)).collect();
+    let holders: Vec<_> = all.iter().map(|snapshot| (snapshot.readers, snapshot.references)).collect();
     assert_eq!(holders, [(1, 0), (0, 2), (2, 0)]);
     assert!(all.iter().all(|snapshot| snapshot.own_pages > 0 && snapshot.shared_pages > 0));
     assert!(all.is_sorted_by(|older, younger| older.age.unwrap() >= younger.age.unwrap()));

@@ -1,11 +1,10 @@
 //! Loading sorted rows: a tree of full pages grows beside the one that it is for, and is put behind it when it is whole.
 
-use super::cut::Told;
 use super::edit::{Path, Tree, TreeEditor};
 use super::get::{Slice, child_of, first_or_last};
 use super::insert::NewValue;
 use super::remove::Target;
-use super::sink::ChangeSink;
+use super::sink::{Change, ChangeSink};
 use crate::error::StorageError;
 use crate::format::Pointer;
 use crate::pages::{PageWriter, damaged};
@@ -59,7 +58,10 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
         drop(loaded);
         let Some(root) = root else { return Ok(0) };
         self.guarded(|editor| {
-            editor.tell(Some(root), Bound::Unbounded, Bound::Unbounded, Told::Inserted)?;
+            if editor.sink.is_active() {
+                let all = Bound::Unbounded;
+                editor.tell_rows(Some(root), all, all, |key, value| Change { key, old: None, new: Some(value) })?;
+            }
             editor.tree.tail = None;
             editor.append_tree(root)
         })?;

@@ -31,28 +31,46 @@ struct Ends {
     upper: End,
 }
 
-/// What a sink hears of rows that come or go together.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Told {
-    Inserted,
-    Removed,
-}
-
 impl<S: ChangeSink> TreeEditor<'_, S> {
     /// Removes the rows of a range, and says how many there were.
     pub(crate) fn delete_range(&mut self, start: Bound<&[u8]>, end: Bound<&[u8]>) -> Result<u64, StorageError> {
         let rows = count(self.writer.store(), &self.tree.kind, self.tree.root, start, end)?;
         // Asked first, so that a miss copies no page.
         if rows > 0 {
-            self.guarded(|editor| editor.cut(start, end))?;
+            self.guarded(|editor| {
+                editor.tell_cut(start, end, rows)?;
+                editor.cut(start, end)
+            })?;
             self.tree.rows = self.tree.rows.saturating_sub(rows);
         }
         Ok(rows)
     }
 
+    fn tell_cut(&mut self, start: Bound<&[u8]>, end: Bound<&[u8]>, rows: u64) -> Result<(), StorageError> {
+        if !self.sink.hears_rows() {
+            return self.sink.range_removed(start, end, rows);
+        }
+        self.tell_rows(self.tree.root, start, end, |key, value| Change { key, old: Some(value), new: None })
+    }
+
+    /// Tells the sink of each row of a range, under this root.
+    pub(super) fn tell_rows(
+        &mut self,
+        root: Option<Pointer>,
+        start: Bound<&[u8]>,
+        end: Bound<&[u8]>,
+        change: for<'c> fn(&'c [u8], &'c [u8]) -> Change<'c>,
+    ) -> Result<(), StorageError> {
+        let store = self.writer.store();
+        let mut rows = RangeCursor::new(store, &self.tree.kind, root, start, end)?;
+        while let Some((key, value)) = rows.next(store)? {
+            self.sink.changed(change(&key, &value))?;
+        }
+        Ok(())
+    }
+
     fn cut(&mut self, start: Bound<&[u8]>, end: Bound<&[u8]>) -> Result<(), StorageError> {
         let Some(root) = self.tree.root else { return Ok(()) };
-        self.tell(Some(root), start, end, Told::Removed)?;
         let ends = Ends::find(self.writer.store(), &self.tree.kind, &root, start, end)?;
         let (mut way, _) = self.descend(&ends.lower.target())?;
         let Some(fork) = way.iter().position(|step| ends.part_in(step)) else {
@@ -60,26 +78,6 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
         };
         let left = way.split_off(fork + 1);
         self.cut_fork(way, left, &ends)
-    }
-
-    /// Tells the sink of each row of a range.
-    pub(super) fn tell(
-        &mut self,
-        root: Option<Pointer>,
-        start: Bound<&[u8]>,
-        end: Bound<&[u8]>,
-        told: Told,
-    ) -> Result<(), StorageError> {
-        if !self.sink.is_active() {
-            return Ok(());
-        }
-        let store = self.writer.store();
-        let mut rows = RangeCursor::new(store, &self.tree.kind, root, start, end)?;
-        while let Some((key, value)) = rows.next(store)? {
-            let of = |what| (told == what).then_some(&*value);
-            self.sink.changed(Change { key: &key, old: of(Told::Removed), new: of(Told::Inserted) })?;
-        }
-        Ok(())
     }
 
     /// Both ends are in the leaf that `way` leads to.

@@ -33,6 +33,15 @@ pub(crate) enum NewValue<'v> {
     Reference(Pointer),
 }
 
+/// A value that is to be filled in.
+pub(crate) struct Reserved {
+    /// The page or run that it lies in.
+    pub(crate) page: PageMut,
+    pub(crate) range: Range<usize>,
+    /// The value before, if there was one.
+    pub(crate) old: Option<Slice>,
+}
+
 /// A key on its way into a page.
 #[derive(Clone, Debug)]
 pub(super) struct NewKey<'k> {
@@ -80,22 +89,22 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
         self.guarded(|editor| editor.insert_row(key, value))
     }
 
-    /// Sets the value of a key to `length` zero bytes, and gives the page and the place in it where they lie.
-    pub(crate) fn reserve(&mut self, key: &[u8], length: usize) -> Result<(PageMut, Range<usize>), StorageError> {
+    /// Sets the value of a key to `length` zero bytes, of which the sink does not hear. Gives them, and the value before.
+    pub(crate) fn reserve(&mut self, key: &[u8], length: usize) -> Result<Reserved, StorageError> {
         check_row(key.len(), length)?;
         self.guarded(|editor| {
-            editor.insert_row(key, NewValue::Zeroed(length))?;
+            let old = editor.insert_row(key, NewValue::Zeroed(length))?;
             let (mut path, _) = editor.descend(&Target::Key(key))?;
             let Some(leaf) = path.pop() else { return Err(StorageError::corrupted("a tree without a leaf")) };
             let node = leaf.node();
             if let ValuePart::Run(run) = node.value(leaf.at) {
-                return Ok((editor.writer.edit_run(&run)?, 0..length));
+                return Ok(Reserved { page: editor.writer.edit_run(&run)?, range: 0..length, old });
             }
             let ValuePart::Inline(value) = node.value(leaf.at) else {
                 return Err(damaged(&leaf.pointer, "lost a row"));
             };
             let range = place_in(leaf.page.bytes(), value);
-            Ok((leaf.page, range))
+            Ok(Reserved { page: leaf.page, range, old })
         })
     }
 
@@ -141,6 +150,7 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
         } else {
             (self.new_key(key)?, None)
         };
+        self.report(key, old.as_deref(), value)?;
         let zeroed;
         let value = match value {
             NewValue::Zeroed(length) => {
@@ -150,7 +160,6 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
             other => other,
         };
         let part = self.value_part(&key_part, value)?;
-        self.report(key, old.as_deref(), value)?;
         let placed = if exists {
             self.replace(path, key, &key_part, part)?
         } else {
@@ -185,15 +194,14 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
         Ok(true)
     }
 
+    /// Tells the sink of a row's new value. One that is still to be filled in is for its caller to tell of.
     fn report(&mut self, key: &[u8], old: Option<&[u8]>, value: NewValue<'_>) -> Result<(), StorageError> {
-        if !self.sink.is_active() {
-            return Ok(());
+        match value {
+            NewValue::Bytes(new) | NewValue::Packed { raw: new, .. } if self.sink.is_active() => {
+                self.sink.changed(Change { key, old, new: Some(new) })
+            }
+            _ => Ok(()),
         }
-        let new = match value {
-            NewValue::Bytes(bytes) | NewValue::Packed { raw: bytes, .. } => Some(bytes),
-            NewValue::Zeroed(_) | NewValue::Subtree(_) | NewValue::Reference(_) => Some(&[][..]),
-        };
-        self.sink.changed(Change { key, old, new })
     }
 
     fn is_inline(&self, key: &NewKey<'_>, length: usize) -> bool {

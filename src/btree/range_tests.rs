@@ -130,7 +130,7 @@ fn cuts_leave_what_a_model_has() {
 }
 
 #[test]
-fn a_sink_learns_of_every_row_that_is_cut() {
+fn a_sink_learns_of_every_range_that_is_cut() {
     for seed in 0..10 {
         let mut replica = Replica::default();
         let expected = program(seed, &mut replica);

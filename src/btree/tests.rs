@@ -1,7 +1,6 @@
 use super::sink::{Change, ChangeSink};
 use super::{EditCursor, Members, MultimapEditor, MultimapKind, NewValue, Side, Target, Tree, TreeEditor, TreeKind};
 use crate::backend::InMemoryBackend;
-use crate::error::StorageError;
 use crate::format::Geometry;
 use crate::format::node::{Node, ValuePart};
 use crate::pages::{Class, PageWriter, Store};
@@ -11,7 +10,7 @@ use crate::types::KeyType;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec;
 use alloc::vec::Vec;
-use core::ops::Bound;
+use core::ops::{Bound, RangeBounds};
 
 pub(super) fn writer() -> PageWriter {
     let geometry = Geometry::new(512, 512);
@@ -33,6 +32,13 @@ pub(super) struct Replica(pub(super) BTreeMap<Vec<u8>, Vec<u8>>);
 impl ChangeSink for Replica {
     fn is_active(&self) -> bool {
         true
+    }
+
+    fn range_removed(&mut self, start: Bound<&[u8]>, end: Bound<&[u8]>, rows: u64) -> Result<(), StorageError> {
+        let before = self.0.len();
+        self.0.retain(|key, _| !RangeBounds::<[u8]>::contains(&(start, end), key.as_slice()));
+        assert_eq!(before - self.0.len(), rows as usize);
+        Ok(())
     }
 
     fn changed(&mut self, change: Change<'_>) -> Result<(), StorageError> {
@@ -124,6 +130,10 @@ struct Pairs(BTreeSet<(Vec<u8>, Vec<u8>)>);
 impl ChangeSink for Pairs {
     fn is_active(&self) -> bool {
         true
+    }
+
+    fn range_removed(&mut self, _: Bound<&[u8]>, _: Bound<&[u8]>, _: u64) -> Result<(), StorageError> {
+        unreachable!("no range of a multimap is removed at once")
     }
 
     fn changed(&mut self, change: Change<'_>) -> Result<(), StorageError> {

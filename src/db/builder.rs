@@ -1,5 +1,6 @@
 use super::{Database, RepairSession};
 use crate::backend::StorageBackend;
+use crate::changes::CdcConfig;
 use crate::clock::{Clock, Time};
 use crate::compression::Compression;
 use crate::error::{DatabaseError, StorageError};
@@ -145,6 +146,17 @@ impl Builder {
     /// ```
     pub fn set_history_retention(&mut self, retention: impl Into<HistoryRetention>) -> &mut Self {
         self.settings.history = Some(retention.into());
+        self
+    }
+
+    /// What is written to the change log, and how much of it stays; nothing unless said otherwise, here or when the file was
+    /// last written: a file keeps what was said. What single tables say is
+    /// [`set_table_cdc`](crate::WriteTransaction::set_table_cdc).
+    ///
+    /// What a write transaction changed is logged with its commit: [`read_cdc_since`](crate::ReadTransaction::read_cdc_since)
+    /// reads it.
+    pub fn set_cdc(&mut self, config: CdcConfig) -> &mut Self {
+        self.settings.cdc = Some(config);
         self
     }
 

@@ -15,8 +15,8 @@ pub struct SnapshotInfo {
     pub transaction_id: u64,
     /// Read transactions that see it, with what was opened in them.
     pub readers: usize,
-    /// Savepoints that lead to it, ephemeral and persistent.
-    pub savepoints: usize,
+    /// What else leads to it: savepoints, ephemeral and persistent, commits of the history, and read transactions of these.
+    pub references: usize,
     /// How long it is kept: since it was committed, or the file was opened. `None` without `std`.
     pub age: Option<Duration>,
     /// Pages that are kept for this state alone: they are free once nobody holds it.
@@ -32,7 +32,7 @@ impl Store {
         let [data, _] = space.ledgers();
         let ids: Vec<TxnId> = data.snapshots.iter().map(|(id, _)| id).collect();
         let held = ids.into_iter().map(|id| space.held(id));
-        held.filter(|held| held.readers + held.savepoints > 0).collect()
+        held.filter(|held| held.readers + held.references > 0).collect()
     }
 }
 
@@ -40,14 +40,15 @@ impl Space {
     fn held(&mut self, id: TxnId) -> SnapshotInfo {
         let slots = self.slots.iter().flatten().map(Commit::of);
         let commits = slots.chain([self.head]).filter(|commit| commit.id == id).count();
+        let past = self.savepoints.readers_of_the_past(id);
         let [data, system] = self.ledgers();
-        // System pages are kept for commits and readers alone.
-        let (all, others) = (data.snapshots.holders(id), system.snapshots.holders(id));
+        // System pages are kept for commits and readers alone, and for those who read the past as if they read this.
+        let (all, others) = (data.snapshots.holders(id), system.snapshots.holders(id).saturating_sub(past));
         let kept = [&data.kept, &system.kept].map(|kept| kept.pages_for(id));
         SnapshotInfo {
             transaction_id: id,
             readers: others.saturating_sub(commits),
-            savepoints: all.saturating_sub(others),
+            references: all.saturating_sub(others),
             age: data.snapshots.age(id),
             own_pages: kept.iter().map(|(own, _)| own).sum(),
             shared_pages: kept.iter().map(|(_, shared)| shared).sum(),

@@ -23,6 +23,8 @@ pub(super) struct Savepoints {
     pub(super) deleting: bool,
     /// Roots that the newest durable commit does not refer to any more.
     retiring: Vec<Pointer>,
+    /// Commits whose system tree alone is kept, each as often as that.
+    system_only: BTreeMap<TxnId, usize>,
     /// Ids of the ephemeral savepoints that can be restored.
     ephemeral: BTreeSet<TxnId>,
 }
@@ -47,11 +49,20 @@ impl Savepoints {
     }
 
     fn remove_persistent(&mut self, root: &Pointer) {
-        let Some(count) = self.persistent.get_mut(&root.birth) else { return };
-        *count -= 1;
-        if *count == 0 {
-            self.persistent.remove(&root.birth);
-        }
+        take_one(&mut self.persistent, root.birth);
+    }
+
+    /// How many keep the system tree of this commit and not its tables.
+    pub(super) fn readers_of_the_past(&self, id: TxnId) -> usize {
+        self.system_only.get(&id).copied().unwrap_or(0)
+    }
+}
+
+fn take_one(counts: &mut BTreeMap<TxnId, usize>, id: TxnId) {
+    let Some(count) = counts.get_mut(&id) else { return };
+    *count -= 1;
+    if *count == 0 {
+        counts.remove(&id);
     }
 }
 
@@ -147,19 +158,29 @@ impl Store {
         root.into_iter().for_each(|root| space.add_data_snapshot(root));
     }
 
-    /// The same with a root that `head`, a commit that is kept, refers to; false if that may be gone by now.
-    pub(crate) fn hold_referred(&self, head: &Commit, root: Option<&Pointer>) -> bool {
-        let Some(root) = root else { return true };
+    /// Keeps what is under a root that `head`, a commit that is kept, refers to, and the system tree of that. False, and
+    /// nothing is done, if the root may be gone by now.
+    pub(crate) fn hold_past(&self, head: &Commit, root: Option<&Pointer>) -> bool {
         let mut space = self.space.lock();
         // Until the first write nobody has noted what the newest commit refers to, and nobody has let go of it.
-        let holds = match space.free_map {
+        let holds = root.is_none_or(|root| match space.free_map {
             Some(_) => space.savepoints.persistent.contains_key(&root.birth),
             None => space.head.system == head.system,
-        };
+        });
         if holds {
-            space.add_data_snapshot(root);
+            root.into_iter().for_each(|root| space.add_data_snapshot(root));
+            space.add_system_snapshot(head);
+            *space.savepoints.system_only.entry(head.id).or_default() += 1;
         }
         holds
+    }
+
+    /// Gives back what [`hold_past`](Self::hold_past) kept.
+    pub(crate) fn release_past(&self, head: TxnId, root: Option<&Pointer>) {
+        let mut space = self.space.lock();
+        root.into_iter().for_each(|root| space.drop_data_snapshot(root, &self.cache));
+        space.drop_system_snapshot(head, &self.cache);
+        take_one(&mut space.savepoints.system_only, head);
     }
 
     pub(crate) fn release_root(&self, root: Option<&Pointer>) {

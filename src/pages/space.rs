@@ -242,6 +242,17 @@ impl Space {
         self.keep_budget(cache);
     }
 
+    pub(super) fn add_system_snapshot(&mut self, commit: &Commit) {
+        self.system.snapshots.add(commit.id, commit.system);
+    }
+
+    pub(super) fn drop_system_snapshot(&mut self, id: TxnId, cache: &Cache) {
+        let mut freed = Vec::new();
+        self.system.drop_snapshot(id, &mut freed);
+        self.release_all(&freed, cache);
+        self.keep_budget(cache);
+    }
+
     /// Sheds sets if they take too much memory, and tells the cache what they take.
     pub(super) fn keep_budget(&mut self, cache: &Cache) {
         let bytes = self.ledgers().map(|ledger| {

@@ -5,8 +5,8 @@ use super::read::ReadableTableMetadata;
 use super::stats::TableStats;
 use crate::btree::{Members, MultimapEditor, MultimapKind};
 use crate::error::StorageError;
-use crate::txn::MultimapTableHandle;
 use crate::txn::sealed::Sealed;
+use crate::txn::{MultimapTableHandle, Recorder};
 use crate::types::Key;
 use core::borrow::Borrow;
 use core::fmt::{Debug, Formatter};
@@ -97,9 +97,11 @@ impl<'txn, K: Key + 'static, V: Key + 'static> MultimapTable<'txn, K, V> {
 
     fn edit<T>(
         &self,
-        change: impl FnOnce(&mut MultimapEditor<'_, '_, ()>) -> Result<T, StorageError>,
+        change: impl FnOnce(&mut MultimapEditor<'_, '_, Recorder<'_>>) -> Result<T, StorageError>,
     ) -> Result<T, StorageError> {
-        self.table.tree().edit_with(&mut (), |editor| change(&mut MultimapEditor::new(editor, &self.kind, &mut ())))
+        self.table
+            .tree()
+            .edit_multimap(|editor, recorder| change(&mut MultimapEditor::new(editor, &self.kind, recorder)))
     }
 }
 

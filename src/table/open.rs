@@ -1,12 +1,13 @@
 use super::range::Source;
 use super::read::View;
 use super::stats::TableStats;
-use super::ttl::ExpirySink;
-use crate::btree::{ChangeSink, EditCursor, Loader, Side, Tree, TreeEditor};
+use super::ttl::RowSink;
+use crate::btree::{EditCursor, Loader, Reserved, Side, Tree, TreeEditor};
+use crate::changes::CdcMode;
 use crate::error::StorageError;
 use crate::pages::Store;
 use crate::sync::Arc;
-use crate::txn::{Loan, TableCell, TableCells, Tables};
+use crate::txn::{Loan, Recorder, ReservedRow, TableCell, TableCells, Tables};
 use alloc::string::String;
 
 /// A table that is open in its write transaction, without the table's types. Dropping it closes the table.
@@ -15,11 +16,13 @@ pub(crate) struct OpenTable<'txn> {
     name: String,
     tables: &'txn Tables,
     cells: TableCells,
+    /// What is logged of it.
+    mode: CdcMode,
 }
 
 impl<'txn> OpenTable<'txn> {
-    pub(crate) fn new(name: String, tables: &'txn Tables, cells: TableCells) -> Self {
-        Self { name, tables, cells }
+    pub(crate) fn new(name: String, tables: &'txn Tables, cells: TableCells, mode: CdcMode) -> Self {
+        Self { name, tables, cells, mode }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -27,7 +30,8 @@ impl<'txn> OpenTable<'txn> {
     }
 
     pub(super) fn tree(&self) -> OpenTree<'_> {
-        OpenTree { tables: self.tables, cell: &self.cells.rows, expiries: self.cells.expiries.as_ref() }
+        let (cell, expiries) = (&self.cells.rows, self.cells.expiries.as_ref());
+        OpenTree { tables: self.tables, cell, expiries, name: &self.name, mode: self.mode }
     }
 }
 
@@ -43,10 +47,12 @@ pub(super) struct OpenTree<'t> {
     tables: &'t Tables,
     cell: &'t Arc<TableCell>,
     expiries: Option<&'t Arc<TableCell>>,
+    name: &'t str,
+    mode: CdcMode,
 }
 
-/// What changes the rows of a table, and with them its index.
-pub(super) type RowEditor<'e, 't> = TreeEditor<'e, ExpirySink<'t>>;
+/// Changes a table's tree, and with it the index, and tells the change log.
+pub(super) type TableEditor<'e, 't> = TreeEditor<'e, RowSink<'t>>;
 
 impl<'t> OpenTree<'t> {
     pub(super) fn store(&self) -> &'t Arc<Store> {
@@ -96,25 +102,45 @@ impl<'t> OpenTree<'t> {
         self.tables.relieve()
     }
 
-    /// The tree of when the rows of a TTL table expire.
+    /// The tree of when the rows of a TTL table expire, which is no table to the change log.
     pub(super) fn expiries(&self) -> Option<Self> {
-        Some(Self { cell: self.expiries?, expiries: None, ..*self })
+        Some(Self { cell: self.expiries?, expiries: None, mode: CdcMode::Off, ..*self })
     }
 
     pub(super) fn edit<T>(
         &self,
-        change: impl FnOnce(&mut RowEditor<'_, '_>) -> Result<T, StorageError>,
+        change: impl FnOnce(&mut TableEditor<'_, 't>) -> Result<T, StorageError>,
     ) -> Result<T, StorageError> {
-        self.edit_with(&mut ExpirySink::new(self.tables.pages(), self.expiries), change)
+        let mut sink = RowSink::new(self.recorder(false)?, self.expiries);
+        self.cell.edit(|tree| change(&mut TreeEditor::new(self.tables.pages(), tree, &mut sink)))
     }
 
-    pub(super) fn edit_with<T, S: ChangeSink>(
+    /// The same of a multimap's tree, which is no table to the change log.
+    pub(super) fn edit_multimap<T>(
         &self,
-        sink: &mut S,
-        change: impl FnOnce(&mut TreeEditor<'_, S>) -> Result<T, StorageError>,
+        change: impl FnOnce(&mut TreeEditor<'_, ()>, &mut Recorder<'t>) -> Result<T, StorageError>,
     ) -> Result<T, StorageError> {
+        let mut recorder = self.recorder(true)?;
+        self.cell.edit(|tree| change(&mut TreeEditor::new(self.tables.pages(), tree, &mut ()), &mut recorder))
+    }
+
+    fn recorder(&self, multimap: bool) -> Result<Recorder<'t>, StorageError> {
         self.relieve()?;
-        self.cell.edit(|tree| change(&mut TreeEditor::new(self.tables.pages(), tree, sink)))
+        let Self { tables, name: table, mode, .. } = *self;
+        if mode != CdcMode::Off {
+            tables.settle_reserved(table, self.cell)?;
+        }
+        Ok(Recorder { tables, table, mode, multimap })
+    }
+
+    /// Sets the value of a key to bytes that are to be filled in, and tells the change log of it later.
+    pub(super) fn reserve(&self, key: &[u8], length: usize) -> Result<Reserved, StorageError> {
+        let reserved = self.edit(|editor| editor.reserve(key, length))?;
+        if self.mode != CdcMode::Off {
+            let old = reserved.old.as_ref().map(|old| old.to_vec());
+            self.cell.reserve(ReservedRow { key: key.to_vec(), old, mode: self.mode });
+        }
+        Ok(reserved)
     }
 
     /// Whether there is a row on that side of a cursor.

@@ -3,12 +3,12 @@ use super::cursor_mut::CursorMut;
 use super::entry::Entry;
 use super::extract::{ExtractIf, retain};
 use super::guard::{AccessGuard, AccessGuardMut, AccessGuardMutInPlace};
-use super::open::{OpenTable, OpenTree, RowEditor};
+use super::open::{OpenTable, OpenTree, TableEditor};
 use super::range::Range;
 use super::read::{ReadableTable, ReadableTableMetadata, View, bound_bytes};
 use super::stats::TableStats;
 use super::sweep::Sweep;
-use crate::btree::{EditCursor, NewValue, Target, Tree};
+use crate::btree::{EditCursor, NewValue, Reserved, Target, Tree};
 use crate::error::StorageError;
 use crate::pages::Store;
 use crate::txn::TableHandle;
@@ -237,7 +237,7 @@ impl<'txn, K: Key + 'static, V: Value + 'static> Table<'txn, K, V> {
 
     pub(super) fn edit<T>(
         &self,
-        change: impl FnOnce(&mut RowEditor<'_, '_>) -> Result<T, StorageError>,
+        change: impl FnOnce(&mut TableEditor<'_, '_>) -> Result<T, StorageError>,
     ) -> Result<T, StorageError> {
         self.open().edit(change)
     }
@@ -257,7 +257,7 @@ impl<K: Key + 'static, V: MutInPlaceValue + 'static> Table<'_, K, V> {
         let key = K::as_bytes(key.borrow());
         // Before the page is given out, so that no other thread seals it in between.
         let loan = self.open().lend();
-        let (mut page, range) = self.edit(|editor| editor.reserve(key.as_ref(), value_length))?;
+        let Reserved { mut page, range, .. } = self.open().reserve(key.as_ref(), value_length)?;
         V::initialize(page.bytes_mut().get_mut(range.clone()).unwrap_or_default());
         Ok(AccessGuardMutInPlace::new(page, range, loan))
     }

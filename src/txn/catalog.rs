@@ -73,11 +73,11 @@ impl TableKind {
 /// What a file says of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Definition {
-    kind: TableKind,
+    pub(super) kind: TableKind,
     /// What makes new values shorter.
     pub(super) codec: Codec,
-    key: TypeName,
-    value: TypeName,
+    pub(super) key: TypeName,
+    pub(super) value: TypeName,
     key_width: Option<usize>,
     value_width: Option<usize>,
 }
@@ -199,10 +199,6 @@ impl Definition {
     /// The same of another kind of table.
     pub(super) fn with_kind(self, kind: TableKind) -> Self {
         Self { kind, ..self }
-    }
-
-    pub(super) fn kind(&self) -> TableKind {
-        self.kind
     }
 
     /// An error unless the table is of the kind that it has to be.

@@ -2,7 +2,7 @@
 //! savepoint.
 
 use super::read::{ReadTransaction, Snapshot};
-use super::system::{self, COMMIT, PIN, RETENTION, Rows, SystemEditor, SystemRow};
+use super::system::{self, COMMIT, PIN, RETENTION, Rows, SystemEditor, SystemRow, named_key};
 use super::write::WriteTransaction;
 use crate::error::{SavepointError, StorageError, TransactionError};
 use crate::format::{Pointer, TxnId};
@@ -40,10 +40,7 @@ fn malformed() -> StorageError {
 }
 
 fn entry_key(info: TransactionInfo) -> [u8; 17] {
-    let mut key = [COMMIT; 17];
-    let [id, time] = [info.transaction_id, info.timestamp_ms].map(u64::to_be_bytes);
-    key.iter_mut().skip(1).zip(id.into_iter().chain(time)).for_each(|(place, byte)| *place = byte);
-    key
+    system::numbered_key(COMMIT, [info.transaction_id, info.timestamp_ms])
 }
 
 impl Entry {
@@ -89,10 +86,6 @@ fn last_until(store: &Store, system: Option<Pointer>, time: u64) -> Result<Optio
         }
     }
     Ok(Some(last))
-}
-
-fn pin_key(name: &str) -> Vec<u8> {
-    core::iter::once(PIN).chain(name.bytes()).collect()
 }
 
 fn pins(store: &Store, system: Option<Pointer>) -> Result<Vec<(String, u64)>, StorageError> {
@@ -199,7 +192,7 @@ pub(crate) fn begin_read_at_time(store: &Arc<Store>, time: u64) -> Result<ReadTr
 
 fn read_past(head: &Snapshot, entry: Entry) -> Result<ReadTransaction, TransactionError> {
     let Entry { info, root } = entry;
-    let commit = Commit { id: info.transaction_id, data: root, system: None, time: info.timestamp_ms };
+    let commit = Commit { id: info.transaction_id, data: root, system: head.commit().system, time: info.timestamp_ms };
     let past = Snapshot::of_past(head, commit).ok_or(StorageError::HistorySnapshotNotFound(commit.id))?;
     Ok(ReadTransaction::of(past))
 }
@@ -217,13 +210,13 @@ impl WriteTransaction {
             return Err(StorageError::ValueTooLarge(name.len()));
         }
         self.past_root(transaction_id)?;
-        self.tables.change_system(|rows| rows.put(&pin_key(name), &transaction_id.to_le_bytes()))
+        self.tables.change_system(|rows| rows.put(&named_key(PIN, name), &transaction_id.to_le_bytes()))
     }
 
     /// Takes a pin back, and says whether there was one. Its commit goes with the next durable commit, unless it is retained
     /// otherwise.
     pub fn unpin_history(&self, name: &str) -> Result<bool, StorageError> {
-        self.tables.change_system(|rows| rows.remove(&pin_key(name)))
+        self.tables.change_system(|rows| rows.remove(&named_key(PIN, name)))
     }
 
     /// Makes all tables what they were at a commit of the history; the history itself goes on.
@@ -237,7 +230,7 @@ impl WriteTransaction {
     pub fn revert_to(&mut self, transaction_id: u64) -> Result<(), SavepointError> {
         let root = self.past_root(transaction_id)?;
         self.hold_until_end(root);
-        Ok(self.tables.restore(root)?)
+        Ok(self.tables.restore(root, transaction_id)?)
     }
 
     fn past_root(&self, id: TxnId) -> Result<Option<Pointer>, StorageError> {

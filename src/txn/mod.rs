@@ -1,8 +1,11 @@
 //! Read and write transactions, and the catalog that tells them where tables are.
 
 mod catalog;
+mod cdc;
 mod definition;
+mod event;
 mod history;
+mod log;
 mod names;
 mod read;
 mod savepoint;
@@ -13,19 +16,22 @@ mod tests;
 mod write;
 
 pub(crate) use catalog::{is_definition, table_of_row, wrong_expiries};
+pub use cdc::{CdcCursor, ChangeStream};
 pub use definition::{
     MultimapTableDefinition, MultimapTableHandle, TableDefinition, TableHandle, TtlTableDefinition, TtlTableHandle,
     UntypedMultimapTableHandle, UntypedTableHandle, UntypedTtlTableHandle,
 };
+pub use event::{Change, ChangeEvent};
 pub use history::TransactionInfo;
 pub(crate) use history::{begin_read_at, begin_read_at_time, history_pins, transaction_history};
+pub(crate) use log::Recorder;
 pub use read::ReadTransaction;
 pub(crate) use read::Snapshot;
 pub(crate) use savepoint::has_persistent_savepoints;
 pub use savepoint::{Checkpoint, Savepoint};
 pub use stats::DatabaseStats;
 pub use write::{Durability, WriteTransaction};
-pub(crate) use write::{Loan, TableCell, TableCells, Tables};
+pub(crate) use write::{Loan, ReservedRow, TableCell, TableCells, Tables};
 
 pub(crate) mod sealed {
     pub trait Sealed {}

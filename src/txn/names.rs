@@ -23,6 +23,10 @@ impl Tables {
     fn delete(&self, name: &str, kind: TableKind) -> Result<bool, TableError> {
         let mut state = self.state.lock();
         let Some(entry) = self.closed_entry(&state, name, kind)? else { return Ok(false) };
+        if let Some(table) = state.tables.get(name) {
+            self.settle_reserved(name, table.rows())?;
+        }
+        self.log_deleted(name)?;
         let stored = || entry.root.into_iter().chain(entry.expiries).collect();
         let roots = state.tables.remove(name).map_or_else(stored, |table| table.roots());
         self.mark_dirty();
@@ -42,6 +46,7 @@ impl Tables {
             return Err(TableError::TableExists(new_name.to_string()));
         }
         self.mark_dirty();
+        self.log_renamed(name, new_name)?;
         self.or_break(self.move_rows(&mut state.catalog, name, new_name, &entry))?;
         if let Some(table) = state.tables.remove(name) {
             state.tables.insert(new_name.to_string(), table);

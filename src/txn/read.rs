@@ -5,7 +5,7 @@ use super::definition::{
 };
 use crate::clock::TransactionTime;
 use crate::error::{StorageError, TableError, TransactionError};
-use crate::format::Pointer;
+use crate::format::{Pointer, TxnId};
 use crate::pages::{Commit, Store};
 use crate::sync::Arc;
 use crate::table::{
@@ -22,8 +22,8 @@ use alloc::vec::Vec;
 pub(crate) struct Snapshot {
     store: Arc<Store>,
     commit: Commit,
-    /// Of the history: its data alone is kept.
-    is_past: bool,
+    /// Of a past commit: the newer one whose system tree is seen with it.
+    system_of: Option<TxnId>,
     time: TransactionTime,
 }
 
@@ -32,14 +32,14 @@ impl Snapshot {
     pub(crate) fn begin(store: &Arc<Store>) -> Result<Self, StorageError> {
         store.check_open()?;
         let time = TransactionTime::default();
-        Ok(Self { store: store.clone(), commit: store.acquire_head(), is_past: false, time })
+        Ok(Self { store: store.clone(), commit: store.acquire_head(), system_of: None, time })
     }
 
     /// A commit that `head` retains, unless it was let go meanwhile.
     pub(super) fn of_past(head: &Self, commit: Commit) -> Option<Self> {
-        let kept = head.store.hold_referred(&head.commit, commit.data.as_ref());
-        let time = TransactionTime::at(commit.time);
-        kept.then(|| Self { store: head.store.clone(), commit, is_past: true, time })
+        let kept = head.store.hold_past(&head.commit, commit.data.as_ref());
+        let (system_of, time) = (Some(head.commit.id), TransactionTime::at(commit.time));
+        kept.then(|| Self { store: head.store.clone(), commit, system_of, time })
     }
 
     pub(crate) fn store(&self) -> &Arc<Store> {
@@ -53,10 +53,9 @@ impl Snapshot {
 
 impl Drop for Snapshot {
     fn drop(&mut self) {
-        if self.is_past {
-            self.store.release_root(self.commit.data.as_ref());
-        } else {
-            self.store.release(&self.commit);
+        match self.system_of {
+            Some(newer) => self.store.release_past(newer, self.commit.data.as_ref()),
+            None => self.store.release(&self.commit),
         }
     }
 }
@@ -92,6 +91,10 @@ impl ReadTransaction {
 
     pub(super) fn of(snapshot: Snapshot) -> Self {
         Self { snapshot: Arc::new(snapshot) }
+    }
+
+    pub(super) fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.snapshot
     }
 
     /// Id of the transaction whose commit is seen.

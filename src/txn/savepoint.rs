@@ -1,7 +1,7 @@
 //! Savepoints, which go back over commits, and checkpoints, which go back within one transaction.
 
-use super::system;
-use super::write::{Durability, Roots, WriteTransaction};
+use super::system::{self, Saved};
+use super::write::{Durability, Stage, WriteTransaction};
 use crate::error::{SavepointError, StorageError};
 use crate::format::{Pointer, TxnId};
 use crate::pages::Store;
@@ -38,7 +38,7 @@ use core::fmt::{Debug, Formatter};
 pub struct Savepoint {
     store: Arc<Store>,
     id: TxnId,
-    root: Option<Pointer>,
+    saved: Saved,
     ephemeral: bool,
 }
 
@@ -47,7 +47,7 @@ impl Drop for Savepoint {
         if self.ephemeral {
             self.store.end_ephemeral_savepoint(self.id);
         }
-        self.store.release_root(self.root.as_ref());
+        self.store.release_root(self.saved.root.as_ref());
     }
 }
 
@@ -69,9 +69,9 @@ pub struct Checkpoint {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Changes {
     /// Persistent savepoints that it made.
-    created: BTreeMap<TxnId, Option<Pointer>>,
+    created: BTreeMap<TxnId, Saved>,
     /// Persistent savepoints that it deleted, made by itself or before.
-    deleted: BTreeMap<TxnId, Option<Pointer>>,
+    deleted: BTreeMap<TxnId, Saved>,
     /// Savepoints younger than this one, which was restored, are not valid any more.
     restored: Option<TxnId>,
 }
@@ -86,7 +86,7 @@ impl Changes {
 #[derive(Debug)]
 pub(super) struct Mark {
     id: Arc<TxnId>,
-    roots: Roots,
+    stage: Stage,
     changes: Changes,
     dirty: bool,
 }
@@ -116,10 +116,10 @@ impl WriteTransaction {
     /// [`InvalidSavepoint`](SavepointError::InvalidSavepoint) if the transaction has opened, renamed or deleted a table,
     /// or restored a savepoint: see [`checkpoint`](Self::checkpoint) for that.
     pub fn ephemeral_savepoint(&self) -> Result<Savepoint, SavepointError> {
-        let root = self.clean_root()?;
+        let saved = self.clean_state()?;
         let store = self.tables.store().clone();
-        let id = store.begin_ephemeral_savepoint(root.as_ref())?;
-        Ok(Savepoint { store, id, root, ephemeral: true })
+        let id = store.begin_ephemeral_savepoint(saved.root.as_ref())?;
+        Ok(Savepoint { store, id, saved, ephemeral: true })
     }
 
     /// Makes a savepoint of the state that the transaction began with, and gives its id. It is in the file from the
@@ -148,9 +148,9 @@ impl WriteTransaction {
     /// durability.
     pub fn persistent_savepoint(&self) -> Result<u64, SavepointError> {
         self.check_durable()?;
-        let root = self.clean_root()?;
-        let id = self.tables.store().begin_persistent_savepoint(root.as_ref())?;
-        self.undo.lock().changes.created.insert(id, root);
+        let saved = self.clean_state()?;
+        let id = self.tables.store().begin_persistent_savepoint(saved.root.as_ref())?;
+        self.undo.lock().changes.created.insert(id, saved);
         Ok(id)
     }
 
@@ -160,10 +160,10 @@ impl WriteTransaction {
     ///
     /// [`InvalidSavepoint`](SavepointError::InvalidSavepoint) if there is none of this id.
     pub fn get_persistent_savepoint(&self, id: u64) -> Result<Savepoint, SavepointError> {
-        let root = self.persistent_root(id)?.ok_or(SavepointError::InvalidSavepoint)?;
+        let saved = self.persistent(id)?.ok_or(SavepointError::InvalidSavepoint)?;
         let store = self.tables.store().clone();
-        store.hold_root(root.as_ref());
-        Ok(Savepoint { store, id, root, ephemeral: false })
+        store.hold_root(saved.root.as_ref());
+        Ok(Savepoint { store, id, saved, ephemeral: false })
     }
 
     /// Deletes a persistent savepoint, and says whether there was one. Its pages come back with the durable commit after
@@ -175,8 +175,8 @@ impl WriteTransaction {
     /// durability.
     pub fn delete_persistent_savepoint(&self, id: u64) -> Result<bool, SavepointError> {
         self.check_durable()?;
-        let Some(root) = self.persistent_root(id)? else { return Ok(false) };
-        self.undo.lock().changes.deleted.insert(id, root);
+        let Some(saved) = self.persistent(id)? else { return Ok(false) };
+        self.undo.lock().changes.deleted.insert(id, saved);
         Ok(true)
     }
 
@@ -211,11 +211,11 @@ impl WriteTransaction {
         if !younger.is_empty() {
             self.check_durable()?;
         }
-        self.hold_until_end(savepoint.root);
+        self.hold_until_end(savepoint.saved.root);
         for id in younger {
             self.delete_persistent_savepoint(id)?;
         }
-        self.tables.restore(savepoint.root)?;
+        self.tables.restore(savepoint.saved.root, savepoint.saved.commit)?;
         self.undo.lock().changes.restored = Some(savepoint.id);
         Ok(())
     }
@@ -241,11 +241,11 @@ impl WriteTransaction {
     /// What was changed until now is sealed, and copied by the next change, as if it had been committed; nothing is
     /// written.
     pub fn checkpoint(&mut self) -> Result<Checkpoint, SavepointError> {
-        let (roots, dirty) = (self.tables.checkpoint()?, self.tables.is_dirty());
+        let (stage, dirty) = (self.tables.checkpoint()?, self.tables.is_dirty());
         let id = Arc::new(self.tables.pages().id());
         let mut undo = self.undo.lock();
         let changes = undo.changes.clone();
-        undo.marks.push(Mark { id: id.clone(), roots, changes, dirty });
+        undo.marks.push(Mark { id: id.clone(), stage, changes, dirty });
         Ok(Checkpoint { id })
     }
 
@@ -262,10 +262,10 @@ impl WriteTransaction {
         let Undo { changes, marks, .. } = &mut *undo;
         marks.truncate(nth + 1);
         let Some(mark) = marks.last() else { return Err(SavepointError::InvalidSavepoint) };
-        self.tables.roll_back(nth, mark.roots, mark.dirty)?;
+        self.tables.roll_back(nth, mark.stage.clone(), mark.dirty)?;
         let store = self.tables.store();
         let gone = changes.created.iter().filter(|(id, _)| !mark.changes.created.contains_key(id));
-        gone.for_each(|(_, root)| store.undo_reference(root.as_ref()));
+        gone.for_each(|(_, saved)| store.undo_reference(saved.root.as_ref()));
         *changes = mark.changes.clone();
         Ok(())
     }
@@ -300,21 +300,25 @@ impl WriteTransaction {
         }
     }
 
-    /// The data root, if the transaction has changed nothing.
-    fn clean_root(&self) -> Result<Option<Pointer>, SavepointError> {
+    /// What the transaction began with, if it has changed nothing.
+    fn clean_state(&self) -> Result<Saved, SavepointError> {
         self.tables.store().check_usable()?;
-        if self.tables.is_dirty() { Err(SavepointError::InvalidSavepoint) } else { Ok(self.tables.pages().base().data) }
+        if self.tables.is_dirty() {
+            return Err(SavepointError::InvalidSavepoint);
+        }
+        let base = self.tables.pages().base();
+        Ok(Saved { commit: base.id, root: base.data })
     }
 
-    /// The root of a persistent savepoint, if there is one of this id.
-    fn persistent_root(&self, id: TxnId) -> Result<Option<Option<Pointer>>, StorageError> {
+    /// The persistent savepoint of this id, if there is one.
+    fn persistent(&self, id: TxnId) -> Result<Option<Saved>, StorageError> {
         let undo = self.undo.lock();
         let changes = &undo.changes;
         if changes.deleted.contains_key(&id) {
             return Ok(None);
         }
         match changes.created.get(&id) {
-            Some(root) => Ok(Some(*root)),
+            Some(saved) => Ok(Some(*saved)),
             None => system::savepoint(self.tables.store(), self.tables.pages().base().system, id),
         }
     }
@@ -330,7 +334,7 @@ impl WriteTransaction {
         }
         // What this transaction deleted goes with its commit, and the handle keeps the root until then.
         let deleted_here = self.undo.lock().changes.deleted.contains_key(&id);
-        Ok(deleted_here || self.persistent_root(id)?.is_some())
+        Ok(deleted_here || self.persistent(id)?.is_some())
     }
 
     /// Puts the savepoints of this transaction into the system tree, and says whether it deletes some.
@@ -338,9 +342,8 @@ impl WriteTransaction {
         let undo = self.undo.lock();
         let Changes { created, deleted, .. } = &undo.changes;
         let new = created.iter().filter(|(id, _)| !deleted.contains_key(id));
-        let gone = deleted.keys().filter(|id| !created.contains_key(id));
-        let new = new.map(|(id, root)| (*id, *root));
-        self.tables.change_system(|rows| system::change_savepoints(rows, new, gone.copied()))?;
+        let gone = deleted.iter().filter(|(id, _)| !created.contains_key(id));
+        self.tables.change_system(|rows| system::change_savepoints(rows, new, gone))?;
         // Also of those that it made itself: until the end they count among the savepoints that need pages.
         Ok(!deleted.is_empty())
     }
@@ -350,8 +353,8 @@ impl WriteTransaction {
         let store = self.tables.store();
         let Changes { created, deleted, restored } = core::mem::take(&mut self.undo.lock().changes);
         let (brief, gone): (Vec<_>, Vec<_>) = deleted.into_iter().partition(|(id, _)| created.contains_key(id));
-        store.retire_references(gone.into_iter().filter_map(|(_, root)| root));
-        brief.iter().for_each(|(_, root)| store.undo_reference(root.as_ref()));
+        store.retire_references(gone.into_iter().filter_map(|(_, saved)| saved.root));
+        brief.iter().for_each(|(_, saved)| store.undo_reference(saved.root.as_ref()));
         if let Some(id) = restored {
             store.forget_ephemeral_savepoints_after(id);
         }
@@ -362,7 +365,7 @@ impl WriteTransaction {
         let store = self.tables.store();
         let Undo { changes, held, .. } = core::mem::take(&mut *self.undo.lock());
         store.set_deleting_references(false);
-        changes.created.values().for_each(|root| store.undo_reference(root.as_ref()));
+        changes.created.values().for_each(|saved| store.undo_reference(saved.root.as_ref()));
         held.iter().for_each(|root| store.release_root(Some(root)));
     }
 }

@@ -2,12 +2,18 @@
 //!
 //! | key | value | row |
 //! |---|---|---|
-//! | 1, id as 8 bytes, big-endian | reference to a data root, or no bytes if that was empty | persistent savepoint |
+//! | 1, id, id of its commit, 8 bytes each, big-endian | reference to a data root, or no bytes if that was empty | persistent savepoint |
 //! | 2, id, time, likewise | the same | commit of the history |
 //! | 3 | most commits, most age in milliseconds, little-endian | what the history retains |
 //! | 4, name | id, little-endian | pin of a commit |
+//! | 5 | [`CdcConfig`](crate::CdcConfig) | what is logged |
+//! | 6, name | mode | what is logged of a table |
+//! | 7 | position | up to where the log was let go |
+//! | 8, name | position, whether it holds | cursor of the log |
+//! | 9, id, 0 | what is known of a transaction | start of its part of the log |
+//! | 9, id, number | event | change of that transaction |
 
-use crate::btree::{NewValue, RangeCursor, Slice, Target, Tree, TreeEditor, TreeKind, count, find, get};
+use crate::btree::{NewValue, RangeCursor, Slice, Target, Tree, TreeEditor, TreeKind, count, get};
 use crate::error::StorageError;
 use crate::format::node::{Node, ValuePart};
 use crate::format::{Pointer, TxnId};
@@ -21,9 +27,28 @@ const SAVEPOINT: u8 = 1;
 pub(super) const COMMIT: u8 = 2;
 pub(super) const RETENTION: u8 = 3;
 pub(super) const PIN: u8 = 4;
+pub(super) const LOG_CONFIG: u8 = 5;
+pub(super) const LOG_TABLE: u8 = 6;
+pub(super) const LOG_PRUNED: u8 = 7;
+pub(super) const LOG_CURSOR: u8 = 8;
+/// The last sort, so that events are put at the end of the tree.
+pub(super) const LOG: u8 = 9;
 
 fn kind(page_size: usize) -> TreeKind {
     TreeKind::new(KeyType::of::<&[u8]>(), None, page_size)
+}
+
+/// The key of a row that has two numbers.
+pub(super) fn numbered_key(sort: u8, numbers: [u64; 2]) -> [u8; 17] {
+    let mut key = [sort; 17];
+    let numbers = numbers.map(u64::to_be_bytes);
+    key.iter_mut().skip(1).zip(numbers.as_flattened()).for_each(|(place, byte)| *place = *byte);
+    key
+}
+
+/// The key of a row that has a name.
+pub(super) fn named_key(sort: u8, name: &str) -> Vec<u8> {
+    core::iter::once(sort).chain(name.bytes()).collect()
 }
 
 /// The rows of one sort, that is with one first byte of the key, in order.
@@ -32,7 +57,7 @@ pub(super) struct Rows<'s> {
     rows: RangeCursor,
 }
 
-/// A row's key without its first byte, and where the row is.
+/// A row's key, and where the row is.
 pub(super) struct SystemRow {
     key: Slice,
     leaf: FrameRef,
@@ -51,33 +76,61 @@ impl<'s> Rows<'s> {
         start: &[u8],
         sort: u8,
     ) -> Result<Self, StorageError> {
-        let kind = kind(store.page_size());
-        let rows = RangeCursor::new(store, &kind, system, Bound::Included(start), Bound::Excluded(&[sort + 1]))?;
-        Ok(Self { store, rows })
+        Self::between(store, system, Bound::Included(start), &[sort + 1])
     }
 
-    fn row(&self, (leaf, at): (FrameRef, usize)) -> Result<SystemRow, StorageError> {
-        Ok(SystemRow { key: Slice::of_key(self.store, &leaf, at)?, leaf, at })
+    /// Those before the row with this key.
+    pub(super) fn until(store: &'s Store, system: Option<Pointer>, sort: u8, end: &[u8]) -> Result<Self, StorageError> {
+        Self::between(store, system, Bound::Included(&[sort]), end)
     }
+
+    fn between(
+        store: &'s Store,
+        system: Option<Pointer>,
+        start: Bound<&[u8]>,
+        end: &[u8],
+    ) -> Result<Self, StorageError> {
+        let rows = RangeCursor::new(store, &kind(store.page_size()), system, start, Bound::Excluded(end))?;
+        Ok(Self { store, rows })
+    }
+}
+
+/// The rows of one sort behind that key, to be asked for one by one.
+pub(super) fn rows_after(
+    store: &Store,
+    system: Option<Pointer>,
+    start: &[u8],
+    sort: u8,
+) -> Result<RangeCursor, StorageError> {
+    Ok(Rows::between(store, system, Bound::Excluded(start), &[sort + 1])?.rows)
+}
+
+/// The next of these rows.
+pub(super) fn next_row(store: &Store, rows: &mut RangeCursor) -> Result<Option<SystemRow>, StorageError> {
+    rows.next_place(store)?.map(|place| SystemRow::at(store, place)).transpose()
 }
 
 impl Iterator for Rows<'_> {
     type Item = Result<SystemRow, StorageError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let place = self.rows.next_place(self.store).transpose()?;
-        Some(place.and_then(|place| self.row(place)))
+        next_row(self.store, &mut self.rows).transpose()
     }
 }
 
 impl DoubleEndedIterator for Rows<'_> {
     fn next_back(&mut self) -> Option<Self::Item> {
         let place = self.rows.next_place_back(self.store).transpose()?;
-        Some(place.and_then(|place| self.row(place)))
+        Some(place.and_then(|place| SystemRow::at(self.store, place)))
     }
 }
 
 impl SystemRow {
+    fn at(store: &Store, (leaf, at): (FrameRef, usize)) -> Result<Self, StorageError> {
+        Ok(Self { key: Slice::of_key(store, &leaf, at)?, leaf, at })
+    }
+
+    /// The key without its first byte.
     pub(super) fn key(&self) -> &[u8] {
         self.key.split_first().map_or(&[], |(_, rest)| rest)
     }
@@ -104,16 +157,6 @@ fn root_in(leaf: &Node<'_>, at: usize) -> Result<Option<Pointer>, StorageError> 
 pub(super) fn value_of(store: &Store, system: Option<Pointer>, key: &[u8]) -> Result<Option<Slice>, StorageError> {
     let Some(system) = system else { return Ok(None) };
     get(store, &kind(store.page_size()), &system, key)
-}
-
-/// The root that the row with this key refers to, if there is such a row.
-pub(super) fn root_of(
-    store: &Store,
-    system: Option<Pointer>,
-    key: &[u8],
-) -> Result<Option<Option<Pointer>>, StorageError> {
-    let Some(system) = system else { return Ok(None) };
-    find(store, &kind(store.page_size()), &system, key, |leaf, at| root_in(&leaf.node(), at))
 }
 
 /// Rows of one sort.
@@ -158,37 +201,49 @@ impl<'t> SystemEditor<'t> {
     pub(super) fn remove(&mut self, key: &[u8]) -> Result<bool, StorageError> {
         TreeEditor::new(self.pages, self.tree, &mut ()).remove(&Target::Key(key)).map(|row| row.is_some())
     }
+
+    /// Removes the rows from one key up to another.
+    pub(super) fn remove_range(&mut self, start: &[u8], end: &[u8]) -> Result<(), StorageError> {
+        let (start, end) = (Bound::Included(start), Bound::Excluded(end));
+        TreeEditor::new(self.pages, self.tree, &mut ()).delete_range(start, end).map(|_| ())
+    }
 }
 
-fn savepoint_key(id: TxnId) -> [u8; 9] {
-    let [a, b, c, d, e, f, g, h] = id.to_be_bytes();
-    [SAVEPOINT, a, b, c, d, e, f, g, h]
+/// What a savepoint leads to: a commit, and what its data root was.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Saved {
+    pub(super) commit: TxnId,
+    pub(super) root: Option<Pointer>,
 }
 
-/// The data root of the persistent savepoint with this id, if there is one.
-pub(super) fn savepoint(
-    store: &Store,
-    system: Option<Pointer>,
-    id: TxnId,
-) -> Result<Option<Option<Pointer>>, StorageError> {
-    root_of(store, system, &savepoint_key(id))
+/// The ids of a savepoint and of its commit.
+fn ids_of(row: &SystemRow) -> Result<(TxnId, TxnId), StorageError> {
+    match *row.key().as_chunks::<8>().0 {
+        [id, commit] if row.key().len() == 16 => Ok((TxnId::from_be_bytes(id), TxnId::from_be_bytes(commit))),
+        _ => Err(StorageError::corrupted("a savepoint's key is malformed")),
+    }
+}
+
+/// The persistent savepoint with this id, if there is one.
+pub(super) fn savepoint(store: &Store, system: Option<Pointer>, id: TxnId) -> Result<Option<Saved>, StorageError> {
+    let start = numbered_key(SAVEPOINT, [id, 0]);
+    let Some(row) = Rows::from(store, system, &start, SAVEPOINT)?.next().transpose()? else { return Ok(None) };
+    let (found, commit) = ids_of(&row)?;
+    if found == id { Ok(Some(Saved { commit, root: row.root()? })) } else { Ok(None) }
 }
 
 /// The ids of all persistent savepoints, ascending.
 pub(super) fn savepoints(store: &Store, system: Option<Pointer>) -> Result<Vec<TxnId>, StorageError> {
-    let id_of = |row: SystemRow| {
-        let id = row.key().try_into().map_err(|_| StorageError::corrupted("a savepoint's key is malformed"))?;
-        Ok(TxnId::from_be_bytes(id))
-    };
-    Rows::new(store, system, SAVEPOINT)?.map(|row| row.and_then(id_of)).collect()
+    Rows::new(store, system, SAVEPOINT)?.map(|row| row.and_then(|row| Ok(ids_of(&row)?.0))).collect()
 }
 
 /// Puts these savepoints in and takes those out.
-pub(super) fn change_savepoints(
+pub(super) fn change_savepoints<'s>(
     rows: &mut SystemEditor<'_>,
-    mut new: impl Iterator<Item = (TxnId, Option<Pointer>)>,
-    mut gone: impl Iterator<Item = TxnId>,
+    mut new: impl Iterator<Item = (&'s TxnId, &'s Saved)>,
+    mut gone: impl Iterator<Item = (&'s TxnId, &'s Saved)>,
 ) -> Result<(), StorageError> {
-    new.try_for_each(|(id, root)| rows.refer(&savepoint_key(id), root))?;
-    gone.try_for_each(|id| rows.remove(&savepoint_key(id)).map(|_| ()))
+    let key = |id: &TxnId, saved: &Saved| numbered_key(SAVEPOINT, [*id, saved.commit]);
+    new.try_for_each(|(id, saved)| rows.refer(&key(id, saved), saved.root))?;
+    gone.try_for_each(|(id, saved)| rows.remove(&key(id, saved)).map(|_| ()))
 }

@@ -1,15 +1,18 @@
 use super::catalog::{self, Definition, TableEntry, TableKind};
+use super::cdc;
 use super::definition::{
     MultimapTableDefinition, MultimapTableHandle, TableDefinition, TableHandle, TtlTableDefinition, TtlTableHandle,
 };
 use super::history::{self, retention};
+use super::log::{Log, Recorder, Staged};
 use super::savepoint::Undo;
 use super::system::{self, SystemEditor};
-use crate::btree::{MultimapKind, NewValue, Target, Tree, TreeEditor, TreeKind};
+use crate::btree::{Change, ChangeSink, MultimapKind, NewValue, Target, Tree, TreeEditor, TreeKind, get};
+use crate::changes::CdcMode;
 use crate::clock::TransactionTime;
 use crate::compression::Compression;
 use crate::error::{CommitError, SetDurabilityError, StorageError, TableError};
-use crate::format::Pointer;
+use crate::format::{Pointer, TxnId};
 use crate::pages::{Class, Commit, CommitMode, PageWriter, Store};
 use crate::sync::{Arc, AtomicBool, AtomicUsize, GatePass, Mutex, Ordering};
 use crate::table::{MultimapTable, OpenTable, Table, TtlTable, expiries_kind, row_kind};
@@ -36,13 +39,24 @@ pub enum Durability {
 #[derive(Debug)]
 pub(crate) struct TableCell {
     tree: Mutex<Tree>,
+    /// A value that was handed out to be filled in, of which the change log is still to be told.
+    reserved: Mutex<Option<ReservedRow>>,
     /// Ranges and guards that look at the tree's pages: while there are any, only their table's owner may change them.
     lent: AtomicUsize,
 }
 
+/// What the change log has to be told of a row once its value is there.
+#[derive(Debug)]
+pub(crate) struct ReservedRow {
+    pub(crate) key: Vec<u8>,
+    /// The value before, if there was one.
+    pub(crate) old: Option<Vec<u8>>,
+    pub(crate) mode: CdcMode,
+}
+
 impl TableCell {
     fn new(tree: Tree) -> Arc<Self> {
-        Arc::new(Self { tree: Mutex::new(tree), lent: AtomicUsize::new(0) })
+        Arc::new(Self { tree: Mutex::new(tree), reserved: Mutex::default(), lent: AtomicUsize::new(0) })
     }
 
     /// The tree as it stands.
@@ -61,6 +75,11 @@ impl TableCell {
             tree.seal(pages)?;
         }
         Ok(())
+    }
+
+    /// The value of this row is to be told to the change log when the table is changed next, or the transaction ends.
+    pub(crate) fn reserve(&self, row: ReservedRow) {
+        *self.reserved.lock() = Some(row);
     }
 
     /// Keeps the tree's pages as they are while the loan lives; ask for the [`tree`](Self::tree) after it.
@@ -122,7 +141,7 @@ pub(super) struct TableState {
 impl TableState {
     fn new(kind: TreeKind, definition: &Definition, entry: Option<&TableEntry>, page_size: usize) -> Self {
         let rows = StoredTree::new(kind, entry.and_then(|entry| entry.root));
-        let expiries = (definition.kind() == TableKind::Ttl)
+        let expiries = (definition.kind == TableKind::Ttl)
             .then(|| StoredTree::new(expiries_kind(page_size), entry.and_then(|entry| entry.expiries)));
         Self { rows, expiries, open: None }
     }
@@ -132,6 +151,10 @@ impl TableState {
             rows: self.rows.cell.clone(),
             expiries: self.expiries.as_ref().map(|expiries| expiries.cell.clone()),
         }
+    }
+
+    pub(super) fn rows(&self) -> &TableCell {
+        &self.rows.cell
     }
 
     fn trees(&self) -> impl Iterator<Item = &StoredTree> {
@@ -157,6 +180,7 @@ pub(crate) struct Tables {
     pages: PageWriter,
     pub(super) state: Mutex<State>,
     system: Mutex<Tree>,
+    pub(super) log: Log,
     /// A table was opened, renamed or deleted, or a savepoint restored.
     dirty: AtomicBool,
     time: TransactionTime,
@@ -167,6 +191,13 @@ pub(crate) struct Tables {
 pub(super) struct Roots {
     data: Option<Pointer>,
     system: Option<Pointer>,
+}
+
+/// What a transaction can go back to.
+#[derive(Clone, Debug)]
+pub(super) struct Stage {
+    roots: Roots,
+    log: Staged,
 }
 
 #[derive(Debug)]
@@ -191,10 +222,12 @@ impl State {
 }
 
 impl Tables {
-    fn new(pages: PageWriter) -> Self {
+    fn new(pages: PageWriter) -> Result<Self, StorageError> {
+        let log = Log::begin(pages.store(), pages.base().system, pages.id())?;
         let state = Mutex::new(State::new(pages.store().page_size(), pages.base().data));
         let system = Mutex::new(system::tree(pages.store(), pages.base().system));
-        Self { pages, state, system, dirty: AtomicBool::new(false), time: TransactionTime::default() }
+        let time = TransactionTime::default();
+        Ok(Self { pages, state, system, log, dirty: AtomicBool::new(false), time })
     }
 
     pub(super) fn is_dirty(&self) -> bool {
@@ -214,7 +247,7 @@ impl Tables {
     }
 
     /// The time that the whole transaction sees.
-    fn now(&self) -> Result<u64, StorageError> {
+    pub(crate) fn now(&self) -> Result<u64, StorageError> {
         self.time.now(&self.store().settings().time)
     }
 
@@ -224,7 +257,8 @@ impl Tables {
         definition: &Definition,
         kind: TreeKind,
         place: &'static Location<'static>,
-    ) -> Result<TableCells, TableError> {
+    ) -> Result<(TableCells, CdcMode), TableError> {
+        let mode = self.log_mode(name)?;
         let mut state = self.state.lock();
         state.check_closed(name)?;
         let entry = catalog::look_up(self.store(), state.catalog.root, name)?;
@@ -236,6 +270,7 @@ impl Tables {
             None => {
                 definition.codec.check()?;
                 self.define(&mut state.catalog, name, definition)?;
+                self.log_created(name, definition)?;
                 definition.codec
             }
         };
@@ -244,7 +279,17 @@ impl Tables {
         let table = state.tables.entry(name.to_string()).or_insert_with(fresh);
         table.open = Some(place);
         self.mark_dirty();
-        Ok(table.cells())
+        Ok((table.cells(), mode))
+    }
+
+    /// Tells the change log of a value that was filled in since.
+    pub(crate) fn settle_reserved(&self, table: &str, cell: &TableCell) -> Result<(), StorageError> {
+        let Some(ReservedRow { key, old, mode }) = cell.reserved.lock().take() else { return Ok(()) };
+        let tree = cell.tree();
+        let Some(root) = tree.root else { return Ok(()) };
+        let new = get(self.store(), &tree.kind, &root, &key)?;
+        let mut recorder = Recorder { tables: self, table, mode, multimap: false };
+        recorder.changed(Change { key: &key, old: old.as_deref(), new: new.as_deref() })
     }
 
     pub(super) fn define(&self, catalog: &mut Tree, name: &str, definition: &Definition) -> Result<(), StorageError> {
@@ -297,7 +342,7 @@ impl Tables {
     }
 
     /// Seals every changed table, the catalog and the system tree.
-    pub(super) fn seal(&self) -> Result<Roots, StorageError> {
+    fn seal(&self) -> Result<Roots, StorageError> {
         Ok(Roots { data: self.seal_data()?, system: self.system.lock().seal(&self.pages)? })
     }
 
@@ -306,6 +351,7 @@ impl Tables {
         let mut state = self.state.lock();
         let State { catalog, tables } = &mut *state;
         for (name, table) in tables {
+            self.settle_reserved(name, table.rows())?;
             if let Some(root) = table.rows.seal(&self.pages)? {
                 self.store_root(catalog, &catalog::root_key(name), root)?;
             }
@@ -321,28 +367,32 @@ impl Tables {
         self.state = Mutex::new(State::new(self.store().page_size(), root));
     }
 
-    /// Makes all tables what they were under `root`, which a snapshot keeps. Breaks the transaction if it fails.
-    pub(super) fn restore(&mut self, root: Option<Pointer>) -> Result<(), StorageError> {
+    /// Makes all tables what they were under `root`, which a snapshot keeps, after the commit of this id. Breaks the transaction if it fails.
+    pub(super) fn restore(&mut self, root: Option<Pointer>, commit: TxnId) -> Result<(), StorageError> {
         self.mark_dirty();
         let relinked = self.seal().and_then(|current| self.pages.relink(current.data, root));
         if relinked.is_err() {
             self.pages.mark_broken();
         }
         self.reset(root);
-        relinked
+        relinked?;
+        self.log_reverted(commit)
     }
 
-    /// Seals everything, and gives the roots.
-    pub(super) fn checkpoint(&mut self) -> Result<Roots, StorageError> {
-        let roots = self.seal()?;
+    /// Seals everything, and gives what to go back to.
+    pub(super) fn checkpoint(&mut self) -> Result<Stage, StorageError> {
+        let data = self.seal_data()?;
+        self.flush_log()?;
+        let roots = Roots { data, system: self.system.lock().seal(&self.pages)? };
         self.pages.checkpoint()?;
-        Ok(roots)
+        Ok(Stage { roots, log: self.log.staged() })
     }
 
-    pub(super) fn roll_back(&mut self, nth: usize, roots: Roots, dirty: bool) -> Result<(), StorageError> {
+    pub(super) fn roll_back(&mut self, nth: usize, stage: Stage, dirty: bool) -> Result<(), StorageError> {
         self.pages.roll_back(nth)?;
-        self.reset(roots.data);
-        self.system = Mutex::new(system::tree(self.store(), roots.system));
+        self.reset(stage.roots.data);
+        self.system = Mutex::new(system::tree(self.store(), stage.roots.system));
+        self.log.reset(stage.log);
         self.dirty = AtomicBool::new(dirty);
         Ok(())
     }
@@ -397,7 +447,7 @@ impl WriteTransaction {
     ) -> Result<Self, StorageError> {
         store.prepare_writes()?;
         Ok(Self {
-            tables: Tables::new(PageWriter::begin(store.clone())?),
+            tables: Tables::new(PageWriter::begin(store.clone())?)?,
             durability: Durability::default(),
             two_phase: false,
             quick_repair: false,
@@ -475,8 +525,8 @@ impl WriteTransaction {
         place: &'static Location<'static>,
     ) -> Result<OpenTable<'_>, TableError> {
         catalog::check_name(name)?;
-        let cells = self.tables.open(name, definition, kind, place)?;
-        Ok(OpenTable::new(name.to_string(), &self.tables, cells))
+        let (cells, mode) = self.tables.open(name, definition, kind, place)?;
+        Ok(OpenTable::new(name.to_string(), &self.tables, cells, mode))
     }
 
     pub(super) fn durability(&self) -> Durability {
@@ -531,9 +581,12 @@ impl WriteTransaction {
         let deletes = self.store_savepoints()?;
         let retains = !retention(pages.store(), self.tables.system_root())?.is_off();
         let time = &pages.store().settings().time;
-        if time.is_chosen() || retains || self.tables.time.is_known() {
+        self.tables.flush_log()?;
+        let logged = self.tables.log.staged();
+        if time.is_chosen() || retains || logged.count > 0 || self.tables.time.is_known() {
             commit.time = time.after(commit.time);
         }
+        self.tables.change_system(|rows| cdc::finish(rows, &self.tables.log, &logged, &commit))?;
         let record = |rows: &mut SystemEditor<'_>| history::record(rows, &commit);
         let let_go = if durable { self.tables.change_system(record)? } else { Vec::new() };
         commit.system = self.tables.seal()?.system;

@@ -15,7 +15,7 @@ pub(super) fn four_bytes(length: usize) -> [u8; 4] {
 }
 
 /// Puts a length at the end of `out`.
-pub(super) fn push_length(length: usize, out: &mut Vec<u8>) {
+pub(crate) fn push_length(length: usize, out: &mut Vec<u8>) {
     match u16::try_from(length) {
         Ok(short) => match u8::try_from(length) {
             Ok(byte) if byte < TWO_BYTES => out.push(byte),
@@ -45,25 +45,25 @@ pub(super) fn padded<const N: usize>(data: &[u8]) -> [u8; N] {
 }
 
 /// Takes bytes from the front of `rest`.
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
     #[inline]
-    pub(super) fn new(data: &'a [u8]) -> Self {
+    pub(crate) fn new(data: &'a [u8]) -> Self {
         Self { rest: data }
     }
 
     /// What was not taken yet.
     #[inline]
-    pub(super) fn rest(&self) -> &'a [u8] {
+    pub(crate) fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
     /// The next `length` bytes; `None`, and nothing taken, if there are fewer.
     #[inline]
-    pub(super) fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+    pub(crate) fn take(&mut self, length: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.rest.split_at_checked(length)?;
         self.rest = rest;
         Some(taken)
@@ -79,7 +79,7 @@ impl<'a> Reader<'a> {
 
     /// The next length; `None` if it is cut short or not in its shortest form, for [`push_length`] writes no other.
     #[inline]
-    pub(super) fn length(&mut self) -> Option<usize> {
+    pub(crate) fn length(&mut self) -> Option<usize> {
         let [first] = padded(self.take(1)?);
         let (length, shortest) = match first {
             FOUR_BYTES => (u32::from_le_bytes(padded(self.take(4)?)), 1 << 16),

@@ -29,6 +29,7 @@ mod uuid;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use lengths::{Reader, push_length};
 pub use name::TypeName;
 #[cfg(feature = "bytemuck")]
 pub use pod::Pod;

@@ -4,8 +4,8 @@ use crate::Hand;
 use sapwood::backends::InMemoryBackend;
 use sapwood::limits::MAX_EXPIRY_MS;
 use sapwood::{
-    Builder, Database, Expiry, HistoryRetention, ReadableDatabase, ReadableTableMetadata, ReadableTtlTable,
-    TableDefinition, TtlTableDefinition, TtlTableHandle, WriteTransaction,
+    Builder, CdcConfig, CdcMode, Change, ChangePosition, Database, Expiry, HistoryRetention, ReadableDatabase,
+    ReadableTableMetadata, ReadableTtlTable, TableDefinition, TtlTableDefinition, TtlTableHandle, WriteTransaction,
 };
 use std::time::Duration;
 
@@ -222,4 +222,53 @@ fn values_are_compressed_with_their_times() {
     let rows = db.begin_read().unwrap().open_ttl_table(ROWS).unwrap();
     assert_eq!(rows.get(7).unwrap().unwrap().value(), long);
     assert_eq!((rows.len_live().unwrap(), rows.first().unwrap().unwrap().0.value()), (14, 6));
+}
+
+#[test]
+fn the_change_log_tells_what_expired() {
+    let clock = Hand::default();
+    let mut builder = Builder::new();
+    builder.set_clock(clock.clone()).set_cdc(CdcConfig::new(CdcMode::OldAndNew));
+    let db = builder.create_with_backend(InMemoryBackend::new()).unwrap();
+    clock.set(100);
+    update(&db, |txn| {
+        let mut rows = txn.open_ttl_table(ROWS).unwrap();
+        (1..=6).for_each(|key| drop(rows.insert_with_ttl(key, "v", ms(10)).unwrap()));
+        rows.insert(7, "w").unwrap();
+    });
+    let start = ChangePosition::after_transaction(db.begin_read().unwrap().transaction_id());
+    clock.set(110);
+    update(&db, |txn| {
+        let mut rows = txn.open_ttl_table(ROWS).unwrap();
+        rows.insert(6, "x").unwrap();
+        assert!(rows.remove(5).unwrap().is_none());
+        drop(rows.entry(4).unwrap());
+        assert_eq!(rows.delete_range(3..4).unwrap(), 0);
+        assert_eq!(rows.purge_expired(1).unwrap(), 1);
+        assert_eq!(rows.pop_first().unwrap().unwrap().0.value(), 6);
+        assert!(rows.touch(7, ms(1)).unwrap());
+        assert_eq!(rows.delete_range(7..).unwrap(), 1);
+    });
+    db.verify().unwrap();
+    let dated = |time: u64, value: &str| Some([&time.to_le_bytes(), value.as_bytes()].concat());
+    let key = |key: u64| key.to_le_bytes().to_vec();
+    let expire = |number| Change::Expire { key: key(number), old: dated(110, "v") };
+    let (never, touched) = (dated(u64::MAX, "w"), dated(111, "w"));
+    let expected = [
+        expire(6),
+        Change::Insert { key: key(6), new: dated(u64::MAX, "x") },
+        expire(5),
+        expire(4),
+        expire(3),
+        expire(1),
+        expire(2),
+        Change::Delete { key: key(6), old: dated(u64::MAX, "x") },
+        Change::Update { key: key(7), old: never, new: touched.clone() },
+        Change::Delete { key: key(7), old: touched },
+    ];
+    let read = db.begin_read().unwrap();
+    let told: Vec<Change> = read.read_cdc_since(start).unwrap().map(|event| event.unwrap().change).collect();
+    assert_eq!(told, expected);
+    let first = read.read_cdc_since(ChangePosition::START).unwrap().next().unwrap().unwrap();
+    assert!(matches!(first.change, Change::CreateTable { ttl: true, multimap: false, .. }), "{first:?}");
 }

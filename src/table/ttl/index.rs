@@ -4,10 +4,10 @@ use super::row::{NEVER, Now, TIME_WIDTH, split};
 use crate::btree::{Change, ChangeSink, NewValue, RangeCursor, Target, TreeEditor, TreeKind, count, get};
 use crate::error::StorageError;
 use crate::format::Pointer;
-use crate::pages::{PageWriter, Store};
+use crate::pages::Store;
 use crate::sync::Arc;
 use crate::table::read::View;
-use crate::txn::TableCell;
+use crate::txn::{Recorder, TableCell};
 use crate::types::KeyType;
 use alloc::vec::Vec;
 use core::ops::Bound;
@@ -28,30 +28,26 @@ fn out_of_step() -> StorageError {
     StorageError::corrupted("the index of expiries does not have what the rows say")
 }
 
-/// Hears of the changes of a table's rows, and keeps the index, if there is one, as they are.
-pub(crate) struct ExpirySink<'t> {
-    pages: &'t PageWriter,
+/// Hears of the changes of a table's rows: keeps the index, if there is one, as they are, and tells the change log.
+pub(crate) struct RowSink<'t> {
+    recorder: Recorder<'t>,
     index: Option<&'t Arc<TableCell>>,
 }
 
-impl<'t> ExpirySink<'t> {
-    pub(crate) fn new(pages: &'t PageWriter, index: Option<&'t Arc<TableCell>>) -> Self {
-        Self { pages, index }
-    }
-}
-
-impl ChangeSink for ExpirySink<'_> {
-    fn is_active(&self) -> bool {
-        self.index.is_some()
+impl<'t> RowSink<'t> {
+    pub(crate) fn new(recorder: Recorder<'t>, index: Option<&'t Arc<TableCell>>) -> Self {
+        Self { recorder, index }
     }
 
-    fn changed(&mut self, change: Change<'_>) -> Result<(), StorageError> {
+    fn change_index(&self, index: &TableCell, change: &Change<'_>) -> Result<(), StorageError> {
         let time = |value: Option<&[u8]>| value.map(|value| split(value).0).filter(|time| *time != NEVER);
         let (old, new) = (time(change.old), time(change.new));
-        let Some(index) = self.index.filter(|_| old != new) else { return Ok(()) };
+        if old == new {
+            return Ok(());
+        }
         index.edit(|tree| {
             let mut sink = ();
-            let mut editor = TreeEditor::new(self.pages, tree, &mut sink);
+            let mut editor = TreeEditor::new(self.recorder.tables.pages(), tree, &mut sink);
             if let Some(old) = old {
                 let key = index_key(old, change.key);
                 editor.remove(&Target::Key(&key))?.ok_or_else(out_of_step)?;
@@ -61,6 +57,40 @@ impl ChangeSink for ExpirySink<'_> {
             }
             Ok(())
         })
+    }
+
+    /// Tells the change log of a row of a TTL table, and, if it had expired, of that: wherever such a row goes, it passes here.
+    fn tell(&mut self, change: Change<'_>) -> Result<(), StorageError> {
+        let now = Now::new(self.recorder.tables.now()?);
+        let Some(old) = change.old.filter(|old| now.has_come(split(old).0)) else {
+            return self.recorder.changed(change);
+        };
+        self.recorder.expired(change.key, old)?;
+        match change.new {
+            Some(_) => self.recorder.changed(Change { old: None, ..change }),
+            None => Ok(()),
+        }
+    }
+}
+
+impl ChangeSink for RowSink<'_> {
+    #[inline]
+    fn is_active(&self) -> bool {
+        self.index.is_some() || self.recorder.is_active()
+    }
+
+    fn changed(&mut self, change: Change<'_>) -> Result<(), StorageError> {
+        let Some(index) = self.index else { return self.recorder.changed(change) };
+        self.change_index(index, &change)?;
+        if self.recorder.is_active() { self.tell(change) } else { Ok(()) }
+    }
+
+    fn hears_rows(&self) -> bool {
+        self.index.is_some()
+    }
+
+    fn range_removed(&mut self, start: Bound<&[u8]>, end: Bound<&[u8]>, rows: u64) -> Result<(), StorageError> {
+        self.recorder.range_removed(start, end, rows)
     }
 }
 

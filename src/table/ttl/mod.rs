@@ -2,7 +2,7 @@
 //!
 //! - A TTL table is a table whose values have the time of their expiry before them, and an index: a tree of the times of all
 //!   rows that expire, each with the row's key behind it.
-//! - Every change of a row passes [`ExpirySink`], which changes the index in the same step.
+//! - Every change of a row passes [`RowSink`], which changes the index in the same step.
 //! - A row that has expired is not shown. It is stored until something removes it.
 
 mod entry;
@@ -18,7 +18,7 @@ mod write;
 pub use entry::{OccupiedTtlEntry, TtlEntry, VacantTtlEntry};
 pub use extract::{TtlDrain, TtlExtractIf};
 pub use guard::{TtlAccessGuard, TtlAccessGuardMut, TtlRange};
-pub(super) use index::ExpirySink;
+pub(super) use index::RowSink;
 pub(crate) use index::{check_expiries, expiries_kind};
 pub use read::{ReadOnlyTtlTable, ReadableTtlTable};
 pub use row::Expiry;

@@ -47,12 +47,12 @@ fn entry(time: u64, key: u64) -> Vec<u8> {
 
 fn add(rows: &Rows<'_>, time: u64, key: u64) {
     let index = rows.rows().open().expiries().unwrap();
-    index.edit_with(&mut (), |editor| editor.insert(&entry(time, key), NewValue::Bytes(&[]))).unwrap();
+    index.edit(|editor| editor.insert(&entry(time, key), NewValue::Bytes(&[]))).unwrap();
 }
 
 fn take(rows: &Rows<'_>, time: u64, key: u64) {
     let index = rows.rows().open().expiries().unwrap();
-    index.edit_with(&mut (), |editor| editor.remove(&Target::Key(&entry(time, key)))).unwrap().unwrap();
+    index.edit(|editor| editor.remove(&Target::Key(&entry(time, key)))).unwrap().unwrap();
 }
 
 fn assert_found(db: &Database) {

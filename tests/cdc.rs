@@ -1,0 +1,364 @@
+//! The change log: replayed, it gives the same tables; what of it stays; cursors; and what it costs.
+
+mod common;
+
+use common::crash::RecordingBackend;
+use common::rng::Rng;
+use common::scale;
+use sapwood::{Builder, CdcConfig, CdcMode, Change, ChangeEvent, ChangePosition, Checkpoint, Clock, Database};
+use sapwood::{Durability, MultimapTableDefinition, ReadTransaction, ReadableDatabase, ReadableMultimapTable};
+use sapwood::{
+    ReadableTable, Savepoint, StorageError, TableDefinition, TableHandle, UntypedTableHandle, WriteTransaction,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{Bound, RangeBounds};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+const NAMES: [&str; 3] = ["oak", "elm", "ash"];
+const PAIRS: MultimapTableDefinition<&[u8], &[u8]> = MultimapTableDefinition::new("pairs");
+
+fn table(name: &str) -> TableDefinition<'_, &'static [u8], &'static [u8]> {
+    TableDefinition::new(name)
+}
+
+/// What is in the tables, as a reader of the log has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Replica {
+    tables: BTreeMap<String, BTreeMap<Vec<u8>, Vec<u8>>>,
+    pairs: Option<BTreeSet<(Vec<u8>, Vec<u8>)>>,
+}
+
+impl Replica {
+    fn of(txn: &ReadTransaction) -> Self {
+        let mut replica = Self::default();
+        for handle in txn.list_tables().unwrap() {
+            let name = handle.name().to_string();
+            let rows = txn.open_table(table(&name)).unwrap();
+            let rows = rows.iter().unwrap().map(|row| row.unwrap());
+            let rows = rows.map(|(key, value)| (key.value().to_vec(), value.value().to_vec())).collect();
+            replica.tables.insert(name, rows);
+        }
+        if let Ok(pairs) = txn.open_multimap_table(PAIRS) {
+            let mut all = BTreeSet::new();
+            for row in pairs.iter().unwrap() {
+                let (key, values) = row.unwrap();
+                all.extend(values.map(|value| (key.value().to_vec(), value.unwrap().value().to_vec())));
+            }
+            replica.pairs = Some(all);
+        }
+        replica
+    }
+
+    /// `states` are those after each transaction in the log, by its id.
+    fn apply(&mut self, event: &ChangeEvent, states: &BTreeMap<u64, Self>) {
+        match &event.change {
+            Change::CreateTable { multimap: true, .. } => {
+                assert_eq!(self.pairs.replace(BTreeSet::new()), None);
+            }
+            Change::CreateTable { key, value, .. } => {
+                assert_eq!((key.name(), value.name()), ("&[u8]", "&[u8]"));
+                assert_eq!(self.tables.insert(event.table.clone(), BTreeMap::new()), None);
+            }
+            Change::DeleteTable if event.table == "pairs" => assert!(self.pairs.take().is_some()),
+            Change::DeleteTable => assert!(self.tables.remove(&event.table).is_some()),
+            Change::RenameTable { new_name } => {
+                let rows = self.tables.remove(&event.table).unwrap();
+                assert_eq!(self.tables.insert(new_name.clone(), rows), None);
+            }
+            Change::Revert { to } => {
+                *self = states.range(..=*to).next_back().map(|(_, state)| state.clone()).unwrap_or_default();
+            }
+            Change::InsertPair { key, value } => {
+                assert!(self.pairs.as_mut().unwrap().insert((key.clone(), value.clone())));
+            }
+            Change::DeletePair { key, value } => {
+                assert!(self.pairs.as_mut().unwrap().remove(&(key.clone(), value.clone())));
+            }
+            change => apply_row(self.tables.get_mut(&event.table).unwrap(), change),
+        }
+    }
+}
+
+fn apply_row(rows: &mut BTreeMap<Vec<u8>, Vec<u8>>, change: &Change) {
+    match change {
+        Change::Insert { key, new } => assert_eq!(rows.insert(key.clone(), new.clone().unwrap()), None),
+        Change::Update { key, old, new } => assert_eq!(rows.insert(key.clone(), new.clone().unwrap()), *old),
+        Change::Delete { key, old } => assert_eq!(rows.remove(key), *old),
+        Change::DeleteRange { start, end, rows: count } => {
+            let before = rows.len();
+            rows.retain(|key, _| !RangeBounds::<Vec<u8>>::contains(&(start.as_ref(), end.as_ref()), key));
+            assert_eq!((before - rows.len()) as u64, *count);
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn events(txn: &ReadTransaction, after: ChangePosition) -> Vec<ChangeEvent> {
+    let events: Vec<_> = txn.read_cdc_since(after).unwrap().collect::<Result<_, _>>().unwrap();
+    assert!(events.is_sorted_by_key(|event| event.position));
+    let times: BTreeMap<_, _> =
+        events.iter().map(|event| (event.position.transaction_id, event.timestamp_ms)).collect();
+    assert!(events.iter().all(|event| times[&event.position.transaction_id] == event.timestamp_ms));
+    assert!(times.values().is_sorted());
+    events
+}
+
+struct Session {
+    rng: Rng,
+    page: usize,
+    cache: usize,
+    backend: RecordingBackend,
+    /// What was replayed, up to that place.
+    replica: Replica,
+    read: ChangePosition,
+    states: BTreeMap<u64, Replica>,
+    savepoints: Vec<Savepoint>,
+    /// Durable state at the last commit that is sure to survive.
+    durable: Replica,
+}
+
+impl Session {
+    fn new(seed: u64) -> Self {
+        let mut rng = Rng::new(seed);
+        Self {
+            page: *rng.pick(&[512, 1024, 4096]),
+            cache: *rng.pick(&[0, 20_000, 1 << 24]),
+            rng,
+            backend: RecordingBackend::new(),
+            replica: Replica::default(),
+            read: ChangePosition::START,
+            states: BTreeMap::new(),
+            savepoints: Vec::new(),
+            durable: Replica::default(),
+        }
+    }
+
+    fn open(&self) -> Database {
+        let mut builder = Builder::new();
+        builder.set_page_size(self.page).set_cache_size(self.cache);
+        builder.set_cdc(CdcConfig::new(CdcMode::OldAndNew)).set_history_retention(1000);
+        builder.create_with_backend(self.backend.clone()).unwrap()
+    }
+
+    fn run(&mut self, transactions: usize) {
+        let mut db = self.open();
+        for _ in 0..transactions {
+            self.transaction(&db);
+            if self.rng.chance(128) {
+                self.catch_up(&db);
+            }
+            match self.rng.below(24) {
+                0 => drop(db.verify().unwrap()),
+                1 => {
+                    self.savepoints.clear();
+                    drop(db);
+                    self.backend = RecordingBackend::from_image(self.backend.contents());
+                    db = self.open();
+                    self.catch_up(&db);
+                    self.durable = self.replica.clone();
+                }
+                2 => {
+                    self.savepoints.clear();
+                    self.backend = RecordingBackend::from_state(self.backend.kill());
+                    drop(db);
+                    db = self.open();
+                    assert_eq!(Replica::of(&db.begin_read().unwrap()), self.durable);
+                    // What was read of commits that are lost is not issued again; the reader begins anew.
+                    self.forget();
+                    self.catch_up(&db);
+                }
+                _ => {}
+            }
+        }
+        self.catch_up(&db);
+        self.compare_ranges(&db);
+        drop(db);
+    }
+
+    fn forget(&mut self) {
+        (self.replica, self.states) = Default::default();
+        self.read = ChangePosition::START;
+    }
+
+    /// Replays what is new.
+    fn catch_up(&mut self, db: &Database) {
+        let txn = db.begin_read().unwrap();
+        let new = events(&txn, self.read);
+        for (nth, event) in new.iter().enumerate() {
+            self.replica.apply(event, &self.states);
+            let ends =
+                new.get(nth + 1).is_none_or(|next| next.position.transaction_id != event.position.transaction_id);
+            if ends {
+                self.states.insert(event.position.transaction_id, self.replica.clone());
+            }
+        }
+        assert_eq!(
+            txn.latest_cdc_position().unwrap().unwrap_or(self.read),
+            new.last().map_or(self.read, |e| e.position)
+        );
+        self.read = new.last().map_or(self.read, |event| event.position);
+        assert_eq!(self.replica, Replica::of(&txn));
+    }
+
+    /// The log between two commits of the history leads from one to the other.
+    fn compare_ranges(&mut self, db: &Database) {
+        let history = db.transaction_history().unwrap();
+        for _ in 0..10 {
+            let (a, b) = (*self.rng.pick(&history), *self.rng.pick(&history));
+            let (older, newer) = if a.transaction_id <= b.transaction_id { (a, b) } else { (b, a) };
+            let (from, to) =
+                (db.begin_read_at(older.transaction_id).unwrap(), db.begin_read_at(newer.transaction_id).unwrap());
+            let mut replica = Replica::of(&from);
+            let after = ChangePosition::after_transaction(older.transaction_id);
+            let until = ChangePosition::after_transaction(newer.transaction_id);
+            let head: Vec<_> = db.begin_read().unwrap().read_cdc_range(after, until).unwrap().collect();
+            let seen: Vec<_> = to.read_cdc_since(after).unwrap().map(|event| event.unwrap()).collect();
+            assert!(
+                head.into_iter().map(|event| event.unwrap()).eq(seen.iter().cloned()),
+                "a past commit sees its log"
+            );
+            seen.iter().for_each(|event| replica.apply(event, &self.states));
+            assert_eq!(replica, Replica::of(&to));
+        }
+    }
+
+    fn transaction(&mut self, db: &Database) {
+        let mut txn = db.begin_write().unwrap();
+        let durable = !self.rng.chance(80);
+        txn.set_durability(if durable { Durability::Immediate } else { Durability::None }).unwrap();
+        txn.set_quick_repair(durable && self.rng.chance(40));
+        if self.rng.chance(40) {
+            self.savepoints.push(txn.ephemeral_savepoint().unwrap());
+        }
+        let mut marks: Vec<Checkpoint> = Vec::new();
+        for _ in 0..self.rng.below(8) {
+            match self.rng.below(20) {
+                0 => self.restore(&mut txn, db),
+                1 | 2 => marks.push(txn.checkpoint().unwrap()),
+                3 if !marks.is_empty() => {
+                    let nth = self.rng.below(marks.len() as u64) as usize;
+                    marks.truncate(nth + 1);
+                    txn.rollback_to(&marks[nth]).unwrap();
+                }
+                4 => self.change_tables(&txn),
+                5..=8 => self.change_pairs(&txn),
+                _ => self.change_rows(&txn),
+            }
+        }
+        if self.rng.chance(30) {
+            return;
+        }
+        txn.commit().unwrap();
+        if durable {
+            self.durable = Replica::of(&db.begin_read().unwrap());
+        }
+    }
+
+    fn restore(&mut self, txn: &mut WriteTransaction, db: &Database) {
+        if self.rng.chance(128) {
+            let history = db.transaction_history().unwrap();
+            if !history.is_empty() {
+                let nth = self.rng.below(history.len() as u64) as usize;
+                txn.revert_to(history[nth].transaction_id).unwrap();
+            }
+        } else if !self.savepoints.is_empty() {
+            let nth = self.rng.below(self.savepoints.len() as u64) as usize;
+            let _ = txn.restore_savepoint(&self.savepoints[nth]);
+        }
+    }
+
+    fn change_tables(&mut self, txn: &WriteTransaction) {
+        let (one, other) = (*self.rng.pick(&NAMES), *self.rng.pick(&NAMES));
+        let handle = |name: &str| -> UntypedTableHandle {
+            txn.list_tables().unwrap().find(|handle| handle.name() == name).unwrap()
+        };
+        let exists = |name: &str| txn.list_tables().unwrap().any(|handle| handle.name() == name);
+        match self.rng.below(3) {
+            0 => drop(txn.delete_table(table(one)).unwrap()),
+            1 if exists(one) && !exists(other) => txn.rename_table(handle(one), table(other)).unwrap(),
+            2 if self.rng.chance(60) => drop(txn.delete_multimap_table(PAIRS).unwrap()),
+            _ => {}
+        }
+    }
+
+    fn key(&mut self) -> Vec<u8> {
+        let length = if self.rng.chance(8) { 700 } else { 1 + self.rng.below(2) as usize };
+        vec![self.rng.below(60) as u8; length]
+    }
+
+    fn value(&mut self) -> Vec<u8> {
+        let length = if self.rng.chance(12) { self.rng.below(5000) } else { self.rng.below(60) };
+        vec![self.rng.next_u64() as u8; length as usize]
+    }
+
+    fn change_pairs(&mut self, txn: &WriteTransaction) {
+        let mut pairs = txn.open_multimap_table(PAIRS).unwrap();
+        for _ in 0..self.rng.below(30) {
+            let (key, value) = (self.key(), vec![self.rng.below(200) as u8; 20]);
+            match self.rng.below(12) {
+                0 => drop(pairs.remove_all(&*key).unwrap()),
+                1..=3 => drop(pairs.remove(&*key, &*value).unwrap()),
+                _ => drop(pairs.insert(&*key, &*value).unwrap()),
+            }
+        }
+    }
+
+    fn change_rows(&mut self, txn: &WriteTransaction) {
+        let name = *self.rng.pick(&NAMES);
+        let mut rows = txn.open_table(table(name)).unwrap();
+        for _ in 0..self.rng.below(30) {
+            let (key, value) = (self.key(), self.value());
+            match self.rng.below(24) {
+                0..=9 => drop(rows.insert(&*key, &*value).unwrap()),
+                10..=12 => drop(rows.remove(&*key).unwrap()),
+                13 => drop(rows.pop_first().unwrap()),
+                14 => drop(rows.pop_last().unwrap()),
+                15 => {
+                    if let Some(mut guard) = rows.get_mut(&*key).unwrap() {
+                        guard.insert(&*value).unwrap();
+                    }
+                }
+                16 => {
+                    let mut guard = rows.insert_reserve(&*key, value.len()).unwrap();
+                    guard.as_mut().copy_from_slice(&value);
+                    if self.rng.chance(60) {
+                        std::mem::forget(guard);
+                    }
+                }
+                17 => drop(rows.delete_range(&*key..).unwrap()),
+                18 => {
+                    let end = self.key();
+                    drop(rows.delete_range(&*key..=&*end).unwrap());
+                }
+                19 => rows.retain(|key, _| key[0] % 7 != 3).unwrap(),
+                20 => {
+                    let gone: Vec<_> = rows.extract_if(|key, _| key[0] % 5 == 1).unwrap().take(3).collect();
+                    assert!(gone.iter().all(|row| row.is_ok()));
+                }
+                21 => drop(rows.entry(&*key).unwrap().or_insert(&*value).unwrap()),
+                22 => {
+                    let mut cursor = rows.lower_bound_mut(Bound::Included(&*key)).unwrap();
+                    let _ = cursor.insert_before(&*key, &*value);
+                    let _ = cursor.remove_next().unwrap();
+                }
+                _ => {
+                    let last = rows.last().unwrap().map(|(key, _)| key.value().to_vec()).unwrap_or_default();
+                    let new: Vec<_> = (1..4_u8).map(|nth| [&last[..], &[nth]].concat()).collect();
+                    if last.len() < 30 {
+                        rows.bulk_load(new.iter().map(|key| (&key[..], &value[..]))).unwrap();
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_log_replayed_gives_the_same_tables() {
+    for seed in 0..40 * scale() {
+        println!("seed {seed}");
+        Session::new(seed).run(60);
+    }
+}
