@@ -191,6 +191,18 @@ pub enum BackupError {
     Storage(StorageError),
 }
 
+/// Errors of comparing the states that two read transactions see.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum DiffError {
+    /// The transactions are of two databases.
+    OtherDatabase,
+    /// The table is not as it was asked for.
+    Table(TableError),
+    /// The storage underneath failed.
+    Storage(StorageError),
+}
+
 /// Errors of choosing a transaction's durability.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -229,6 +241,8 @@ pub enum Error {
     ValueTooLarge(usize),
     /// A key was inserted at a place that its order forbids.
     UnorderedKey,
+    /// Two transactions that are compared are of two databases.
+    OtherDatabase,
     /// The table has other key or value types, which are named.
     TableTypeMismatch {
         /// Name of the table.
@@ -372,8 +386,18 @@ wraps_storage_error!(
     CompactionError,
     CursorError,
     BulkLoadError,
-    SavepointError
+    SavepointError,
+    DiffError
 );
+
+impl From<TableError> for DiffError {
+    fn from(err: TableError) -> Self {
+        match err {
+            TableError::Storage(err) => Self::Storage(err),
+            err => Self::Table(err),
+        }
+    }
+}
 
 impl From<io::Error> for Error {
     fn from(err: io::Error) -> Self {
@@ -506,6 +530,16 @@ impl From<CompactionError> for Error {
             CompactionError::EphemeralSavepointExists => Self::EphemeralSavepointExists,
             CompactionError::TransactionInProgress => Self::TransactionInProgress,
             CompactionError::Storage(err) => err.into(),
+        }
+    }
+}
+
+impl From<DiffError> for Error {
+    fn from(err: DiffError) -> Self {
+        match err {
+            DiffError::OtherDatabase => Self::OtherDatabase,
+            DiffError::Table(err) => err.into(),
+            DiffError::Storage(err) => err.into(),
         }
     }
 }
@@ -652,6 +686,16 @@ impl Display for BackupError {
     }
 }
 
+impl Display for DiffError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::OtherDatabase => f.write_str("the transactions are of two databases"),
+            Self::Table(err) => err.fmt(f),
+            Self::Storage(err) => err.fmt(f),
+        }
+    }
+}
+
 impl Display for SetDurabilityError {
     fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
         match self {
@@ -721,6 +765,7 @@ impl Display for Error {
             Self::UpgradeRequired(version) => DatabaseError::UpgradeRequired(*version).fmt(f),
             Self::ValueTooLarge(length) => StorageError::ValueTooLarge(*length).fmt(f),
             Self::UnorderedKey => CursorError::UnorderedKey.fmt(f),
+            Self::OtherDatabase => DiffError::OtherDatabase.fmt(f),
             Self::TableTypeMismatch { table, key, value } => {
                 write!(f, "table '{table}' holds {} -> {}", key.name(), value.name())
             }

@@ -50,26 +50,28 @@ pub use compression::Compression;
 #[cfg(feature = "std")]
 pub use db::ReadOnlyDatabase;
 pub use db::{
-    BackupReport, Builder, CacheStats, CloseError, CompactOptions, CompactProgress, Database, Finding, IntegrityReport,
-    OpenOutcome, ReadableDatabase, RepairSession, SnapshotInfo, VerifyLevel, VerifyProgress, VerifyReport,
+    BackupReport, Builder, CacheStats, CloseError, CommitWatch, CompactOptions, CompactProgress, Database, Finding,
+    IntegrityReport, NextCommit, OpenOutcome, ReadableDatabase, RepairSession, SnapshotInfo, VerifyLevel,
+    VerifyProgress, VerifyReport,
 };
 pub use error::{
-    BackendError, BackupError, BulkLoadError, CommitError, CompactionError, CursorError, DatabaseError, Error,
-    SavepointError, SetDurabilityError, StorageError, TableError, TransactionError,
+    BackendError, BackupError, BulkLoadError, CommitError, CompactionError, CursorError, DatabaseError, DiffError,
+    Error, SavepointError, SetDurabilityError, StorageError, TableError, TransactionError,
 };
 pub use settings::HistoryRetention;
 pub use table::{
-    AccessGuard, AccessGuardMut, AccessGuardMutInPlace, Cursor, CursorMut, Drain, Entry, Expiry, ExtractIf,
-    MultimapRange, MultimapTable, MultimapValue, OccupiedEntry, OccupiedTtlEntry, OwnedAccessGuard, OwnedMultimapRange,
-    OwnedMultimapValue, OwnedRange, Range, ReadOnlyMultimapTable, ReadOnlyTable, ReadOnlyTtlTable,
+    AccessGuard, AccessGuardMut, AccessGuardMutInPlace, Cursor, CursorMut, DiffRow, DiffRows, Drain, Entry, Expiry,
+    ExtractIf, MultimapRange, MultimapTable, MultimapValue, OccupiedEntry, OccupiedTtlEntry, OwnedAccessGuard,
+    OwnedMultimapRange, OwnedMultimapValue, OwnedRange, Range, ReadOnlyMultimapTable, ReadOnlyTable, ReadOnlyTtlTable,
     ReadOnlyUntypedMultimapTable, ReadOnlyUntypedTable, ReadableMultimapTable, ReadableTable, ReadableTableMetadata,
     ReadableTtlTable, Table, TableStats, TtlAccessGuard, TtlAccessGuardMut, TtlDrain, TtlEntry, TtlExtractIf, TtlRange,
-    TtlTable, VacantEntry, VacantTtlEntry,
+    TtlTable, TypedDiffRow, TypedDiffRows, VacantEntry, VacantTtlEntry,
 };
 pub use txn::{
-    CdcCursor, Change, ChangeEvent, ChangeStream, Checkpoint, DatabaseStats, Durability, MultimapTableDefinition,
-    MultimapTableHandle, ReadTransaction, Savepoint, TableDefinition, TableHandle, TransactionInfo, TtlTableDefinition,
-    TtlTableHandle, UntypedMultimapTableHandle, UntypedTableHandle, UntypedTtlTableHandle, WriteTransaction,
+    CdcCursor, Change, ChangeEvent, ChangeStream, Checkpoint, DatabaseStats, Diff, Durability, MultimapTableDefinition,
+    MultimapTableHandle, ReadTransaction, Savepoint, TableChange, TableDefinition, TableDiff, TableHandle, TableKind,
+    TransactionInfo, TtlTableDefinition, TtlTableHandle, UntypedMultimapTableHandle, UntypedTableHandle,
+    UntypedTtlTableHandle, WriteTransaction,
 };
 #[cfg(feature = "bytemuck")]
 pub use types::Pod;

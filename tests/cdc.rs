@@ -5,7 +5,7 @@ mod common;
 use common::crash::RecordingBackend;
 use common::rng::Rng;
 use common::scale;
-use sapwood::{Builder, CdcConfig, CdcMode, Change, ChangeEvent, ChangePosition, Checkpoint, Clock, Database};
+use sapwood::{Builder, CdcConfig, CdcMode, Change, ChangeEvent, ChangePosition, Checkpoint, Clock, Database, Diff};
 use sapwood::{Durability, MultimapTableDefinition, ReadTransaction, ReadableDatabase, ReadableMultimapTable};
 use sapwood::{
     ReadableTable, Savepoint, StorageError, TableDefinition, TableHandle, UntypedTableHandle, WriteTransaction,
@@ -49,6 +49,37 @@ impl Replica {
             replica.pairs = Some(all);
         }
         replica
+    }
+
+    /// Makes the changes of a difference.
+    fn patch(&mut self, diff: Diff) {
+        for table in diff.map(|table| table.unwrap()) {
+            let kind = table.old_kind().or(table.new_kind()).unwrap();
+            let rows = table.rows().map(|row| row.unwrap());
+            if kind == TableKind::Multimap {
+                let pairs = self.pairs.get_or_insert_default();
+                for row in rows {
+                    let pair = |value: &[u8]| (row.key().to_vec(), value.to_vec());
+                    row.old_value().into_iter().for_each(|value| assert!(pairs.remove(&pair(value))));
+                    row.new_value().into_iter().for_each(|value| assert!(pairs.insert(pair(value))));
+                }
+                if table.change() == TableChange::Deleted {
+                    assert_eq!(self.pairs.take(), Some(BTreeSet::new()));
+                }
+                continue;
+            }
+            let kept = self.tables.entry(table.name().to_string()).or_default();
+            for row in rows {
+                let before = match row.new_value() {
+                    Some(new) => kept.insert(row.key().to_vec(), new.to_vec()),
+                    None => kept.remove(row.key()),
+                };
+                assert_eq!(before.as_deref(), row.old_value());
+            }
+            if table.change() == TableChange::Deleted {
+                assert_eq!(self.tables.remove(table.name()), Some(BTreeMap::new()));
+            }
+        }
     }
 
     /// `states` are those after each transaction in the log, by its id.
@@ -221,6 +252,9 @@ impl Session {
             );
             seen.iter().for_each(|event| replica.apply(event, &self.states));
             assert_eq!(replica, Replica::of(&to));
+            let mut patched = Replica::of(&from);
+            patched.patch(from.diff(&to).unwrap());
+            assert_eq!(patched, replica, "the difference of the two");
         }
     }
 

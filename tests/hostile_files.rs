@@ -12,7 +12,8 @@ use common::image::Image;
 use common::rng::Rng;
 use sapwood::{
     CompactOptions, Database, DatabaseError, Error, Key, MultimapTableDefinition, ReadTransaction, ReadableDatabase,
-    ReadableMultimapTable, ReadableTable, ReadableTableMetadata, StorageBackend, StorageError, VerifyLevel,
+    ReadableMultimapTable, ReadableTable, ReadableTableMetadata, StorageBackend, StorageError, TableDefinition,
+    VerifyLevel,
 };
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::HashSet;
@@ -70,7 +71,10 @@ fn exercise(bytes: Vec<u8>) -> Result<(), Error> {
         assert!(report.bytes <= bytes.len() as u64 + 2 * PAGE as u64);
     }
     let verified = db.verify();
+    let older = db.begin_read()?;
     let written = write(&db);
+    drop(compare(&older, &db.begin_read()?));
+    drop(older);
     drop(db.verify());
     drop(read(&db));
     drop(db);
@@ -140,6 +144,19 @@ fn read_sets<K: Key, V: Key>(
             std::hint::black_box(value?.value());
             left -= 1;
         }
+    }
+    Ok(())
+}
+
+/// Looks at what differs, both ways, with types and without.
+fn compare(older: &ReadTransaction, newer: &ReadTransaction) -> Result<(), Error> {
+    for (one, other) in [(older, newer), (newer, older)] {
+        for table in one.diff(other)?.take(ROW_LIMIT) {
+            let _ = table?.rows().take(ROW_LIMIT).map(drop).count();
+        }
+        drop(one.diff_table(other, NUMBERS).map(|rows| rows.take(ROW_LIMIT).map(drop).count()));
+        drop(one.diff_table(other, TEXTS).map(|rows| rows.take(ROW_LIMIT).map(drop).count()));
+        drop(one.diff_multimap_table(other, TAGS).map(|rows| rows.take(ROW_LIMIT).map(drop).count()));
     }
     Ok(())
 }
@@ -254,13 +271,26 @@ fn examine(mut forge: Forge) -> Result<Result<(), Error>, String> {
     Ok(result)
 }
 
-/// Builds a tower of branches that each name the one below many times: few pages, and endless paths.
+/// Builds a tower of branches that each name the one below many times, in pages that it adds: few pages, and endless paths.
 fn tower(forge: &mut Forge, levels: u8, birth: u64) {
-    let base = forge.bytes.len() / PAGE;
+    let base = forge.bytes.len() / PAGE - 1;
     let mirror = forge.bytes.split_off(forge.bytes.len() - PAGE);
-    let base = base - 1;
+    let end = base + usize::from(levels) + 1;
+    forge.bytes.resize(end * PAGE, 0);
+    let top = tower_in(forge, base..end, birth);
+    forge.put_in_slots(ROOTS[0], &top);
+    forge.bytes.extend(mirror);
+    let pages = (forge.bytes.len() / PAGE) as u32;
+    forge.put_in_slots(24, &pages.to_le_bytes());
+    let mirror = forge.bytes.len() - PAGE;
+    forge.put(mirror + 72, &(pages - 1).to_le_bytes());
+    forge.put(mirror + 76, &pages.to_le_bytes());
+}
+
+/// Builds such a tower in these pages, a level in each, and gives the pointer to its top.
+fn tower_in(forge: &mut Forge, numbers: impl IntoIterator<Item = usize>, birth: u64) -> Vec<u8> {
     let mut below: Option<Vec<u8>> = None;
-    for level in 0..=levels {
+    for (number, level) in numbers.into_iter().zip(0..) {
         let mut page = vec![0u8; PAGE];
         // Values of the catalog vary in width: a leaf's slots have three words, a branch's two.
         let (kind, flags, count): (u8, u8, u16) = if level == 0 { (1, 4, 0) } else { (2, 2 | 4, 6) };
@@ -280,22 +310,15 @@ fn tower(forge: &mut Forge, levels: u8, birth: u64) {
                 page[slots + at * 4..slots + at * 4 + 2].copy_from_slice(&(PAGE as u16).to_le_bytes());
             }
         }
-        let number = (base + usize::from(level)) as u32;
         let mut pointer = [0u8; POINTER];
-        pointer[0..4].copy_from_slice(&number.to_le_bytes());
+        pointer[0..4].copy_from_slice(&(number as u32).to_le_bytes());
         pointer[4] = level;
         pointer[8..16].copy_from_slice(&le(birth));
         pointer[16..32].copy_from_slice(&xxh3_128(&page).to_le_bytes());
-        forge.bytes.extend(page);
+        forge.put(number * PAGE, &page);
         below = Some(pointer.to_vec());
     }
-    forge.put_in_slots(ROOTS[0], &below.unwrap());
-    forge.bytes.extend(mirror);
-    let pages = (forge.bytes.len() / PAGE) as u32;
-    forge.put_in_slots(24, &pages.to_le_bytes());
-    let mirror = forge.bytes.len() - PAGE;
-    forge.put(mirror + 72, &(pages - 1).to_le_bytes());
-    forge.put(mirror + 76, &pages.to_le_bytes());
+    below.unwrap()
 }
 
 /// All crafted files, each with a name and whether it must be refused by something.
@@ -490,6 +513,34 @@ fn the_forge_forges() {
     fixed.fix();
     assert!(fixed.bytes == whole.bytes, "fixing what is right changes nothing");
     examine(whole).unwrap().unwrap();
+}
+
+#[test]
+fn a_table_of_endless_paths_without_rows_is_compared_in_no_time() {
+    let mut forge = Forge::without_savepoints();
+    // The roots of tables stand in leaves.
+    let tables =
+        forge.find(|forge, at, page| forge.bytes[at.number() / PAGE * PAGE] == 1 && forge.bytes[page + 5] == 2);
+    let leaves = forge.find(|forge, at, page| matches!(at, At::Child { .. }) && forge.bytes[page] == 1);
+    let pages: Vec<usize> = leaves.iter().map(|at| forge.target(*at).unwrap() / PAGE).collect();
+    let top = tower_in(&mut forge, pages[pages.len() - 30..].iter().copied(), 2);
+    assert!(!tables.is_empty());
+    tables.iter().for_each(|at| forge.put(at.number(), &top));
+    forge.fix();
+    let db = builder().create_with_backend(Image::new(forge.bytes)).unwrap();
+    let older = db.begin_read().unwrap();
+    let txn = db.begin_write().unwrap();
+    txn.rename_table(NUMBERS, TableDefinition::<u64, &[u8]>::new("others")).unwrap();
+    txn.commit().unwrap();
+    let newer = db.begin_read().unwrap();
+    let told =
+        |first: Option<StorageError>| assert!(first.is_some_and(|err| err.to_string().contains("more than once")));
+    for (one, other) in [(&older, &newer), (&newer, &older)] {
+        told(one.diff_table(other, NUMBERS).unwrap().next().and_then(Result::err));
+        let tables: Vec<_> = one.diff(other).unwrap().map(Result::unwrap).collect();
+        assert_eq!(tables.len(), 2);
+        tables.iter().for_each(|table| told(table.rows().next().and_then(|row| row.err())));
+    }
 }
 
 /// The error of reading every pair of a multimap of the forged file.

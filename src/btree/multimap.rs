@@ -16,7 +16,7 @@ use crate::format::Pointer;
 use crate::format::node::{KeyPart, Node, SetForm, ValuePart, ValueSet};
 use crate::pages::cache::FrameRef;
 use crate::pages::damaged_page;
-use crate::types::KeyType;
+use crate::types::{Compare, KeyType};
 use alloc::vec::Vec;
 use core::cmp::Ordering;
 use core::iter::once;
@@ -59,23 +59,10 @@ impl MultimapKind {
 
     /// What entry `at` of a leaf holds.
     pub(super) fn held<'p>(&self, leaf: &'p FrameRef, at: usize) -> Result<Held<'p>, StorageError> {
-        let node = Node::new(leaf);
-        let damaged = |what| Err(damaged_page(leaf.frame(), what));
-        if node.shape() != self.keys.shape {
-            return damaged("is of another kind of tree");
+        if Node::new(leaf).shape() != self.keys.shape {
+            return Err(damaged_page(leaf.frame(), "is of another kind of tree"));
         }
-        match node.value(at) {
-            ValuePart::Subtree(root) => Ok(Held::Tree(root)),
-            ValuePart::Inline(bytes) if self.ascends(ValueSet::new(bytes, self.form())) => {
-                Ok(Held::Set(ValueSet::new(bytes, self.form())))
-            }
-            ValuePart::Inline(_) => damaged("holds a set whose values do not ascend"),
-            _ => damaged("holds no set of values"),
-        }
-    }
-
-    fn ascends(&self, set: ValueSet<'_>) -> bool {
-        set.members().zip(set.members().skip(1)).all(|(one, next)| (self.values.key.compare)(one, next).is_lt())
+        Held::of_entry(leaf, at, Some(self.values.key.compare))
     }
 
     /// First member of the set that is not less than `value`, and whether it is equal.
@@ -90,6 +77,23 @@ impl MultimapKind {
             }
         }
         (low, false)
+    }
+}
+
+impl<'p> Held<'p> {
+    /// What entry `at` of a leaf holds. The values of a set must be in order, if their order is known.
+    pub(super) fn of_entry(leaf: &'p FrameRef, at: usize, order: Option<Compare>) -> Result<Self, StorageError> {
+        let node = Node::new(leaf);
+        match (node.value(at), node.sets()) {
+            (ValuePart::Subtree(root), Some(_)) => Ok(Self::Tree(root)),
+            (ValuePart::Inline(bytes), Some(form)) => {
+                let set = ValueSet::new(bytes, form);
+                let ascends = order.is_none_or(|compare| set.ascends(compare));
+                let damage = || damaged_page(leaf.frame(), "holds a set whose values do not ascend");
+                ascends.then_some(Self::Set(set)).ok_or_else(damage)
+            }
+            _ => Err(damaged_page(leaf.frame(), "holds no set of values")),
+        }
     }
 }
 

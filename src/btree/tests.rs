@@ -1,6 +1,7 @@
 use super::sink::{Change, ChangeSink};
 use super::{EditCursor, Members, MultimapEditor, MultimapKind, NewValue, Side, Target, Tree, TreeEditor, TreeKind};
 use crate::backend::InMemoryBackend;
+use crate::error::StorageError;
 use crate::format::Geometry;
 use crate::format::node::{Node, ValuePart};
 use crate::pages::{Class, PageWriter, Store};

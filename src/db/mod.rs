@@ -10,6 +10,7 @@ mod integrity;
 mod read_only;
 mod repair;
 mod verify;
+mod watch;
 
 pub use crate::pages::{OpenOutcome, SnapshotInfo, VerifyLevel};
 pub use backup::BackupReport;
@@ -20,6 +21,7 @@ pub use integrity::{Finding, IntegrityReport, VerifyProgress};
 pub use read_only::ReadOnlyDatabase;
 pub use repair::RepairSession;
 pub use verify::VerifyReport;
+pub use watch::{CommitWatch, NextCommit};
 
 use crate::error::{CommitError, DatabaseError, StorageError, TransactionError};
 use crate::pages::cache::CacheStats as Counts;

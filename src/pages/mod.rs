@@ -39,7 +39,7 @@ use crate::backend::StorageBackend;
 use crate::error::StorageError;
 use crate::format::Geometry;
 use crate::settings::Settings;
-use crate::sync::{Arc, AtomicBool, AtomicU32, Mutex, Ordering};
+use crate::sync::{Arc, AtomicBool, AtomicU32, Bell, Mutex, Ordering};
 use allocator::FreeMap;
 use cache::Cache;
 use space::Space;
@@ -57,6 +57,8 @@ pub(crate) struct Store {
     /// A write or a sync failed: what reached the disk is unknown, so nothing more is written.
     failed: AtomicBool,
     closed: AtomicBool,
+    /// Rung with the id of each commit that is published.
+    commits: Bell,
 }
 
 impl Store {
@@ -109,7 +111,12 @@ impl Store {
         if self.closed.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
+        self.commits.end();
         self.backend.close().map_err(StorageError::Io)
+    }
+
+    pub(crate) fn commits(&self) -> &Bell {
+        &self.commits
     }
 
     /// Commit that a new reader would see, kept for it until [`release`](Self::release).

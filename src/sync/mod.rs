@@ -25,6 +25,7 @@ use shuttle::sync as system;
 #[cfg(all(feature = "std", not(shuttle)))]
 use std::sync as system;
 
+mod bell;
 mod gate;
 mod moment;
 mod mutex;
@@ -32,6 +33,7 @@ mod pause;
 mod stripe;
 
 pub(crate) use atomic::*;
+pub(crate) use bell::{Bell, Heard};
 pub(crate) use gate::{Gate, GatePass};
 pub(crate) use moment::Moment;
 pub(crate) use mutex::Mutex;

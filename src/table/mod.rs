@@ -3,6 +3,7 @@
 mod bulk;
 mod cursor;
 mod cursor_mut;
+mod diff;
 mod drain;
 mod entry;
 mod extract;
@@ -23,6 +24,8 @@ mod write;
 
 pub use cursor::Cursor;
 pub use cursor_mut::CursorMut;
+pub(crate) use diff::Pair;
+pub use diff::{DiffRow, DiffRows, TypedDiffRow, TypedDiffRows};
 pub use drain::Drain;
 pub use entry::{Entry, OccupiedEntry, VacantEntry};
 pub use extract::ExtractIf;

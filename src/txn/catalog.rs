@@ -12,7 +12,7 @@ use crate::format::node::ValuePart;
 use crate::limits::MAX_NAME_LENGTH;
 use crate::pages::{CatalogRow, Store};
 use crate::table::check_expiries;
-use crate::types::{Key, KeyType, TypeName, Value};
+use crate::types::{Compare, Key, KeyType, TypeName, Value, order_of};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -26,14 +26,15 @@ const EXPIRIES: u8 = 2;
 /// Width of a type that has none.
 const VARIABLE: u64 = u64::MAX;
 
-/// What a table holds under a key.
+/// Kinds of tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum TableKind {
-    /// A value.
-    Plain,
-    /// A set of values.
+#[non_exhaustive]
+pub enum TableKind {
+    /// A table, with one value for each key.
+    Table,
+    /// A multimap table, with a set of values for each key.
     Multimap,
-    /// A value that may expire.
+    /// A TTL table, whose rows may expire.
     Ttl,
 }
 
@@ -55,11 +56,11 @@ pub(crate) fn wrong_expiries(
 }
 
 impl TableKind {
-    pub(super) const ALL: [Self; 3] = [Self::Plain, Self::Multimap, Self::Ttl];
+    pub(super) const ALL: [Self; 3] = [Self::Table, Self::Multimap, Self::Ttl];
 
     fn to_byte(self) -> u8 {
         match self {
-            Self::Plain => 1,
+            Self::Table => 1,
             Self::Multimap => 2,
             Self::Ttl => 3,
         }
@@ -92,6 +93,11 @@ pub(crate) struct TableEntry {
 
 pub(super) fn kind(page_size: usize) -> TreeKind {
     TreeKind::new(KeyType::of::<&[u8]>(), None, page_size)
+}
+
+/// How keys of the catalog are compared.
+pub(super) fn compare() -> Compare {
+    <&[u8]>::compare
 }
 
 pub(super) fn definition_key(name: &str) -> Vec<u8> {
@@ -182,7 +188,7 @@ pub(super) fn names(store: &Store, root: Option<Pointer>, wanted: TableKind) -> 
 impl Definition {
     pub(crate) fn of<K: Key, V: Value>() -> Self {
         Self {
-            kind: TableKind::Plain,
+            kind: TableKind::Table,
             codec: Codec::NONE,
             key: K::type_name(),
             value: V::type_name(),
@@ -201,6 +207,16 @@ impl Definition {
         Self { kind, ..self }
     }
 
+    /// Whether a table of the one definition can be opened with the types of the other.
+    pub(super) fn has_types_of(&self, other: &Self) -> bool {
+        *self == Self { codec: self.codec, ..other.clone() }
+    }
+
+    /// How keys and values are compared, if that is known without their types.
+    pub(super) fn orders(&self) -> (Option<Compare>, Option<Compare>) {
+        (order_of(&self.key), order_of(&self.value))
+    }
+
     /// An error unless the table is of the kind that it has to be.
     pub(super) fn check_kind(&self, name: &str, wanted: TableKind) -> Result<(), TableError> {
         let name = || name.to_string();
@@ -208,8 +224,8 @@ impl Definition {
             (kind, wanted) if kind == wanted => Ok(()),
             (TableKind::Multimap, _) => Err(TableError::TableIsMultimap(name())),
             (TableKind::Ttl, _) => Err(TableError::TableIsTtl(name())),
-            (TableKind::Plain, TableKind::Ttl) => Err(TableError::TableIsNotTtl(name())),
-            (TableKind::Plain, _) => Err(TableError::TableIsNotMultimap(name())),
+            (TableKind::Table, TableKind::Ttl) => Err(TableError::TableIsNotTtl(name())),
+            (TableKind::Table, _) => Err(TableError::TableIsNotMultimap(name())),
         }
     }
 

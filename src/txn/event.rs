@@ -150,7 +150,7 @@ impl<'b> Encoder<'b> {
 
     pub(super) fn created(bytes: &'b mut Vec<u8>, table: &str, kind: TableKind, key: &TypeName, value: &TypeName) {
         let flags = match kind {
-            TableKind::Plain => 0,
+            TableKind::Table => 0,
             TableKind::Multimap => MULTIMAP,
             TableKind::Ttl => TTL,
         };

@@ -1,7 +1,7 @@
 //! What a write transaction tells the change log.
 //!
-//! Events wait in memory, and go into the system tree when they are many, at each checkpoint, and at the commit: so what is
-//! rolled back takes its events along. Until the commit nobody knows its id, so the rows go by the id with which the
+//! Events wait in memory, and go into the system tree when they are many, and at the commit. A checkpoint remembers both, so
+//! what is rolled back takes its events along. Until the commit nobody knows its id, so the rows go by the id with which the
 //! transaction began; the row before its events, written at the end, has the other.
 
 use super::catalog::Definition;
@@ -47,7 +47,7 @@ pub(crate) struct Log {
     staged: Mutex<Staged>,
 }
 
-/// How far the log has come.
+/// How far the log has come: a clone is what a checkpoint remembers.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Staged {
     /// Events.
@@ -88,7 +88,7 @@ impl Log {
         self.staged.lock().clone()
     }
 
-    /// Goes back to what was staged then, of which nothing was pending.
+    /// Goes back to what was staged then.
     pub(super) fn reset(&mut self, staged: Staged) {
         self.staged = Mutex::new(staged);
     }

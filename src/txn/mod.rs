@@ -3,6 +3,7 @@
 mod catalog;
 mod cdc;
 mod definition;
+mod diff;
 mod event;
 mod history;
 mod log;
@@ -15,12 +16,14 @@ mod system;
 mod tests;
 mod write;
 
+pub use catalog::TableKind;
 pub(crate) use catalog::{is_definition, table_of_row, wrong_expiries};
 pub use cdc::{CdcCursor, ChangeStream};
 pub use definition::{
     MultimapTableDefinition, MultimapTableHandle, TableDefinition, TableHandle, TtlTableDefinition, TtlTableHandle,
     UntypedMultimapTableHandle, UntypedTableHandle, UntypedTtlTableHandle,
 };
+pub use diff::{Diff, TableChange, TableDiff};
 pub use event::{Change, ChangeEvent};
 pub use history::TransactionInfo;
 pub(crate) use history::{begin_read_at, begin_read_at_time, history_pins, transaction_history};

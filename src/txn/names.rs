@@ -130,7 +130,7 @@ impl WriteTransaction {
     ///
     /// [`Table`]: crate::Table
     pub fn delete_table(&self, definition: impl TableHandle) -> Result<bool, TableError> {
-        self.tables.delete(&name_of(definition, TableHandle::name)?, TableKind::Plain)
+        self.tables.delete(&name_of(definition, TableHandle::name)?, TableKind::Table)
     }
 
     /// Gives a table another name. Its rows stay where they are, changes of this transaction included.
@@ -155,13 +155,13 @@ impl WriteTransaction {
     /// matter.
     pub fn rename_table(&self, definition: impl TableHandle, new_name: impl TableHandle) -> Result<(), TableError> {
         let name = name_of(definition, TableHandle::name)?;
-        self.tables.rename(&name, &name_of(new_name, TableHandle::name)?, TableKind::Plain)
+        self.tables.rename(&name, &name_of(new_name, TableHandle::name)?, TableKind::Table)
     }
 
     /// The tables that there are, ordered by name, those made by this transaction included. Multimaps and TTL
     /// tables are not among them.
     pub fn list_tables(&self) -> Result<impl Iterator<Item = UntypedTableHandle> + '_, StorageError> {
-        Ok(self.tables.names(TableKind::Plain)?.into_iter().map(UntypedTableHandle::new))
+        Ok(self.tables.names(TableKind::Table)?.into_iter().map(UntypedTableHandle::new))
     }
 
     /// Deletes a multimap table as [`delete_table`](Self::delete_table) does a table.

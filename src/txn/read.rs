@@ -143,7 +143,7 @@ impl ReadTransaction {
     /// [`TableDoesNotExist`](TableError::TableDoesNotExist), [`TableIsMultimap`](TableError::TableIsMultimap), or
     /// [`TableIsTtl`](TableError::TableIsTtl).
     pub fn open_untyped_table(&self, handle: impl TableHandle) -> Result<ReadOnlyUntypedTable, TableError> {
-        self.tree(handle.name(), |name, found| found.check_kind(name, TableKind::Plain)).map(ReadOnlyUntypedTable::new)
+        self.tree(handle.name(), |name, found| found.check_kind(name, TableKind::Table)).map(ReadOnlyUntypedTable::new)
     }
 
     /// Opens a multimap table.
@@ -236,7 +236,7 @@ impl ReadTransaction {
 
     /// The tables that there are, ordered by name; multimaps and TTL tables are not among them.
     pub fn list_tables(&self) -> Result<impl Iterator<Item = UntypedTableHandle>, StorageError> {
-        Ok(self.names(TableKind::Plain)?.into_iter().map(UntypedTableHandle::new))
+        Ok(self.names(TableKind::Table)?.into_iter().map(UntypedTableHandle::new))
     }
 
     /// The multimap tables that there are, ordered by name; other tables are not among them.

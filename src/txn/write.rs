@@ -381,9 +381,7 @@ impl Tables {
 
     /// Seals everything, and gives what to go back to.
     pub(super) fn checkpoint(&mut self) -> Result<Stage, StorageError> {
-        let data = self.seal_data()?;
-        self.flush_log()?;
-        let roots = Roots { data, system: self.system.lock().seal(&self.pages)? };
+        let roots = self.seal()?;
         self.pages.checkpoint()?;
         Ok(Stage { roots, log: self.log.staged() })
     }

@@ -11,6 +11,7 @@ mod chrono;
 #[cfg(feature = "derive")]
 pub mod derived;
 mod heads;
+mod known;
 mod lengths;
 mod name;
 mod numbers;
@@ -29,6 +30,7 @@ mod uuid;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use known::order_of;
 pub(crate) use lengths::{Reader, push_length};
 pub use name::TypeName;
 #[cfg(feature = "bytemuck")]
@@ -212,10 +214,13 @@ pub trait Key: Value {
     }
 }
 
+/// How two encoded keys are compared.
+pub(crate) type Compare = fn(&[u8], &[u8]) -> Ordering;
+
 /// A key type as the trees see it, its type erased.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct KeyType {
-    pub(crate) compare: fn(&[u8], &[u8]) -> Ordering,
+    pub(crate) compare: Compare,
     pub(crate) head: fn(&[u8]) -> u64,
     pub(crate) separator: for<'a> fn(&'a [u8], &'a [u8]) -> Cow<'a, [u8]>,
     pub(crate) order: KeyOrder,

@@ -4,8 +4,9 @@ use crate::Hand;
 use sapwood::backends::InMemoryBackend;
 use sapwood::limits::MAX_EXPIRY_MS;
 use sapwood::{
-    Builder, CdcConfig, CdcMode, Change, ChangePosition, Database, Expiry, HistoryRetention, ReadableDatabase,
-    ReadableTableMetadata, ReadableTtlTable, TableDefinition, TtlTableDefinition, TtlTableHandle, WriteTransaction,
+    Builder, CdcConfig, CdcMode, Change, ChangePosition, Database, DiffError, Expiry, HistoryRetention,
+    ReadableDatabase, ReadableTableMetadata, ReadableTtlTable, TableChange, TableDefinition, TableError, TableKind,
+    TtlTableDefinition, TtlTableHandle, WriteTransaction,
 };
 use std::time::Duration;
 
@@ -271,4 +272,29 @@ fn the_change_log_tells_what_expired() {
     assert_eq!(told, expected);
     let first = read.read_cdc_since(ChangePosition::START).unwrap().next().unwrap().unwrap();
     assert!(matches!(first.change, Change::CreateTable { ttl: true, multimap: false, .. }), "{first:?}");
+}
+
+#[test]
+fn what_differs_is_told_with_the_times() {
+    let clock = Hand::default();
+    let db = three_rows(&clock);
+    let older = db.begin_read().unwrap();
+    clock.set(115);
+    update(&db, |txn| {
+        let mut rows = txn.open_ttl_table(ROWS).unwrap();
+        assert_eq!(rows.purge_expired(10).unwrap(), 1);
+        assert!(rows.touch(2, ms(10)).unwrap());
+    });
+    let newer = db.begin_read().unwrap();
+    let tables: Vec<_> = older.diff(&newer).unwrap().map(Result::unwrap).collect();
+    assert_eq!(tables.len(), 1);
+    assert_eq!((tables[0].name(), tables[0].change()), ("rows", TableChange::Kept));
+    assert_eq!((tables[0].old_kind(), tables[0].new_kind()), (Some(TableKind::Ttl), Some(TableKind::Ttl)));
+    let dated = |time: u64, value: &str| Some([&time.to_le_bytes(), value.as_bytes()].concat());
+    let bytes = |value: Option<&[u8]>| value.map(<[u8]>::to_vec);
+    let rows = tables[0].rows().map(|row| row.unwrap());
+    let rows: Vec<_> = rows.map(|row| (row.key()[0], bytes(row.old_value()), bytes(row.new_value()))).collect();
+    assert_eq!(rows, [(1, dated(110, "ten"), None), (2, dated(120, "twenty"), dated(125, "twenty"))]);
+    let err = older.diff_table(&newer, TableDefinition::<u64, &str>::new("rows")).unwrap_err();
+    assert!(matches!(err, DiffError::Table(TableError::TableIsTtl(_))));
 }

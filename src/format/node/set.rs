@@ -5,6 +5,7 @@
 //! ascend; their order is their type's, which a page does not know.
 
 use alloc::vec::Vec;
+use core::cmp::Ordering;
 use core::ops::Range;
 
 const START: usize = 2;
@@ -81,6 +82,16 @@ impl<'a> ValueSet<'a> {
 
     pub(crate) fn members(self) -> impl Iterator<Item = &'a [u8]> + Clone {
         (0..self.count()).map(move |at| self.member(at))
+    }
+
+    /// How the set is laid out.
+    pub(crate) fn form(&self) -> SetForm {
+        self.form
+    }
+
+    /// Whether the members are in order.
+    pub(crate) fn ascends(self, compare: fn(&[u8], &[u8]) -> Ordering) -> bool {
+        self.members().zip(self.members().skip(1)).all(|(one, next)| compare(one, next).is_lt())
     }
 
     /// Whether the bytes are a set, the order of its members aside. There is no empty set.

@@ -53,6 +53,8 @@ impl PageWriter {
         let mut space = self.store().space.lock();
         space.unwritten.extend(work.sealed);
         space.publish(commit, &changes, &self.store().cache);
+        drop(space);
+        self.store().commits.ring(commit.id);
         Ok(())
     }
 
@@ -147,6 +149,8 @@ impl Store {
         space.publish(commit, changes, &self.cache);
         space.slot_written(written.index, written.slot, &self.cache);
         self.settle_extent(&mut space, &written.extent);
+        drop(space);
+        self.commits.ring(commit.id);
         Ok(())
     }
 

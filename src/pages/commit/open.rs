@@ -12,7 +12,7 @@ use crate::pages::space::{Commit, Damage, Space};
 use crate::pages::writer::next_id;
 use crate::pages::{PageWriter, Store, damaged};
 use crate::settings::Settings;
-use crate::sync::{Arc, AtomicBool, AtomicU32, Mutex, Ordering};
+use crate::sync::{Arc, AtomicBool, AtomicU32, Bell, Mutex, Ordering};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -120,6 +120,7 @@ impl Store {
             file_pages: AtomicU32::new(file_pages),
             failed: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            commits: Bell::default(),
         }
     }
 
