@@ -5,10 +5,10 @@ mod common;
 use common::crash::RecordingBackend;
 use common::rng::Rng;
 use common::scale;
-use sapwood::{Builder, CdcConfig, CdcMode, Change, ChangeEvent, ChangePosition, Checkpoint, Clock, Database, Diff};
-use sapwood::{Durability, MultimapTableDefinition, ReadTransaction, ReadableDatabase, ReadableMultimapTable};
 use sapwood::{
-    ReadableTable, Savepoint, StorageError, TableDefinition, TableHandle, UntypedTableHandle, WriteTransaction,
+    Builder, CdcConfig, CdcMode, Change, ChangeEvent, ChangePosition, Checkpoint, Clock, Database, Diff, Durability,
+    MultimapTableDefinition, ReadTransaction, ReadableDatabase, ReadableMultimapTable, ReadableTable, Savepoint,
+    StorageError, TableChange, TableDefinition, TableHandle, TableKind, UntypedTableHandle, WriteTransaction,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, RangeBounds};
@@ -310,9 +310,9 @@ impl Session {
         };
         let exists = |name: &str| txn.list_tables().unwrap().any(|handle| handle.name() == name);
         match self.rng.below(3) {
-            0 => drop(txn.delete_table(table(one)).unwrap()),
+            0 => assert!(txn.delete_table(table(one)).is_ok()),
             1 if exists(one) && !exists(other) => txn.rename_table(handle(one), table(other)).unwrap(),
-            2 if self.rng.chance(60) => drop(txn.delete_multimap_table(PAIRS).unwrap()),
+            2 if self.rng.chance(60) => assert!(txn.delete_multimap_table(PAIRS).is_ok()),
             _ => {}
         }
     }
@@ -333,8 +333,8 @@ impl Session {
             let (key, value) = (self.key(), vec![self.rng.below(200) as u8; 20]);
             match self.rng.below(12) {
                 0 => drop(pairs.remove_all(&*key).unwrap()),
-                1..=3 => drop(pairs.remove(&*key, &*value).unwrap()),
-                _ => drop(pairs.insert(&*key, &*value).unwrap()),
+                1..=3 => assert!(pairs.remove(&*key, &*value).is_ok()),
+                _ => assert!(pairs.insert(&*key, &*value).is_ok()),
             }
         }
     }
@@ -361,10 +361,10 @@ impl Session {
                         std::mem::forget(guard);
                     }
                 }
-                17 => drop(rows.delete_range(&*key..).unwrap()),
+                17 => assert!(rows.delete_range(&*key..).is_ok()),
                 18 => {
                     let end = self.key();
-                    drop(rows.delete_range(&*key..=&*end).unwrap());
+                    assert!(rows.delete_range(&*key..=&*end).is_ok());
                 }
                 19 => rows.retain(|key, _| key[0] % 7 != 3).unwrap(),
                 20 => {
@@ -394,5 +394,248 @@ fn the_log_replayed_gives_the_same_tables() {
     for seed in 0..40 * scale() {
         println!("seed {seed}");
         Session::new(seed).run(60);
+    }
+}
+
+const ROWS: TableDefinition<u64, &[u8]> = TableDefinition::new("rows");
+const OTHER: TableDefinition<u64, &[u8]> = TableDefinition::new("other");
+
+/// A clock that the test sets.
+#[derive(Clone, Debug, Default)]
+struct Hand(Arc<AtomicU64>);
+
+impl Clock for Hand {
+    fn now_ms(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+fn with_log(config: CdcConfig) -> (Database, RecordingBackend, Hand) {
+    let (backend, clock) = (RecordingBackend::new(), Hand::default());
+    let db = Builder::new().set_cdc(config).set_clock(clock.clone()).create_with_backend(backend.clone()).unwrap();
+    (db, backend, clock)
+}
+
+fn put(db: &Database, key: u64, value: &[u8]) {
+    let txn = db.begin_write().unwrap();
+    txn.open_table(ROWS).unwrap().insert(key, value).unwrap();
+    txn.commit().unwrap();
+}
+
+fn all(db: &Database, after: ChangePosition) -> Result<Vec<ChangeEvent>, StorageError> {
+    db.begin_read().unwrap().read_cdc_since(after)?.collect()
+}
+
+#[test]
+fn a_mode_says_what_is_logged_of_rows() {
+    let old_new = |mode| match mode {
+        CdcMode::Keys => (None, None),
+        CdcMode::NewValues => (None, Some(b"new".to_vec())),
+        _ => (Some(b"old".to_vec()), Some(b"new".to_vec())),
+    };
+    for mode in [CdcMode::Keys, CdcMode::NewValues, CdcMode::OldAndNew] {
+        let (db, ..) = with_log(CdcConfig::new(mode));
+        put(&db, 1, b"old");
+        put(&db, 1, b"new");
+        let txn = db.begin_write().unwrap();
+        txn.open_table(ROWS).unwrap().remove(1).unwrap();
+        txn.commit().unwrap();
+        let (old, new) = old_new(mode);
+        let key = 1_u64.to_le_bytes().to_vec();
+        let changes: Vec<_> = all(&db, ChangePosition::START).unwrap().into_iter().skip(1).collect();
+        assert!(matches!(&changes[0].change, Change::Insert { new: value, .. } if value.is_some() == new.is_some()));
+        assert_eq!(changes[1].change, Change::Update { key: key.clone(), old: old.clone(), new: new.clone() });
+        let gone = new.filter(|_| old.is_some());
+        assert_eq!(changes[2].change, Change::Delete { key, old: gone });
+        assert_eq!(changes[2].table, "rows");
+    }
+}
+
+#[test]
+fn without_a_log_there_is_nothing_of_it_in_the_file() {
+    let run = |config: Option<CdcConfig>| {
+        let backend = RecordingBackend::new();
+        let mut builder = Builder::new();
+        config.map(|config| builder.set_cdc(config));
+        let db = builder.create_with_backend(backend.clone()).unwrap();
+        put(&db, 1, b"one");
+        assert_eq!(all(&db, ChangePosition::START).unwrap(), []);
+        let txn = db.begin_read().unwrap();
+        assert_eq!((txn.latest_cdc_position().unwrap(), txn.cdc_pruned_up_to().unwrap()), (None, None));
+        drop((txn, db));
+        backend.contents().len()
+    };
+    assert_eq!(run(None) + 4096, run(Some(CdcConfig::new(CdcMode::Off))), "a page for the settings");
+}
+
+#[test]
+fn a_table_may_say_otherwise() {
+    let (db, backend, _) = with_log(CdcConfig::new(CdcMode::Off));
+    put(&db, 1, b"unseen");
+    let mut txn = db.begin_write().unwrap();
+    txn.set_table_cdc("rows", Some(CdcMode::NewValues)).unwrap();
+    txn.commit().unwrap();
+    put(&db, 2, b"seen");
+    let txn = db.begin_write().unwrap();
+    txn.open_table(OTHER).unwrap().insert(1, &b"unseen"[..]).unwrap();
+    txn.commit().unwrap();
+    drop(db);
+    // The file knows it.
+    let db = Builder::new().create_with_backend(RecordingBackend::from_image(backend.contents())).unwrap();
+    let txn = db.begin_write().unwrap();
+    txn.delete_table(OTHER).unwrap();
+    txn.rename_table(ROWS, OTHER).unwrap();
+    txn.open_table(OTHER).unwrap().insert(3, &b"seen"[..]).unwrap();
+    txn.commit().unwrap();
+    let txn = db.begin_write().unwrap();
+    txn.delete_table(OTHER).unwrap();
+    txn.open_table(OTHER).unwrap().insert(4, &b"unseen"[..]).unwrap();
+    txn.commit().unwrap();
+    let seen: Vec<_> = all(&db, ChangePosition::START).unwrap().into_iter().map(|event| event.change).collect();
+    let insert = |key: u64| Change::Insert { key: key.to_le_bytes().to_vec(), new: Some(b"seen".to_vec()) };
+    let renamed = Change::RenameTable { new_name: "other".into() };
+    assert_eq!(seen, [insert(2), renamed, insert(3), Change::DeleteTable]);
+    let mut txn = db.begin_write().unwrap();
+    txn.set_table_cdc("other", Some(CdcMode::Keys)).unwrap();
+    txn.set_table_cdc("other", None).unwrap();
+    txn.open_table(OTHER).unwrap().insert(5, &b"unseen"[..]).unwrap();
+    assert!(matches!(txn.set_table_cdc(&"n".repeat(5000), None), Err(StorageError::ValueTooLarge(5000))));
+    txn.commit().unwrap();
+    assert_eq!(all(&db, ChangePosition::START).unwrap().len(), 4);
+}
+
+/// The log has the newest transactions, as many as said or a sixteenth more, and says so of the others just if they are gone.
+#[test]
+fn what_is_let_go_is_told_and_nothing_else() {
+    let most = 32;
+    let (by_count, by_bytes, by_age) = (
+        CdcConfig::new(CdcMode::OldAndNew).with_max_transactions(most),
+        CdcConfig::new(CdcMode::OldAndNew).with_max_bytes(most * 117),
+        CdcConfig::new(CdcMode::OldAndNew).with_max_age(Duration::from_millis(most * 10)),
+    );
+    for config in [by_count, by_bytes, by_age] {
+        let (db, backend, clock) = with_log(config);
+        let mut logged: Vec<ChangeEvent> = Vec::new();
+        for round in 0..200_u64 {
+            clock.0.fetch_add(10, Ordering::Relaxed);
+            put(&db, round, &[round as u8; 100]);
+            let after = logged.last().map_or(ChangePosition::START, |event| event.position);
+            logged.extend(all(&db, after).unwrap());
+            let txn = db.begin_read().unwrap();
+            let gone = txn.cdc_pruned_up_to().unwrap();
+            let kept = logged.iter().filter(|event| gone.is_none_or(|gone| event.position > gone));
+            let places = [ChangePosition::START].into_iter().chain(logged.iter().map(|event| event.position));
+            for after in places.rev().take(60).step_by(7) {
+                let missing = logged.iter().any(|event| event.position > after && Some(event.position) <= gone);
+                match txn.read_cdc_since(after) {
+                    Err(StorageError::CdcPruned { up_to }) if missing => assert_eq!(Some(up_to), gone),
+                    Ok(events) if !missing => {
+                        let expected = logged.iter().filter(|event| event.position > after);
+                        assert!(events.map(|event| event.unwrap()).eq(expected.cloned()));
+                    }
+                    other => panic!("after {after:?}, gone {gone:?}: {other:?}"),
+                }
+            }
+            let kept = kept.count() as u64;
+            assert!(kept <= most + most / 16 + 2, "{kept} events");
+            assert!(kept >= most.min(round), "{kept} events in round {round}");
+        }
+        db.verify().unwrap();
+        drop(db);
+        assert!(backend.contents().len() < 300_000, "{} bytes", backend.contents().len());
+    }
+}
+
+#[test]
+fn a_cursor_is_kept_and_may_hold_the_log() {
+    let (db, backend, _) = with_log(CdcConfig::new(CdcMode::Keys).with_max_transactions(4));
+    let txn = db.begin_write().unwrap();
+    txn.hold_cdc_cursor("slow", true).unwrap();
+    txn.advance_cdc_cursor("fast", ChangePosition::START).unwrap();
+    assert!(matches!(txn.hold_cdc_cursor(&"n".repeat(5000), true), Err(StorageError::ValueTooLarge(5000))));
+    txn.commit().unwrap();
+    (0..20).for_each(|key| put(&db, key, b""));
+    let events = all(&db, ChangePosition::START).unwrap();
+    assert_eq!(events.len(), 21);
+    let txn = db.begin_write().unwrap();
+    txn.advance_cdc_cursor("slow", events[10].position).unwrap();
+    txn.commit().unwrap();
+    let aborted = db.begin_write().unwrap();
+    aborted.advance_cdc_cursor("slow", events[20].position).unwrap();
+    drop(aborted);
+    drop(db);
+    let db = Builder::new().create_with_backend(RecordingBackend::from_image(backend.contents())).unwrap();
+    let txn = db.begin_read().unwrap();
+    let cursors = txn.cdc_cursors().unwrap();
+    let seen: Vec<_> = cursors.iter().map(|cursor| (&*cursor.name, cursor.position, cursor.holds)).collect();
+    assert_eq!(seen, [("fast", ChangePosition::START, false), ("slow", events[10].position, true)]);
+    assert_eq!(txn.cdc_cursor("slow").unwrap().as_ref(), cursors.get(1));
+    assert_eq!(txn.cdc_cursor("none").unwrap(), None);
+    put(&db, 50, b"");
+    assert_eq!(all(&db, events[10].position).unwrap().len(), 11);
+    assert!(matches!(all(&db, events[9].position), Err(StorageError::CdcPruned { .. })));
+    let txn = db.begin_write().unwrap();
+    assert!(txn.delete_cdc_cursor("slow").unwrap() && !txn.delete_cdc_cursor("slow").unwrap());
+    txn.commit().unwrap();
+    assert!(matches!(all(&db, events[15].position), Err(StorageError::CdcPruned { .. })));
+}
+
+#[test]
+fn a_large_transaction_is_logged_and_read_in_little_memory() {
+    let budget = 1 << 20;
+    let backend = RecordingBackend::new();
+    let config = CdcConfig::new(CdcMode::OldAndNew);
+    let db = Builder::new().set_cache_size(budget).set_cdc(config).create_with_backend(backend.clone()).unwrap();
+    let rows = 20_000 * scale().min(5);
+    let mut txn = db.begin_write().unwrap();
+    let mut table = txn.open_table(ROWS).unwrap();
+    (0..rows).for_each(|key| drop(table.insert(key, &[key as u8; 150][..]).unwrap()));
+    drop(table);
+    let checkpoint = txn.checkpoint().unwrap();
+    txn.open_table(ROWS).unwrap().retain(|key, _| key < 10).unwrap();
+    assert!(db.cache_stats().used_bytes() <= budget, "{:?}", db.cache_stats());
+    txn.rollback_to(&checkpoint).unwrap();
+    txn.commit().unwrap();
+    let txn = db.begin_read().unwrap();
+    let mut events = txn.read_cdc_since(ChangePosition::START).unwrap().skip(1);
+    for key in 0..rows {
+        let event = events.next().unwrap().unwrap();
+        assert_eq!(event.position.sequence, key + 2);
+        let expected = Change::Insert { key: key.to_le_bytes().to_vec(), new: Some(vec![key as u8; 150]) };
+        assert_eq!(event.change, expected);
+    }
+    assert!(events.next().is_none());
+    assert!(db.cache_stats().used_bytes() <= budget, "{:?}", db.cache_stats());
+    db.verify().unwrap();
+}
+
+/// What a reader has seen of a commit that was lost is not issued again.
+#[test]
+fn places_are_not_used_again_after_a_crash() {
+    for closes in [false, true] {
+        let (db, mut backend, _) = with_log(CdcConfig::new(CdcMode::Keys));
+        put(&db, 1, b"");
+        let mut txn = db.begin_write().unwrap();
+        txn.set_durability(Durability::None).unwrap();
+        txn.open_table(ROWS).unwrap().insert(2, &b""[..]).unwrap();
+        txn.commit().unwrap();
+        let lost = all(&db, ChangePosition::START).unwrap().last().unwrap().position;
+        let mut last = lost;
+        for _ in 0..3 {
+            let killed = backend.kill();
+            backend = RecordingBackend::from_state(killed);
+            let db = Builder::new().create_with_backend(backend.clone()).unwrap();
+            put(&db, 3, b"");
+            if closes {
+                drop(db);
+                backend = RecordingBackend::from_image(backend.contents());
+            }
+            let db = Builder::new().create_with_backend(backend.clone()).unwrap_or_else(|_| unreachable!());
+            let newest = db.begin_read().unwrap().latest_cdc_position().unwrap().unwrap();
+            assert!(newest > last, "{newest:?} after {last:?}");
+            last = newest;
+            std::mem::forget(db);
+        }
+        drop(db);
     }
 }

@@ -178,11 +178,17 @@ impl KeptSets {
         shed
     }
 
-    /// Moves the sets that ended at a snapshot which is not live any more; what no one needs goes to `free`.
-    pub(crate) fn dropped(&mut self, snapshots: &Snapshots, id: TxnId, free: &mut impl FnMut(PageNumber, u32)) {
-        for pair in self.pairs_ending_at(id) {
+    /// Moves the sets that ended at snapshots which are not live any more; what no one needs goes to `free`.
+    ///
+    /// All at once, for where there are many snapshots the oldest of them ends many sets.
+    pub(crate) fn dropped(
+        &mut self,
+        snapshots: &Snapshots,
+        ids: &BTreeSet<TxnId>,
+        free: &mut impl FnMut(PageNumber, u32),
+    ) {
+        for pair in self.pairs_ending_at(ids) {
             let mut set = self.take(pair);
-            // `id` is in the range but not live; the other end of the pair is, unless it is `id` as well.
             if let Some(smaller) = snapshots.pair_in(pair.0..pair.1.saturating_add(1)) {
                 self.change(smaller, |other| other.union_with(set));
                 continue;
@@ -191,10 +197,14 @@ impl KeptSets {
         }
     }
 
-    fn pairs_ending_at(&self, id: TxnId) -> Vec<Pair> {
-        let oldest = self.sets.range((id, TxnId::MIN)..=(id, TxnId::MAX)).map(|(pair, _)| *pair);
-        let newest = self.by_newest.range((id, TxnId::MIN)..(id, id)).map(|(newest, oldest)| (*oldest, *newest));
-        oldest.chain(newest).collect()
+    fn pairs_ending_at(&self, ids: &BTreeSet<TxnId>) -> Vec<Pair> {
+        let mut pairs = Vec::new();
+        for id in ids {
+            pairs.extend(self.sets.range((*id, TxnId::MIN)..=(*id, TxnId::MAX)).map(|(pair, _)| *pair));
+            let newest = self.by_newest.range((*id, TxnId::MIN)..(*id, *id)).map(|(newest, oldest)| (*oldest, *newest));
+            pairs.extend(newest.filter(|(oldest, _)| !ids.contains(oldest)));
+        }
+        pairs
     }
 
     /// Adds to the set of a pair, which must not stay empty.

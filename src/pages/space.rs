@@ -14,7 +14,7 @@ use super::page_set::PageSet;
 use super::savepoints::Savepoints;
 use super::snapshots::{KeptSets, Pair, Snapshots, hull};
 use crate::format::{CommitSlot, PageNumber, Pointer, TxnId};
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 /// A committed state: its id, its two roots, and its date.
@@ -107,13 +107,12 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    pub(super) fn drop_snapshot(&mut self, id: TxnId, freed: &mut Vec<(PageNumber, u32)>) {
-        if !self.snapshots.drop(id) {
-            return;
-        }
-        self.kept.dropped(&self.snapshots, id, &mut |start, pages| freed.push((start, pages)));
+    /// One holder less of each of these.
+    pub(super) fn drop_snapshots(&mut self, ids: impl IntoIterator<Item = TxnId>, freed: &mut Vec<(PageNumber, u32)>) {
+        let dead: BTreeSet<_> = ids.into_iter().filter(|id| self.snapshots.drop(*id)).collect();
+        self.kept.dropped(&self.snapshots, &dead, &mut |start, pages| freed.push((start, pages)));
         if let Some(lost) = &mut self.lost {
-            lost.some_free |= (lost.needed_by.0..=lost.needed_by.1).contains(&id);
+            lost.some_free |= dead.range(lost.needed_by.0..=lost.needed_by.1).next().is_some();
         }
     }
 
@@ -223,8 +222,8 @@ impl Space {
 
     pub(super) fn drop_snapshot(&mut self, id: TxnId, cache: &Cache) {
         let mut freed = Vec::new();
-        self.data.drop_snapshot(id, &mut freed);
-        self.system.drop_snapshot(id, &mut freed);
+        self.data.drop_snapshots([id], &mut freed);
+        self.system.drop_snapshots([id], &mut freed);
         self.release_all(&freed, cache);
         self.keep_budget(cache);
     }
@@ -236,8 +235,12 @@ impl Space {
     }
 
     pub(super) fn drop_data_snapshot(&mut self, root: &Pointer, cache: &Cache) {
+        self.drop_data_snapshots(&[*root], cache);
+    }
+
+    pub(super) fn drop_data_snapshots(&mut self, roots: &[Pointer], cache: &Cache) {
         let mut freed = Vec::new();
-        self.data.drop_snapshot(root.birth, &mut freed);
+        self.data.drop_snapshots(roots.iter().map(|root| root.birth), &mut freed);
         self.release_all(&freed, cache);
         self.keep_budget(cache);
     }
@@ -248,7 +251,7 @@ impl Space {
 
     pub(super) fn drop_system_snapshot(&mut self, id: TxnId, cache: &Cache) {
         let mut freed = Vec::new();
-        self.system.drop_snapshot(id, &mut freed);
+        self.system.drop_snapshots([id], &mut freed);
         self.release_all(&freed, cache);
         self.keep_budget(cache);
     }
@@ -315,8 +318,8 @@ impl Space {
         let before = core::mem::replace(&mut self.head, commit);
         self.add_snapshot(&commit);
         let mut freed = Vec::new();
-        self.data.drop_snapshot(before.id, &mut freed);
-        self.system.drop_snapshot(before.id, &mut freed);
+        self.data.drop_snapshots([before.id], &mut freed);
+        self.system.drop_snapshots([before.id], &mut freed);
         for page in changes {
             let ledger = self.ledger(page.class);
             let (snapshots, kept) = (&ledger.snapshots, &mut ledger.kept);
@@ -336,9 +339,8 @@ impl Space {
     /// are savepoints that only it named.
     pub(super) fn slot_written(&mut self, index: usize, slot: CommitSlot, cache: &Cache) {
         self.add_snapshot(&Commit::of(&slot));
-        for root in self.savepoints.take_retired() {
-            self.drop_data_snapshot(&root, cache);
-        }
+        let retired = self.savepoints.take_retired();
+        self.drop_data_snapshots(&retired, cache);
         let replaced = self.slots.get_mut(index).and_then(|place| place.replace(slot));
         self.newest = index;
         if let Some(replaced) = replaced {

@@ -136,7 +136,7 @@ impl Space {
             if result.is_err() {
                 ledger.lose(lost);
             }
-            snapshots.into_iter().for_each(|(id, _)| ledger.drop_snapshot(id, &mut freed));
+            ledger.drop_snapshots(snapshots.into_iter().map(|(id, _)| id), &mut freed);
         }
         self.release_all(&freed, cache);
         self.keep_budget(cache);

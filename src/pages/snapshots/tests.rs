@@ -86,17 +86,19 @@ impl Walk {
     }
 
     fn drop(&mut self, rng: &mut Rng) {
-        if self.model.live.is_empty() {
-            return;
+        let mut dead = BTreeSet::new();
+        for _ in 0..=rng.below(3) {
+            if self.model.live.is_empty() {
+                break;
+            }
+            let id = self.model.live.swap_remove(rng.below(self.model.live.len() as u32) as usize);
+            let last = self.snapshots.drop(id);
+            assert_eq!(last, !self.model.live.contains(&id));
+            dead.extend(last.then_some(id));
         }
-        let id = self.model.live.swap_remove(rng.below(self.model.live.len() as u32) as usize);
-        let last = self.snapshots.drop(id);
-        assert_eq!(last, !self.model.live.contains(&id));
-        if last {
-            let mut free = |start, pages| assert_eq!(self.free.insert_range(start, pages), pages);
-            self.kept.dropped(&self.snapshots, id, &mut free);
-            self.model.apply_rule();
-        }
+        let mut free = |start, pages| assert_eq!(self.free.insert_range(start, pages), pages);
+        self.kept.dropped(&self.snapshots, &dead, &mut free);
+        self.model.apply_rule();
     }
 }
 
@@ -147,7 +149,7 @@ fn many_snapshots_and_commits() {
         if live.len() > 1_000 {
             let id = live.swap_remove(rng.below(1_000) as usize);
             assert!(snapshots.drop(id));
-            kept.dropped(&snapshots, id, &mut free);
+            kept.dropped(&snapshots, &BTreeSet::from([id]), &mut free);
         }
         for _ in 0..20 {
             // Page numbers are not used again here, so that kept pages never clash.
@@ -159,7 +161,7 @@ fn many_snapshots_and_commits() {
     assert!(kept.iter_ranges().map(|(_, pages)| pages).sum::<u32>() > 10_000);
     for id in live {
         assert!(snapshots.drop(id));
-        kept.dropped(&snapshots, id, &mut free);
+        kept.dropped(&snapshots, &BTreeSet::from([id]), &mut free);
     }
     assert_eq!((kept.iter_ranges().count(), freed), (0, u64::from(unlinked)));
 }
