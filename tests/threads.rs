@@ -7,7 +7,7 @@ use common::scale;
 use sapwood::{Builder, Database, Durability, OpenOutcome, ReadableDatabase, ReadableTable, ReadableTableMetadata};
 use sapwood::{StorageError, TableDefinition, TransactionError};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, mpsc};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 const ROWS: TableDefinition<u64, &[u8]> = TableDefinition::new("rows");
