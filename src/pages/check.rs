@@ -33,8 +33,8 @@ pub enum VerifyLevel {
     /// Every page and every long key and value, read from the storage whatever is in memory, with its checksum.
     Pages,
     /// And the order of keys, within and across pages: wholly where it is that of their bytes, else as far as the numbers
-    /// that a page keeps of its keys tell. That no value is in a set twice, and that what is compressed unpacks, if its
-    /// codec is there.
+    /// that a page keeps of its keys tell. That no value is in a set twice, that what is compressed unpacks, if its
+    /// codec is there, and that the index of a TTL table has the expiries of its rows.
     Rows,
 }
 
