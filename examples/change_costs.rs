@@ -48,15 +48,14 @@ fn write(db: &Database, numbers: impl Iterator<Item = u64>, version: u8) {
 fn main() {
     let temporary = tempfile::tempdir().unwrap();
     let folder = std::env::args().nth(1).map_or_else(|| temporary.path().to_path_buf(), PathBuf::from);
-    let log =
-        |mode| move |builder: &mut Builder| drop(builder.set_cdc(CdcConfig::new(mode).with_max_transactions(1000)));
+    let log = |mode| move |builder: &mut Builder| _ = builder.set_cdc(CdcConfig::new(mode).with_max_transactions(1000));
     let mut contenders = [
         Contender::new("without", &folder, |_| {}),
         Contender::new("without, again", &folder, |_| {}),
         Contender::new("log off", &folder, log(CdcMode::Off)),
         Contender::new("log of keys", &folder, log(CdcMode::Keys)),
         Contender::new("log of old and new", &folder, log(CdcMode::OldAndNew)),
-        Contender::new("history of 1,000", &folder, |builder| drop(builder.set_history_retention(1000))),
+        Contender::new("history of 1,000", &folder, |builder| _ = builder.set_history_retention(1000)),
     ];
     for (what, commits, rows) in [("commits of one row", 50, 1), ("batches of 1,000 rows", 1, 1000)] {
         let mut next = 0;
