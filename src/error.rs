@@ -48,12 +48,49 @@ pub enum StorageError {
         /// The newest change that has been let go.
         up_to: ChangePosition,
     },
+    /// The merge operator makes nothing of a value and an operand of these widths. Nothing was changed.
+    MergeValueWidthMismatch {
+        /// Which merge.
+        merge: Box<MergePlace>,
+        /// Bytes of the value; 0 if there is none.
+        existing: usize,
+        /// Bytes of the operand.
+        operand: usize,
+    },
+    /// The merge operator refuses. Nothing was changed.
+    MergeRefused {
+        /// Which merge.
+        merge: Box<MergePlace>,
+        /// Why.
+        reason: Box<str>,
+    },
+    /// What the merge operator gives is no value of the table's type. Nothing was changed.
+    MergeResultInvalid {
+        /// Which merge.
+        merge: Box<MergePlace>,
+        /// The type of the table's values.
+        value_type: Box<TypeName>,
+        /// Bytes of the result.
+        length: usize,
+    },
+    /// The definition of the table names no merge operator, and the name here is empty; or one that was not registered.
+    MergeOperatorMissing(Box<MergePlace>),
     /// An earlier write or sync failed: the database must be opened anew.
     PreviousIo,
     /// The database was closed.
     DatabaseClosed,
     /// A thread panicked while it held a lock.
     LockPoisoned(&'static Location<'static>),
+}
+
+/// Which merge an error is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MergePlace {
+    /// Name of the table.
+    pub table: String,
+    /// Name of the operator.
+    pub operator: String,
 }
 
 /// Errors of opening, renaming and deleting tables.
@@ -85,6 +122,15 @@ pub enum TableError {
         alignment: usize,
         /// Width that the file holds.
         width: Option<usize>,
+    },
+    /// The table has another merge operator.
+    MergeOperatorMismatch {
+        /// Name of the table.
+        table: String,
+        /// Name of the operator that the file holds.
+        stored: String,
+        /// Name of the operator in the definition that it was to be opened with.
+        wanted: String,
     },
     /// There is no table of that name.
     TableDoesNotExist(String),
@@ -130,6 +176,24 @@ pub enum CommitError {
     Storage(StorageError),
     /// An operation of the transaction panicked half-way.
     TransactionPoisoned,
+}
+
+/// Errors of a batch that was submitted to be committed with others.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum GroupCommitError {
+    /// The batch itself gave this error. It was undone, and nobody else was.
+    BatchFailed(Box<dyn core::error::Error + Send + Sync>),
+    /// The thread that was to commit the batch with its own panicked, in the storage underneath. Whether the batch is
+    /// committed is known when the database is opened again.
+    PeerFailed,
+    /// The transaction could not be begun: the batch did not run, nor did those that were to be in the transaction.
+    TransactionFailed(TransactionError),
+    /// What the batch did could not be committed. Each batch that was to be in the commit gets this error.
+    CommitFailed(CommitError),
+    /// It was submitted from within another batch of the same database, and did not run: it would wait for that one to
+    /// end.
+    Nested,
 }
 
 /// Errors of inserting at a cursor.
@@ -243,6 +307,12 @@ pub enum Error {
     UnorderedKey,
     /// Two transactions that are compared are of two databases.
     OtherDatabase,
+    /// A batch gave this error, which is none of this crate's.
+    BatchFailed(Box<dyn core::error::Error + Send + Sync>),
+    /// The thread that was to commit a batch panicked.
+    PeerFailed,
+    /// A batch was submitted from within another one.
+    NestedBatch,
     /// The table has other key or value types, which are named.
     TableTypeMismatch {
         /// Name of the table.
@@ -268,6 +338,15 @@ pub enum Error {
         alignment: usize,
         /// Width that the file holds.
         width: Option<usize>,
+    },
+    /// The table has another merge operator.
+    MergeOperatorMismatch {
+        /// Name of the table.
+        table: String,
+        /// Name of the operator that the file holds.
+        stored: String,
+        /// Name of the operator in the definition that it was to be opened with.
+        wanted: String,
     },
     /// There is no table of that name.
     TableDoesNotExist(String),
@@ -295,6 +374,33 @@ pub enum Error {
     },
     /// The database was closed.
     DatabaseClosed,
+    /// The merge operator makes nothing of a value and an operand of these widths. Nothing was changed.
+    MergeValueWidthMismatch {
+        /// Which merge.
+        merge: Box<MergePlace>,
+        /// Bytes of the value; 0 if there is none.
+        existing: usize,
+        /// Bytes of the operand.
+        operand: usize,
+    },
+    /// The merge operator refuses. Nothing was changed.
+    MergeRefused {
+        /// Which merge.
+        merge: Box<MergePlace>,
+        /// Why.
+        reason: Box<str>,
+    },
+    /// What the merge operator gives is no value of the table's type. Nothing was changed.
+    MergeResultInvalid {
+        /// Which merge.
+        merge: Box<MergePlace>,
+        /// The type of the table's values.
+        value_type: Box<TypeName>,
+        /// Bytes of the result.
+        length: usize,
+    },
+    /// The definition of the table names no merge operator, and the name here is empty; or one that was not registered.
+    MergeOperatorMissing(Box<MergePlace>),
     /// An earlier write or sync failed: the database must be opened anew.
     PreviousIo,
     /// A thread panicked while it held a lock.
@@ -309,6 +415,45 @@ pub enum Error {
 impl StorageError {
     pub(crate) fn corrupted(what: impl Into<String>) -> Self {
         Self::Corrupted(what.into())
+    }
+}
+
+/// Copies for all who waited for what failed.
+#[cfg(feature = "std")]
+impl CommitError {
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            Self::Storage(err) => Self::Storage(err.again()),
+            Self::TransactionPoisoned => Self::TransactionPoisoned,
+        }
+    }
+}
+
+#[cfg(feature = "std")]
+impl StorageError {
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            Self::Corrupted(what) => Self::Corrupted(what.clone()),
+            Self::ValueTooLarge(length) => Self::ValueTooLarge(*length),
+            Self::Io(err) => Self::Io(io::again(err)),
+            Self::Unsupported => Self::Unsupported,
+            Self::CodecUnavailable(codec) => Self::CodecUnavailable(codec.clone()),
+            Self::ClockMissing => Self::ClockMissing,
+            Self::HistorySnapshotNotFound(id) => Self::HistorySnapshotNotFound(*id),
+            Self::HistoryTimeNotFound(time) => Self::HistoryTimeNotFound(*time),
+            Self::CdcPruned { up_to } => Self::CdcPruned { up_to: *up_to },
+            Self::MergeValueWidthMismatch { merge, existing, operand } => {
+                Self::MergeValueWidthMismatch { merge: merge.clone(), existing: *existing, operand: *operand }
+            }
+            Self::MergeRefused { merge, reason } => Self::MergeRefused { merge: merge.clone(), reason: reason.clone() },
+            Self::MergeResultInvalid { merge, value_type, length } => {
+                Self::MergeResultInvalid { merge: merge.clone(), value_type: value_type.clone(), length: *length }
+            }
+            Self::MergeOperatorMissing(merge) => Self::MergeOperatorMissing(merge.clone()),
+            Self::PreviousIo => Self::PreviousIo,
+            Self::DatabaseClosed => Self::DatabaseClosed,
+            Self::LockPoisoned(place) => Self::LockPoisoned(place),
+        }
     }
 }
 
@@ -439,6 +584,14 @@ impl From<StorageError> for Error {
             StorageError::HistorySnapshotNotFound(id) => Self::HistorySnapshotNotFound(id),
             StorageError::HistoryTimeNotFound(time) => Self::HistoryTimeNotFound(time),
             StorageError::CdcPruned { up_to } => Self::CdcPruned { up_to },
+            StorageError::MergeValueWidthMismatch { merge, existing, operand } => {
+                Self::MergeValueWidthMismatch { merge, existing, operand }
+            }
+            StorageError::MergeRefused { merge, reason } => Self::MergeRefused { merge, reason },
+            StorageError::MergeResultInvalid { merge, value_type, length } => {
+                Self::MergeResultInvalid { merge, value_type, length }
+            }
+            StorageError::MergeOperatorMissing(merge) => Self::MergeOperatorMissing(merge),
             StorageError::PreviousIo => Self::PreviousIo,
             StorageError::DatabaseClosed => Self::DatabaseClosed,
             StorageError::LockPoisoned(place) => Self::LockPoisoned(place),
@@ -456,6 +609,9 @@ impl From<TableError> for Error {
             TableError::TableIsNotTtl(name) => Self::TableIsNotTtl(name),
             TableError::TypeDefinitionChanged { name, alignment, width } => {
                 Self::TypeDefinitionChanged { name, alignment, width }
+            }
+            TableError::MergeOperatorMismatch { table, stored, wanted } => {
+                Self::MergeOperatorMismatch { table, stored, wanted }
             }
             TableError::TableDoesNotExist(name) => Self::TableDoesNotExist(name),
             TableError::TableExists(name) => Self::TableExists(name),
@@ -491,6 +647,19 @@ impl From<CommitError> for Error {
         match err {
             CommitError::Storage(err) => err.into(),
             CommitError::TransactionPoisoned => Self::TransactionPoisoned,
+        }
+    }
+}
+
+impl From<GroupCommitError> for Error {
+    /// An error of this crate that a batch gave is what it was.
+    fn from(err: GroupCommitError) -> Self {
+        match err {
+            GroupCommitError::BatchFailed(err) => Self::of_batch(err),
+            GroupCommitError::PeerFailed => Self::PeerFailed,
+            GroupCommitError::TransactionFailed(err) => err.into(),
+            GroupCommitError::CommitFailed(err) => err.into(),
+            GroupCommitError::Nested => Self::NestedBatch,
         }
     }
 }
@@ -583,6 +752,12 @@ impl Display for BackendError {
     }
 }
 
+impl Display for MergePlace {
+    fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
+        write!(f, "merging by '{}' into table '{}'", self.operator, self.table)
+    }
+}
+
 impl Display for StorageError {
     fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
         match self {
@@ -601,6 +776,14 @@ impl Display for StorageError {
                 write!(f, "the change log begins after change {sequence} of transaction {transaction_id}")
             }
             Self::HistoryTimeNotFound(time) => write!(f, "the history begins later than {time} ms since 1970"),
+            Self::MergeValueWidthMismatch { merge, existing, operand } => {
+                write!(f, "{merge}: a value of {existing} bytes takes no operand of {operand}")
+            }
+            Self::MergeRefused { merge, reason } => write!(f, "{merge}: {reason}"),
+            Self::MergeResultInvalid { merge, value_type, length } => {
+                write!(f, "{merge}: {length} bytes are not a {}", value_type.name())
+            }
+            Self::MergeOperatorMissing(merge) => write!(f, "{merge}: no such operator is registered"),
             Self::PreviousIo => f.write_str("an earlier write or sync failed; open the database anew"),
             Self::DatabaseClosed => f.write_str("the database was closed"),
             Self::LockPoisoned(place) => write!(f, "a thread panicked while it held the lock at {place}"),
@@ -620,6 +803,9 @@ impl Display for TableError {
             Self::TableIsNotTtl(name) => write!(f, "table '{name}' is not a TTL table"),
             Self::TypeDefinitionChanged { name, alignment, width } => {
                 write!(f, "type {} was stored with width {width:?} and alignment {alignment}", name.name())
+            }
+            Self::MergeOperatorMismatch { table, stored, wanted } => {
+                write!(f, "table '{table}' has the merge operator '{stored}', not '{wanted}'")
             }
             Self::TableDoesNotExist(name) => write!(f, "there is no table '{name}'"),
             Self::TableExists(name) => write!(f, "there is a table '{name}' already"),
@@ -655,6 +841,18 @@ impl Display for CommitError {
         match self {
             Self::Storage(err) => err.fmt(f),
             Self::TransactionPoisoned => f.write_str("an operation of the transaction panicked half-way"),
+        }
+    }
+}
+
+impl Display for GroupCommitError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::BatchFailed(err) => write!(f, "the batch failed: {err}"),
+            Self::PeerFailed => f.write_str("the thread that was to commit the batch panicked"),
+            Self::TransactionFailed(err) => err.fmt(f),
+            Self::CommitFailed(err) => err.fmt(f),
+            Self::Nested => f.write_str("a batch was submitted from within another one"),
         }
     }
 }
@@ -705,6 +903,13 @@ impl Display for SetDurabilityError {
 }
 
 impl Error {
+    fn of_batch(err: Box<dyn core::error::Error + Send + Sync>) -> Self {
+        let own = err.downcast::<Self>().map(|own| *own);
+        let own = own.or_else(|err| err.downcast::<StorageError>().map(|own| (*own).into()));
+        let own = own.or_else(|err| err.downcast::<TableError>().map(|own| (*own).into()));
+        own.unwrap_or_else(Self::BatchFailed)
+    }
+
     /// Whether the same call may succeed at another time, with nothing else done about it: somebody else has what it needs,
     /// or the storage was busy, interrupted or full.
     ///
@@ -766,6 +971,9 @@ impl Display for Error {
             Self::ValueTooLarge(length) => StorageError::ValueTooLarge(*length).fmt(f),
             Self::UnorderedKey => CursorError::UnorderedKey.fmt(f),
             Self::OtherDatabase => DiffError::OtherDatabase.fmt(f),
+            Self::BatchFailed(err) => write!(f, "the batch failed: {err}"),
+            Self::PeerFailed => GroupCommitError::PeerFailed.fmt(f),
+            Self::NestedBatch => GroupCommitError::Nested.fmt(f),
             Self::TableTypeMismatch { table, key, value } => {
                 write!(f, "table '{table}' holds {} -> {}", key.name(), value.name())
             }
@@ -775,6 +983,9 @@ impl Display for Error {
             Self::TableIsNotTtl(name) => write!(f, "table '{name}' is not a TTL table"),
             Self::TypeDefinitionChanged { name, alignment, width } => {
                 write!(f, "type {} was stored with width {width:?} and alignment {alignment}", name.name())
+            }
+            Self::MergeOperatorMismatch { table, stored, wanted } => {
+                write!(f, "table '{table}' has the merge operator '{stored}', not '{wanted}'")
             }
             Self::TableDoesNotExist(name) => write!(f, "there is no table '{name}'"),
             Self::TableExists(name) => write!(f, "there is a table '{name}' already"),
@@ -787,6 +998,14 @@ impl Display for Error {
             Self::HistoryTimeNotFound(time) => StorageError::HistoryTimeNotFound(*time).fmt(f),
             Self::CdcPruned { up_to } => StorageError::CdcPruned { up_to: *up_to }.fmt(f),
             Self::DatabaseClosed => StorageError::DatabaseClosed.fmt(f),
+            Self::MergeValueWidthMismatch { merge, existing, operand } => {
+                write!(f, "{merge}: a value of {existing} bytes takes no operand of {operand}")
+            }
+            Self::MergeRefused { merge, reason } => write!(f, "{merge}: {reason}"),
+            Self::MergeResultInvalid { merge, value_type, length } => {
+                write!(f, "{merge}: {length} bytes are not a {}", value_type.name())
+            }
+            Self::MergeOperatorMissing(merge) => write!(f, "{merge}: no such operator is registered"),
             Self::PreviousIo => StorageError::PreviousIo.fmt(f),
             Self::LockPoisoned(place) => StorageError::LockPoisoned(place).fmt(f),
             Self::ReadTransactionStillInUse(_) => f.write_str("tables of the read transaction are still in use"),
@@ -825,10 +1044,22 @@ impl core::error::Error for BackupError {
 
 impl core::error::Error for SetDurabilityError {}
 
+impl core::error::Error for GroupCommitError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::BatchFailed(err) => Some(&**err),
+            Self::TransactionFailed(err) => Some(err),
+            Self::CommitFailed(err) => Some(err),
+            Self::PeerFailed | Self::Nested => None,
+        }
+    }
+}
+
 impl core::error::Error for Error {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             Self::Io(err) => Some(err),
+            Self::BatchFailed(err) => Some(&**err),
             _ => None,
         }
     }

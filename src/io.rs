@@ -30,6 +30,15 @@ pub(crate) fn unexpected_end(message: &str) -> Error {
     Error::other(message)
 }
 
+/// The same error once more, for another who waited for the same thing.
+#[cfg(feature = "std")]
+pub(crate) fn again(err: &Error) -> Error {
+    match err.raw_os_error() {
+        Some(code) => Error::from_raw_os_error(code),
+        None => Error::new(err.kind(), alloc::string::ToString::to_string(err)),
+    }
+}
+
 /// Whether what failed may succeed at another time.
 pub(crate) fn passes(err: &Error) -> bool {
     #[cfg(feature = "std")]

@@ -12,6 +12,7 @@ mod clock;
 mod compression;
 mod error;
 pub mod io;
+mod merge;
 mod settings;
 mod sync;
 mod types;
@@ -47,16 +48,21 @@ pub use clock::Clock;
 #[cfg(feature = "std")]
 pub use clock::SystemClock;
 pub use compression::Compression;
-#[cfg(feature = "std")]
-pub use db::ReadOnlyDatabase;
 pub use db::{
     BackupReport, Builder, CacheStats, CloseError, CommitWatch, CompactOptions, CompactProgress, Database, Finding,
     IntegrityReport, NextCommit, OpenOutcome, ReadableDatabase, RepairSession, SnapshotInfo, VerifyLevel,
-    VerifyProgress, VerifyReport,
+    VerifyProgress, VerifyReport, WriteBatch,
 };
+#[cfg(feature = "std")]
+pub use db::{GroupCommitOptions, ReadOnlyDatabase};
 pub use error::{
     BackendError, BackupError, BulkLoadError, CommitError, CompactionError, CursorError, DatabaseError, DiffError,
-    Error, SavepointError, SetDurabilityError, StorageError, TableError, TransactionError,
+    Error, GroupCommitError, MergePlace, SavepointError, SetDurabilityError, StorageError, TableError,
+    TransactionError,
+};
+pub use merge::{
+    BitwiseAnd, BitwiseOr, BitwiseXor, BytesAppend, CheckedAdd, FloatAdd, MergeError, MergeOperator, NumericAdd,
+    NumericMax, NumericMin, SaturatingAdd, SetUnion, merge_fn,
 };
 pub use settings::HistoryRetention;
 pub use table::{

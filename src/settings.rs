@@ -3,6 +3,8 @@
 use crate::changes::CdcConfig;
 use crate::clock::Time;
 use crate::limits::DEFAULT_CACHE_SIZE;
+use crate::merge::Operators;
+use crate::sync::Arc;
 use core::time::Duration;
 
 /// The settings of one open database.
@@ -14,11 +16,18 @@ pub(crate) struct Settings {
     pub(crate) history: Option<HistoryRetention>,
     /// Likewise.
     pub(crate) cdc: Option<CdcConfig>,
+    pub(crate) operators: Arc<Operators>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { cache_size: DEFAULT_CACHE_SIZE, time: Time::default(), history: None, cdc: None }
+        Self {
+            cache_size: DEFAULT_CACHE_SIZE,
+            time: Time::default(),
+            history: None,
+            cdc: None,
+            operators: Arc::default(),
+        }
     }
 }
 

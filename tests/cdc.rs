@@ -6,9 +6,10 @@ use common::crash::RecordingBackend;
 use common::rng::Rng;
 use common::scale;
 use sapwood::{
-    Builder, CdcConfig, CdcMode, Change, ChangeEvent, ChangePosition, Checkpoint, Clock, Database, Diff, Durability,
-    MultimapTableDefinition, ReadTransaction, ReadableDatabase, ReadableMultimapTable, ReadableTable, Savepoint,
-    StorageError, TableChange, TableDefinition, TableHandle, TableKind, UntypedTableHandle, WriteTransaction,
+    Builder, BytesAppend, CdcConfig, CdcMode, Change, ChangeEvent, ChangePosition, Checkpoint, Clock, Database, Diff,
+    Durability, MultimapTableDefinition, ReadTransaction, ReadableDatabase, ReadableMultimapTable, ReadableTable,
+    Savepoint, StorageError, TableChange, TableDefinition, TableHandle, TableKind, UntypedTableHandle,
+    WriteTransaction, merge_fn,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, RangeBounds};
@@ -117,6 +118,14 @@ fn apply_row(rows: &mut BTreeMap<Vec<u8>, Vec<u8>>, change: &Change) {
         Change::Insert { key, new } => assert_eq!(rows.insert(key.clone(), new.clone().unwrap()), None),
         Change::Update { key, old, new } => assert_eq!(rows.insert(key.clone(), new.clone().unwrap()), *old),
         Change::Delete { key, old } => assert_eq!(rows.remove(key), *old),
+        Change::Merge { key, operand, old, new, is_there } => {
+            assert!(operand.is_some() && *is_there == new.is_some());
+            let before = match new {
+                Some(new) => rows.insert(key.clone(), new.clone()),
+                None => rows.remove(key),
+            };
+            assert_eq!(before, *old);
+        }
         Change::DeleteRange { start, end, rows: count } => {
             let before = rows.len();
             rows.retain(|key, _| !RangeBounds::<Vec<u8>>::contains(&(start.as_ref(), end.as_ref()), key));
@@ -344,7 +353,7 @@ impl Session {
         let mut rows = txn.open_table(table(name)).unwrap();
         for _ in 0..self.rng.below(30) {
             let (key, value) = (self.key(), self.value());
-            match self.rng.below(24) {
+            match self.rng.below(28) {
                 0..=9 => drop(rows.insert(&*key, &*value).unwrap()),
                 10..=12 => drop(rows.remove(&*key).unwrap()),
                 13 => drop(rows.pop_first().unwrap()),
@@ -372,6 +381,8 @@ impl Session {
                     assert!(gone.iter().all(|row| row.is_ok()));
                 }
                 21 => drop(rows.entry(&*key).unwrap().or_insert(&*value).unwrap()),
+                23..=25 => (0..3).for_each(|nth| rows.merge(&*key, &[nth], &BytesAppend).unwrap()),
+                26 => rows.merge(&*key, &value, &merge_fn(|_, _, _| None)).unwrap(),
                 22 => {
                     let mut cursor = rows.lower_bound_mut(Bound::Included(&*key)).unwrap();
                     let _ = cursor.insert_before(&*key, &*value);

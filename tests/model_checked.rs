@@ -9,6 +9,8 @@
 
 #[path = "common/explore.rs"]
 mod explore;
+#[path = "model_checked/group_commit.rs"]
+mod group_commit;
 
 use explore::explore;
 use sapwood::backends::InMemoryBackend;

@@ -196,3 +196,20 @@ fn an_open_table_counts_as_it_was_before() {
     txn.delete_table(TableDefinition::<u64, u64>::new("others")).unwrap();
     assert_eq!(txn.stats().unwrap().stored_bytes(), 0);
 }
+
+#[test]
+fn an_open_table_counts_as_it_was_before_checkpoints_too() {
+    let db = database(4096);
+    let mut txn = db.begin_write().unwrap();
+    txn.open_table(NUMBERS).unwrap().insert(1, 1).unwrap();
+    txn.commit().unwrap();
+    txn = db.begin_write().unwrap();
+    txn.open_table(NUMBERS).unwrap().insert(2, 2).unwrap();
+    let checkpoint = txn.checkpoint().unwrap();
+    (0..1000).for_each(|number| drop(txn.open_table(NUMBERS).unwrap().insert(number, 3).unwrap()));
+    txn.release_checkpoint(&checkpoint).unwrap();
+    // The pages of the checkpoint are free, and used again.
+    let mut table = txn.open_table(NUMBERS).unwrap();
+    (1000..2000).for_each(|number| drop(table.insert(number, 3).unwrap()));
+    assert_eq!(txn.stats().unwrap().stored_bytes(), 16);
+}

@@ -12,7 +12,7 @@ const FUNCTION_LINES: usize = 70;
 
 /// Folders and files of `src` by level; a level may use only itself and those before it.
 const LEVELS: [&[&str]; 8] = [
-    &["limits", "error", "sync", "io", "clock", "changes", "settings", "compression", "types"],
+    &["limits", "error", "sync", "io", "clock", "changes", "compression", "types", "merge", "settings"],
     &["format"],
     &["backend"],
     &["pages"],

@@ -111,10 +111,7 @@ impl<'t, S: ChangeSink> TreeEditor<'t, S> {
         &mut self,
         change: impl FnOnce(&mut Self) -> Result<T, StorageError>,
     ) -> Result<T, StorageError> {
-        self.writer.store().check_usable()?;
-        if self.writer.is_broken() {
-            return Err(StorageError::PreviousIo);
-        }
+        self.writer.check_whole()?;
         let unfinished = self.writer.unfinished();
         self.relieve()?;
         let result = change(self)?;

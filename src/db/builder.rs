@@ -1,4 +1,4 @@
-use super::{Database, RepairSession};
+use super::{Core, Database, RepairSession};
 use crate::backend::StorageBackend;
 use crate::changes::CdcConfig;
 use crate::clock::{Clock, Time};
@@ -6,14 +6,16 @@ use crate::compression::Compression;
 use crate::error::{DatabaseError, StorageError};
 use crate::format::Geometry;
 use crate::limits::DEFAULT_PAGE_SIZE;
+use crate::merge::MergeOperator;
 use crate::pages::{OpenOutcome, Opened, Store};
 use crate::settings::{HistoryRetention, Settings};
 use crate::sync::Arc;
 use alloc::boxed::Box;
+use alloc::format;
 use core::fmt::{Debug, Formatter};
 #[cfg(feature = "std")]
 use {
-    super::ReadOnlyDatabase,
+    super::{GroupCommitOptions, ReadOnlyDatabase},
     crate::backend::{FileBackend, WithoutLocks},
     std::{fs::File, path::Path},
 };
@@ -36,6 +38,8 @@ pub struct Builder {
     repair_callback: Box<dyn Fn(&mut RepairSession)>,
     #[cfg(feature = "std")]
     without_locks: WithoutLocks,
+    #[cfg(feature = "std")]
+    group_commit: GroupCommitOptions,
 }
 
 /// What may be done to a storage.
@@ -77,6 +81,8 @@ impl Builder {
             repair_callback: Box::new(|_| {}),
             #[cfg(feature = "std")]
             without_locks: WithoutLocks::Refused,
+            #[cfg(feature = "std")]
+            group_commit: GroupCommitOptions::new(),
         }
     }
 
@@ -160,6 +166,34 @@ impl Builder {
         self
     }
 
+    /// Makes a merge operator known to the database, under the name by which
+    /// [`TableDefinition::with_merge`](crate::TableDefinition::with_merge) has tables refer to it. The file holds the name
+    /// alone: see to it that the name always stands for the same operator.
+    ///
+    /// A name that is known already, be it of an operator that comes with the crate, makes creating and opening fail with
+    /// an I/O error of kind `InvalidInput`.
+    ///
+    /// ```
+    /// use sapwood::{Builder, ReadableTable, SetUnion, TableDefinition, Value, backends::InMemoryBackend};
+    ///
+    /// const TAGS: TableDefinition<u64, Vec<&str>> = TableDefinition::new("tags").with_merge("my_crate.tags");
+    /// let mut builder = Builder::new();
+    /// builder.register_merge_operator("my_crate.tags", SetUnion::<&str>::new());
+    /// let db = builder.create_with_backend(InMemoryBackend::new())?;
+    /// let txn = db.begin_write()?;
+    /// {
+    ///     let mut tags = txn.open_table(TAGS)?;
+    ///     tags.insert(1, vec!["old"])?;
+    ///     tags.merge_registered(1, &<Vec<&str>>::as_bytes(&vec!["dry"]))?;
+    ///     assert_eq!(tags.get(1)?.unwrap().value(), ["dry", "old"]);
+    /// }
+    /// # Ok::<(), sapwood::Error>(())
+    /// ```
+    pub fn register_merge_operator(&mut self, name: &str, operator: impl MergeOperator + 'static) -> &mut Self {
+        Arc::make_mut(&mut self.settings.operators).register(name, Arc::new(operator));
+        self
+    }
+
     /// Has `callback` called while a file that was not closed is opened: before its last commit is checked, and from
     /// time to time until that is done. It may [`abort`](RepairSession::abort) opening.
     ///
@@ -205,6 +239,22 @@ impl Builder {
         self
     }
 
+    /// How batches are put together that are submitted by [`Database::submit_write_batch`].
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sapwood::{Builder, GroupCommitOptions, backends::InMemoryBackend};
+    ///
+    /// let options = GroupCommitOptions::new().set_max_batches(64).set_max_delay(Duration::from_millis(2));
+    /// let db = Builder::new().set_group_commit(options).create_with_backend(InMemoryBackend::new())?;
+    /// # Ok::<(), sapwood::Error>(())
+    /// ```
+    #[cfg(feature = "std")]
+    pub fn set_group_commit(&mut self, options: GroupCommitOptions) -> &mut Self {
+        self.group_commit = options;
+        self
+    }
+
     /// Opens the database at `path`, creating it if there is no file or an empty one.
     #[cfg(feature = "std")]
     pub fn create(&self, path: impl AsRef<Path>) -> Result<Database, DatabaseError> {
@@ -221,7 +271,8 @@ impl Builder {
     pub fn open(&self, path: impl AsRef<Path>) -> Result<Database, DatabaseError> {
         refuse_directory(path.as_ref())?;
         let file = File::options().read(true).write(true).open(path)?;
-        self.start(Arc::new(FileBackend::exclusive(file, self.without_locks)?), Access::Write).map(Database::new)
+        self.start(Arc::new(FileBackend::exclusive(file, self.without_locks)?), Access::Write)
+            .map(|opened| self.database(opened))
     }
 
     /// Opens the database at `path`, which must exist, for reading, beside others who only read. Nothing is written:
@@ -240,12 +291,20 @@ impl Builder {
     /// Opens the database in `file`, creating it if the file is empty.
     #[cfg(feature = "std")]
     pub fn create_file(&self, file: File) -> Result<Database, DatabaseError> {
-        self.start(Arc::new(FileBackend::exclusive(file, self.without_locks)?), Access::Create).map(Database::new)
+        self.start(Arc::new(FileBackend::exclusive(file, self.without_locks)?), Access::Create)
+            .map(|opened| self.database(opened))
     }
 
     /// Opens the database on a storage, creating it if the storage is empty.
     pub fn create_with_backend(&self, backend: impl StorageBackend) -> Result<Database, DatabaseError> {
-        self.start(Arc::new(backend), Access::Create).map(Database::new)
+        self.start(Arc::new(backend), Access::Create).map(|opened| self.database(opened))
+    }
+
+    fn database(&self, opened: Opened) -> Database {
+        let core = Core::new(opened.store);
+        #[cfg(feature = "std")]
+        let core = core.with_group_commit(self.group_commit);
+        Database { core: Arc::new(core), outcome: opened.outcome }
     }
 
     fn start(&self, backend: Arc<dyn StorageBackend>, access: Access) -> Result<Opened, DatabaseError> {
@@ -259,6 +318,7 @@ impl Builder {
     }
 
     fn start_on(&self, backend: Arc<dyn StorageBackend>, access: Access) -> Result<Opened, DatabaseError> {
+        self.check_operators()?;
         let unfinished = backend.len()? == 0 || Store::is_half_created(&*backend)?;
         match (unfinished, access) {
             (true, Access::Create) => Store::create(backend, self.checked_geometry()?, self.settings.clone()),
@@ -276,6 +336,13 @@ impl Builder {
         let mut session = RepairSession::new(progress);
         (self.repair_callback)(&mut session);
         if session.is_aborted() { Err(DatabaseError::RepairAborted) } else { Ok(()) }
+    }
+
+    fn check_operators(&self) -> Result<(), StorageError> {
+        match self.settings.operators.taken() {
+            Some(name) => Err(crate::io::invalid_input(&format!("merge operator '{name}' is registered twice")).into()),
+            None => Ok(()),
+        }
     }
 
     fn checked_geometry(&self) -> Result<Geometry, DatabaseError> {

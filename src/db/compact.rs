@@ -204,7 +204,7 @@ impl Database {
         options: CompactOptions,
         progress: impl FnMut(&CompactProgress) -> ControlFlow<()>,
     ) -> Result<CompactProgress, CompactionError> {
-        let Core { store, gate } = &*self.core;
+        let Core { store, gate, .. } = &*self.core;
         let mut compaction = Compaction::new(store, options.pages_per_step);
         let exclusively = |work: &mut dyn FnMut() -> Result<(), StorageError>| {
             let _pass = gate.pass();

@@ -4,6 +4,7 @@ mod backup;
 mod builder;
 mod close;
 mod compact;
+mod group;
 mod history;
 mod integrity;
 #[cfg(feature = "std")]
@@ -16,6 +17,9 @@ pub use crate::pages::{OpenOutcome, SnapshotInfo, VerifyLevel};
 pub use backup::BackupReport;
 pub use builder::Builder;
 pub use compact::{CompactOptions, CompactProgress};
+#[cfg(feature = "std")]
+pub use group::GroupCommitOptions;
+pub use group::WriteBatch;
 pub use integrity::{Finding, IntegrityReport, VerifyProgress};
 #[cfg(feature = "std")]
 pub use read_only::ReadOnlyDatabase;
@@ -24,8 +28,8 @@ pub use verify::VerifyReport;
 pub use watch::{CommitWatch, NextCommit};
 
 use crate::error::{CommitError, DatabaseError, StorageError, TransactionError};
+use crate::pages::Store;
 use crate::pages::cache::CacheStats as Counts;
-use crate::pages::{Opened, Store};
 use crate::sync::{Arc, Gate, GatePass};
 use crate::txn::{ReadTransaction, WriteTransaction};
 use alloc::vec::Vec;
@@ -64,6 +68,8 @@ pub struct Database {
 struct Core {
     store: Arc<Store>,
     gate: Arc<Gate>,
+    #[cfg(feature = "std")]
+    batches: group::Queue,
 }
 
 /// How the page cache has done since the database was opened.
@@ -155,11 +161,6 @@ pub trait ReadableDatabase {
 }
 
 impl Database {
-    fn new(opened: Opened) -> Self {
-        let core = Core::new(opened.store);
-        Self { core: Arc::new(core), outcome: opened.outcome }
-    }
-
     /// Opens the database at `path`, creating it if there is no file or an empty one.
     ///
     /// # Errors
@@ -214,7 +215,8 @@ impl Database {
     }
 
     fn begin_with(&self, pass: GatePass) -> Result<WriteTransaction, TransactionError> {
-        Ok(WriteTransaction::begin(&self.core.store, pass, self.core.clone())?)
+        let core = &self.core;
+        Ok(WriteTransaction::begin(&core.store, pass, core.clone())?)
     }
 
     /// What `look` makes of the newest commit.
@@ -352,7 +354,18 @@ impl ReadableDatabase for Database {
 
 impl Core {
     fn new(store: Arc<Store>) -> Self {
-        Self { store, gate: Arc::default() }
+        Self {
+            store,
+            gate: Arc::default(),
+            #[cfg(feature = "std")]
+            batches: group::Queue::default(),
+        }
+    }
+
+    #[cfg(feature = "std")]
+    fn with_group_commit(mut self, options: GroupCommitOptions) -> Self {
+        self.batches = group::Queue::new(options);
+        self
     }
 }
 

@@ -94,12 +94,12 @@ impl Store {
         if self.closed.load(Ordering::Acquire) { Err(StorageError::DatabaseClosed) } else { Ok(()) }
     }
 
-    /// Passes a write's or sync's result on, and remembers a failure for good.
-    fn latch<T>(&self, result: Result<T, crate::io::Error>) -> Result<T, StorageError> {
-        result.map_err(|err| {
-            self.failed.store(true, Ordering::Release);
-            StorageError::Io(err)
-        })
+    /// Makes a write or sync, and remembers for good if it fails or panics.
+    fn latch<T>(&self, change: impl FnOnce() -> Result<T, crate::io::Error>) -> Result<T, StorageError> {
+        let failing = Failing(&self.failed);
+        let done = change()?;
+        core::mem::forget(failing);
+        Ok(done)
     }
 
     pub(crate) fn has_failed(&self) -> bool {
@@ -137,5 +137,14 @@ impl Store {
     /// How the file's pages add up right now.
     pub(crate) fn accounting(&self) -> Option<Accounting> {
         self.space.lock().accounting()
+    }
+}
+
+/// Notes a failure when dropped: a write or sync ended with an error or a panic.
+struct Failing<'s>(&'s AtomicBool);
+
+impl Drop for Failing<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
     }
 }

@@ -8,7 +8,7 @@ use super::page_set::PageSet;
 use super::space::{Class, Commit, LinkChange, pages_of};
 use super::walk::note_once;
 use super::{Store, load::damaged};
-use crate::error::StorageError;
+use crate::error::{CommitError, StorageError};
 use crate::format::{Checksum, MAX_TXN_ID, PageNumber, Pointer, TxnId};
 use crate::sync::{Arc, AtomicBool, Mutex, Ordering};
 use alloc::collections::BTreeMap;
@@ -130,6 +130,17 @@ impl PageWriter {
 
     pub(crate) fn is_broken(&self) -> bool {
         self.broken.load(Ordering::Acquire)
+    }
+
+    /// An error if no more can be done than to abort.
+    pub(crate) fn check_committable(&self) -> Result<(), CommitError> {
+        if self.is_broken() { Err(CommitError::TransactionPoisoned) } else { Ok(()) }
+    }
+
+    /// An error if nothing may be changed: the store failed, or an operation of this transaction stopped half-way.
+    pub(crate) fn check_whole(&self) -> Result<(), StorageError> {
+        self.store.check_usable()?;
+        if self.is_broken() { Err(StorageError::PreviousIo) } else { Ok(()) }
     }
 
     /// Breaks the transaction unless what begins here is finished.

@@ -1,9 +1,9 @@
 #[cfg(feature = "std")]
-use super::system;
+use super::Condvar;
 use super::{Arc, Mutex};
 use alloc::collections::BTreeSet;
 #[cfg(feature = "std")]
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A door that one holder at a time may pass, in the order of coming, whose pass can be kept in a struct and sent to
 /// another thread.
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 pub(crate) struct Gate {
     line: Mutex<Line>,
     #[cfg(feature = "std")]
-    moved: system::Condvar,
+    moved: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -48,9 +48,7 @@ impl Gate {
     pub(crate) fn pass(self: &Arc<Self>) -> GatePass {
         let mut line = self.line.lock();
         let number = line.join();
-        while line.serving != number {
-            line = self.moved.wait(line).unwrap_or_else(system::PoisonError::into_inner);
-        }
+        let _line = self.moved.wait_while(line, |line| line.serving != number);
         GatePass(self.clone())
     }
 
@@ -75,16 +73,12 @@ impl Gate {
     /// Waits for its turn, but not longer than that.
     #[cfg(feature = "std")]
     pub(crate) fn pass_within(self: &Arc<Self>, patience: Duration) -> Option<GatePass> {
-        let end = Instant::now().checked_add(patience);
         let mut line = self.line.lock();
         let number = line.join();
-        while line.serving != number {
-            let left = end.map_or(patience, |end| end.saturating_duration_since(Instant::now()));
-            if left.is_zero() {
-                line.gone.insert(number);
-                return None;
-            }
-            line = self.moved.wait_timeout(line, left).unwrap_or_else(system::PoisonError::into_inner).0;
+        line = self.moved.wait_while_within(line, patience, |line| line.serving != number);
+        if line.serving != number {
+            line.gone.insert(number);
+            return None;
         }
         Some(GatePass(self.clone()))
     }

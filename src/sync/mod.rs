@@ -26,19 +26,27 @@ use shuttle::sync as system;
 use std::sync as system;
 
 mod bell;
+#[cfg(feature = "std")]
+mod condvar;
 mod gate;
 mod moment;
 mod mutex;
 mod pause;
 mod stripe;
+#[cfg(feature = "std")]
+mod thread;
 
 pub(crate) use atomic::*;
 pub(crate) use bell::{Bell, Heard};
+#[cfg(feature = "std")]
+pub(crate) use condvar::Condvar;
 pub(crate) use gate::{Gate, GatePass};
 pub(crate) use moment::Moment;
 pub(crate) use mutex::Mutex;
 pub(crate) use pause::pause;
 pub(crate) use stripe::{OWNED_STRIPES, SHARED_STRIPES, own_stripe};
+#[cfg(feature = "std")]
+pub(crate) use thread::{ThreadId, this_thread};
 
 #[cfg(all(shuttle, not(feature = "std")))]
 compile_error!("the model checker needs the feature `std`");

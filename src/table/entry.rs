@@ -110,7 +110,7 @@ struct Place {
 impl Place {
     fn find(open: OpenTree<'_>, key: &[u8]) -> Result<(Self, bool), StorageError> {
         let loan = open.lend();
-        let (cursor, exists) = EditCursor::find_key(open.store(), &open.tree(), key)?;
+        let (cursor, exists) = EditCursor::find_key(open.store(), &open.tree()?, key)?;
         Ok((Self { cursor, _loan: loan }, exists))
     }
 

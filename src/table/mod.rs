@@ -8,6 +8,7 @@ mod drain;
 mod entry;
 mod extract;
 mod guard;
+mod merge;
 mod multimap;
 mod multimap_range;
 mod multimap_read;

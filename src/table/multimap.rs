@@ -110,7 +110,7 @@ impl<K: Key + 'static, V: Key + 'static> ReadableMultimapTable<K, V> for Multima
         let key = K::as_bytes(key.borrow());
         let tree = self.table.tree();
         let loan = tree.lend();
-        let members = Members::of_key(tree.store(), &self.kind, tree.tree().root, key.as_ref())?;
+        let members = Members::of_key(tree.store(), &self.kind, tree.tree()?.root, key.as_ref())?;
         Ok(MultimapValue::new(members, tree.source(loan)))
     }
 
@@ -120,7 +120,7 @@ impl<K: Key + 'static, V: Key + 'static> ReadableMultimapTable<K, V> for Multima
     {
         let tree = self.table.tree();
         let loan = tree.lend();
-        let cursor = tree.view(&tree.tree()).cursor::<K, KR>(&range)?;
+        let cursor = tree.view(&tree.tree()?).cursor::<K, KR>(&range)?;
         Ok(MultimapRange::new(cursor, self.kind, tree.source(loan)))
     }
 }
@@ -131,7 +131,7 @@ impl<K: Key + 'static, V: Key + 'static> ReadableTableMetadata for MultimapTable
     }
 
     fn len(&self) -> Result<u64, StorageError> {
-        Ok(self.table.tree().tree().rows)
+        Ok(self.table.tree().tree()?.rows)
     }
 }
 

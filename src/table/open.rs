@@ -2,13 +2,15 @@ use super::range::Source;
 use super::read::View;
 use super::stats::TableStats;
 use super::ttl::RowSink;
-use crate::btree::{EditCursor, Loader, Reserved, Side, Tree, TreeEditor};
+use crate::btree::{EditCursor, Loader, Reserved, Side, Tree, TreeEditor, TreeKind};
 use crate::changes::CdcMode;
 use crate::error::StorageError;
+use crate::merge::NamedOperator;
 use crate::pages::Store;
 use crate::sync::Arc;
-use crate::txn::{Loan, Recorder, ReservedRow, TableCell, TableCells, Tables};
+use crate::txn::{Loan, Opening, Recorder, ReservedRow, TableCell, TableCells, Tables};
 use alloc::string::String;
+use alloc::vec::Vec;
 
 /// A table that is open in its write transaction, without the table's types. Dropping it closes the table.
 #[derive(Debug)]
@@ -16,13 +18,17 @@ pub(crate) struct OpenTable<'txn> {
     name: String,
     tables: &'txn Tables,
     cells: TableCells,
-    /// What is logged of it.
-    mode: CdcMode,
+    opening: Opening,
 }
 
 impl<'txn> OpenTable<'txn> {
-    pub(crate) fn new(name: String, tables: &'txn Tables, cells: TableCells, mode: CdcMode) -> Self {
-        Self { name, tables, cells, mode }
+    pub(crate) fn new(name: String, tables: &'txn Tables, cells: TableCells, opening: Opening) -> Self {
+        Self { name, tables, cells, opening }
+    }
+
+    /// The operator that the table's definition names.
+    pub(super) fn operator(&self) -> Option<&NamedOperator> {
+        self.opening.operator.as_ref()
     }
 
     pub(super) fn name(&self) -> &str {
@@ -31,13 +37,13 @@ impl<'txn> OpenTable<'txn> {
 
     pub(super) fn tree(&self) -> OpenTree<'_> {
         let (cell, expiries) = (&self.cells.rows, self.cells.expiries.as_ref());
-        OpenTree { tables: self.tables, cell, expiries, name: &self.name, mode: self.mode }
+        OpenTree { tables: self.tables, cell, expiries, name: &self.name, mode: self.opening.mode }
     }
 }
 
 impl Drop for OpenTable<'_> {
     fn drop(&mut self) {
-        self.tables.closed(&self.name);
+        self.tables.closed(&self.name, &self.cells.rows);
     }
 }
 
@@ -59,9 +65,13 @@ impl<'t> OpenTree<'t> {
         self.tables.store()
     }
 
+    pub(super) fn kind(&self) -> TreeKind {
+        self.cell.kind()
+    }
+
     /// The tree as it stands.
-    pub(super) fn tree(&self) -> Tree {
-        self.cell.tree()
+    pub(super) fn tree(&self) -> Result<Tree, StorageError> {
+        self.cell.tree(self.tables.pages())
     }
 
     pub(super) fn lend(&self) -> Loan {
@@ -75,9 +85,10 @@ impl<'t> OpenTree<'t> {
 
     pub(super) fn stats(&self) -> Result<TableStats, StorageError> {
         let _loan = self.lend();
-        let _index_loan = self.expiries.map(|cell| cell.lend());
-        let index = self.expiries.and_then(|cell| cell.tree().root);
-        TableStats::of(self.store(), self.tree().root, index)
+        let index = self.expiries();
+        let _index_loan = index.map(|index| index.lend());
+        let index = index.map_or(Ok(None), |index| index.tree().map(|tree| tree.root))?;
+        TableStats::of(self.store(), self.tree()?.root, index)
     }
 
     pub(super) fn view<'v>(&self, tree: &'v Tree) -> View<'v>
@@ -89,7 +100,7 @@ impl<'t> OpenTree<'t> {
 
     /// Loads rows behind the last one of the table, which is not changed meanwhile.
     pub(super) fn loader(&self) -> Result<Loader<'t>, StorageError> {
-        Loader::behind(self.tables.pages(), &self.cell.tree())
+        Loader::behind(self.tables.pages(), &self.tree()?)
     }
 
     /// The transaction can only be aborted.
@@ -112,7 +123,8 @@ impl<'t> OpenTree<'t> {
         change: impl FnOnce(&mut TableEditor<'_, 't>) -> Result<T, StorageError>,
     ) -> Result<T, StorageError> {
         let mut sink = RowSink::new(self.recorder(false)?, self.expiries);
-        self.cell.edit(|tree| change(&mut TreeEditor::new(self.tables.pages(), tree, &mut sink)))
+        let pages = self.tables.pages();
+        self.cell.edit(pages, |tree| change(&mut TreeEditor::new(pages, tree, &mut sink)))
     }
 
     /// The same of a multimap's tree, which is no table to the change log.
@@ -121,16 +133,19 @@ impl<'t> OpenTree<'t> {
         change: impl FnOnce(&mut TreeEditor<'_, ()>, &mut Recorder<'t>) -> Result<T, StorageError>,
     ) -> Result<T, StorageError> {
         let mut recorder = self.recorder(true)?;
-        self.cell.edit(|tree| change(&mut TreeEditor::new(self.tables.pages(), tree, &mut ()), &mut recorder))
+        let pages = self.tables.pages();
+        self.cell.edit(pages, |tree| change(&mut TreeEditor::new(pages, tree, &mut ()), &mut recorder))
     }
 
     fn recorder(&self, multimap: bool) -> Result<Recorder<'t>, StorageError> {
         self.relieve()?;
+        self.settle_reserved()?;
         let Self { tables, name: table, mode, .. } = *self;
-        if mode != CdcMode::Off {
-            tables.settle_reserved(table, self.cell)?;
-        }
         Ok(Recorder { tables, table, mode, multimap })
+    }
+
+    fn settle_reserved(&self) -> Result<(), StorageError> {
+        if self.mode == CdcMode::Off { Ok(()) } else { self.tables.settle_reserved(self.name, self.cell) }
     }
 
     /// Sets the value of a key to bytes that are to be filled in, and tells the change log of it later.
@@ -141,6 +156,36 @@ impl<'t> OpenTree<'t> {
             self.cell.reserve(ReservedRow { key: key.to_vec(), old, mode: self.mode });
         }
         Ok(reserved)
+    }
+
+    /// Has `change` merge `operand` into the value of a key; an error must leave the value as it is.
+    ///
+    /// Every merge comes through here, and the change log is told of it here, not when what it made comes to the tree: for
+    /// several merges that happens once.
+    pub(super) fn merge(
+        &self,
+        key: &[u8],
+        operand: &[u8],
+        change: impl FnOnce(&mut Option<Vec<u8>>, &[u8]) -> Result<(), StorageError>,
+    ) -> Result<(), StorageError> {
+        self.relieve()?;
+        self.settle_reserved()?;
+        self.tables.relieve_merges()?;
+        let mut merged = self.cell.take(self.tables.pages(), key)?;
+        let old = merged.value.clone().filter(|_| self.mode == CdcMode::OldAndNew);
+        // Not under the cell's lock: this runs what a user wrote.
+        let result = self.trusting(|| change(&mut merged.value, operand));
+        let told = match result {
+            Ok(()) if self.mode != CdcMode::Off => {
+                let recorder = Recorder { tables: self.tables, table: self.name, mode: self.mode, multimap: false };
+                recorder.merged(key, operand, old.as_deref(), merged.value.as_deref())
+            }
+            other => other,
+        };
+        if told.is_ok() || merged.waits {
+            self.cell.keep(merged);
+        }
+        told
     }
 
     /// Whether there is a row on that side of a cursor.

@@ -22,7 +22,7 @@ pub(super) struct Sweep<'t> {
 
 impl<'t> Sweep<'t> {
     pub(super) fn new(open: OpenTree<'t>, lower: Bound<Vec<u8>>, upper: Bound<Vec<u8>>) -> Self {
-        Self { _loan: open.lend(), kind: open.tree().kind, open, lower, upper, live: None, over: false }
+        Self { _loan: open.lend(), kind: open.kind(), open, lower, upper, live: None, over: false }
     }
 
     pub(super) fn open(&self) -> OpenTree<'t> {
@@ -91,7 +91,7 @@ impl<'t> Sweep<'t> {
         if self.over || is_empty(&self.kind, lower, upper) {
             return Ok(());
         }
-        let (store, tree) = (self.open.store(), self.open.tree());
+        let (store, tree) = (self.open.store(), self.open.tree()?);
         let cursor = match side {
             Side::After => EditCursor::lower(store, &tree, lower)?,
             Side::Before => EditCursor::upper(store, &tree, upper)?,

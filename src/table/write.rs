@@ -65,7 +65,7 @@ impl<'txn, K: Key + 'static, V: Value + 'static> Table<'txn, K, V> {
     ) -> Result<Option<AccessGuardMut<'_, V>>, StorageError> {
         let key = K::as_bytes(key.borrow());
         let _loan = self.open().lend();
-        let tree = self.open().tree();
+        let tree = self.open().tree()?;
         let current = self.view(&tree).get(key.as_ref())?;
         Ok(current.map(|current| AccessGuardMut::new(self.open(), key.as_ref(), current)))
     }
@@ -222,13 +222,17 @@ impl<'txn, K: Key + 'static, V: Value + 'static> Table<'txn, K, V> {
         find: impl FnOnce(&Store, &Tree) -> Result<EditCursor, StorageError>,
     ) -> Result<CursorMut<'_, K, V>, StorageError> {
         let loan = self.open().lend();
-        let cursor = find(self.open().store(), &self.open().tree())?;
+        let cursor = find(self.open().store(), &self.open().tree()?)?;
         Ok(CursorMut::new(self.open(), loan, cursor))
     }
 
     pub(super) fn sweep<'a, KR: Borrow<K::SelfType<'a>>>(&self, range: &impl RangeBounds<KR>) -> Sweep<'_> {
         let own = |bound: Bound<&KR>| bound.map(|key| K::as_bytes(key.borrow()).as_ref().to_vec());
         Sweep::new(self.open(), own(range.start_bound()), own(range.end_bound()))
+    }
+
+    pub(super) fn table(&self) -> &OpenTable<'_> {
+        &self.table
     }
 
     pub(super) fn open(&self) -> OpenTree<'_> {
@@ -266,7 +270,7 @@ impl<K: Key + 'static, V: MutInPlaceValue + 'static> Table<'_, K, V> {
 impl<K: Key + 'static, V: Value + 'static> ReadableTable<K, V> for Table<'_, K, V> {
     fn get<'a>(&self, key: impl Borrow<K::SelfType<'a>>) -> Result<Option<AccessGuard<'_, V>>, StorageError> {
         let _loan = self.open().lend();
-        self.view(&self.open().tree()).get(K::as_bytes(key.borrow()).as_ref())
+        self.view(&self.open().tree()?).get(K::as_bytes(key.borrow()).as_ref())
     }
 
     fn range<'a, KR>(&self, range: impl RangeBounds<KR> + 'a) -> Result<Range<'_, K, V>, StorageError>
@@ -274,35 +278,35 @@ impl<K: Key + 'static, V: Value + 'static> ReadableTable<K, V> for Table<'_, K, 
         KR: Borrow<K::SelfType<'a>> + 'a,
     {
         let loan = self.open().lend();
-        let cursor = self.view(&self.open().tree()).cursor::<K, KR>(&range)?;
+        let cursor = self.view(&self.open().tree()?).cursor::<K, KR>(&range)?;
         Ok(Range::new(cursor, self.open().source(loan)))
     }
 
     fn first(&self) -> Result<Option<(AccessGuard<'_, K>, AccessGuard<'_, V>)>, StorageError> {
         let _loan = self.open().lend();
-        self.view(&self.open().tree()).edge(false)
+        self.view(&self.open().tree()?).edge(false)
     }
 
     fn last(&self) -> Result<Option<(AccessGuard<'_, K>, AccessGuard<'_, V>)>, StorageError> {
         let _loan = self.open().lend();
-        self.view(&self.open().tree()).edge(true)
+        self.view(&self.open().tree()?).edge(true)
     }
 
     fn lower_bound<'a>(&self, bound: Bound<impl Borrow<K::SelfType<'a>>>) -> Result<Cursor<'_, K, V>, StorageError> {
         let loan = self.open().lend();
-        let cursor = self.view(&self.open().tree()).lower_bound::<K>(bound)?;
+        let cursor = self.view(&self.open().tree()?).lower_bound::<K>(bound)?;
         Ok(Cursor::new(cursor, self.open().source(loan)))
     }
 
     fn upper_bound<'a>(&self, bound: Bound<impl Borrow<K::SelfType<'a>>>) -> Result<Cursor<'_, K, V>, StorageError> {
         let loan = self.open().lend();
-        let cursor = self.view(&self.open().tree()).upper_bound::<K>(bound)?;
+        let cursor = self.view(&self.open().tree()?).upper_bound::<K>(bound)?;
         Ok(Cursor::new(cursor, self.open().source(loan)))
     }
 
     fn value_len<'a>(&self, key: impl Borrow<K::SelfType<'a>>) -> Result<Option<u64>, StorageError> {
         let _loan = self.open().lend();
-        self.view(&self.open().tree()).value_len(K::as_bytes(key.borrow()).as_ref())
+        self.view(&self.open().tree()?).value_len(K::as_bytes(key.borrow()).as_ref())
     }
 
     fn count<'a, KR>(&self, range: impl RangeBounds<KR> + 'a) -> Result<u64, StorageError>
@@ -310,7 +314,7 @@ impl<K: Key + 'static, V: Value + 'static> ReadableTable<K, V> for Table<'_, K, 
         KR: Borrow<K::SelfType<'a>> + 'a,
     {
         let _loan = self.open().lend();
-        self.view(&self.open().tree()).count::<K, KR>(&range)
+        self.view(&self.open().tree()?).count::<K, KR>(&range)
     }
 
     fn prefix(&self, prefix: &<K as PrefixKey>::Prefix) -> Result<Range<'_, K, V>, StorageError>
@@ -318,7 +322,7 @@ impl<K: Key + 'static, V: Value + 'static> ReadableTable<K, V> for Table<'_, K, 
         K: PrefixKey,
     {
         let loan = self.open().lend();
-        let cursor = self.view(&self.open().tree()).prefix(prefix.as_ref())?;
+        let cursor = self.view(&self.open().tree()?).prefix(prefix.as_ref())?;
         Ok(Range::new(cursor, self.open().source(loan)))
     }
 
@@ -330,7 +334,7 @@ impl<K: Key + 'static, V: Value + 'static> ReadableTable<K, V> for Table<'_, K, 
         KR: Borrow<K::SelfType<'a>>,
     {
         let _loan = self.open().lend();
-        self.view(&self.open().tree()).get_many::<K, V, KR>(keys)
+        self.view(&self.open().tree()?).get_many::<K, V, KR>(keys)
     }
 }
 
@@ -340,7 +344,7 @@ impl<K: Key + 'static, V: Value + 'static> ReadableTableMetadata for Table<'_, K
     }
 
     fn len(&self) -> Result<u64, StorageError> {
-        Ok(self.open().tree().rows)
+        Ok(self.open().tree()?.rows)
     }
 }
 

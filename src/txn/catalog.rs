@@ -81,6 +81,8 @@ pub(crate) struct Definition {
     pub(super) value: TypeName,
     key_width: Option<usize>,
     value_width: Option<usize>,
+    /// Name of the operator by which operands are merged into values.
+    pub(super) merge: Option<String>,
 }
 
 /// A table that exists.
@@ -194,7 +196,13 @@ impl Definition {
             value: V::type_name(),
             key_width: K::fixed_width(),
             value_width: V::fixed_width(),
+            merge: None,
         }
+    }
+
+    /// The same of a table with that operator, unless it has one.
+    pub(super) fn or_merged_by(self, operator: Option<&str>) -> Self {
+        Self { merge: self.merge.or_else(|| operator.map(ToString::to_string)), ..self }
     }
 
     /// The same of a table whose new values are compressed.
@@ -238,7 +246,18 @@ impl Definition {
             return Err(TableError::TableTypeMismatch { table: name.to_string(), key, value });
         }
         check_width(&self.key, self.key_width, wanted.key_width)?;
-        check_width(&self.value, self.value_width, wanted.value_width)
+        check_width(&self.value, self.value_width, wanted.value_width)?;
+        self.check_merge(name, wanted)
+    }
+
+    /// An error if both name an operator, and not the same.
+    fn check_merge(&self, name: &str, wanted: &Self) -> Result<(), TableError> {
+        let (Some(stored), Some(wanted)) = (&self.merge, &wanted.merge) else { return Ok(()) };
+        if stored == wanted {
+            return Ok(());
+        }
+        let (stored, wanted) = (stored.clone(), wanted.clone());
+        Err(TableError::MergeOperatorMismatch { table: name.to_string(), stored, wanted })
     }
 
     /// | bytes | field |
@@ -248,18 +267,20 @@ impl Definition {
     /// | 8 | width of a key, all ones if it varies |
     /// | 8 | width of a value, likewise |
     /// | 4 | length of the key type's name, which follows |
-    /// | rest | the value type's name |
+    /// | 4 | length of the value type's name, which follows |
+    /// | rest | the name of the merge operator, if there is one |
     pub(super) fn encode(&self) -> Vec<u8> {
         let width = |width: Option<usize>| width.map_or(VARIABLE, |width| width as u64).to_le_bytes();
-        let key = self.key.to_bytes();
         let mut out = Vec::new();
         out.push(self.kind.to_byte());
         out.extend_from_slice(&self.codec.to_bytes());
         out.extend_from_slice(&width(self.key_width));
         out.extend_from_slice(&width(self.value_width));
-        out.extend_from_slice(&(key.len() as u32).to_le_bytes());
-        out.extend_from_slice(&key);
-        out.extend_from_slice(&self.value.to_bytes());
+        for name in [self.key.to_bytes(), self.value.to_bytes()] {
+            out.extend_from_slice(&(name.len() as u32).to_le_bytes());
+            out.extend_from_slice(&name);
+        }
+        out.extend_from_slice(self.merge.as_deref().unwrap_or_default().as_bytes());
         out
     }
 
@@ -270,9 +291,9 @@ impl Definition {
         let codec = Codec::from_bytes(*codec);
         let (key_width, rest) = rest.split_first_chunk::<8>()?;
         let (value_width, rest) = rest.split_first_chunk::<8>()?;
-        let (key_length, rest) = rest.split_first_chunk::<4>()?;
-        let (key, value) = rest.split_at_checked(usize::try_from(u32::from_le_bytes(*key_length)).ok()?)?;
-        if kind == TableKind::Multimap && codec != Codec::NONE {
+        let (key, rest) = split_name(rest)?;
+        let (value, merge) = split_name(rest)?;
+        if kind == TableKind::Multimap && !(codec == Codec::NONE && merge.is_empty()) {
             return None;
         }
         Some(Self {
@@ -282,8 +303,23 @@ impl Definition {
             value: TypeName::from_bytes(value)?,
             key_width: decode_width(*key_width)?,
             value_width: decode_width(*value_width)?,
+            merge: decode_merge(merge)?,
         })
     }
+}
+
+/// The name whose length stands before it, and what follows.
+fn split_name(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)
+}
+
+fn decode_merge(bytes: &[u8]) -> Option<Option<String>> {
+    if bytes.len() > MAX_NAME_LENGTH {
+        return None;
+    }
+    let name = core::str::from_utf8(bytes).ok()?;
+    Some((!name.is_empty()).then(|| name.to_string()))
 }
 
 fn decode_width(bytes: [u8; 8]) -> Option<Option<usize>> {
@@ -298,4 +334,38 @@ fn check_width(name: &TypeName, stored: Option<usize>, wanted: Option<usize>) ->
         return Ok(());
     }
     Err(TableError::TypeDefinitionChanged { name: name.clone(), alignment: 1, width: stored })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `u64` to `&[u8]`, merged by `add`.
+    const GOLDEN: &[u8] =
+        b"\x01\0\0\x08\0\0\0\0\0\0\0\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x04\0\0\0\0u64\x06\0\0\0\0&[u8]add";
+
+    #[test]
+    fn a_definition_has_these_bytes() {
+        let definition = Definition::of::<u64, &[u8]>();
+        let named = definition.clone().or_merged_by(Some("add"));
+        assert_eq!((named.encode(), Definition::decode(GOLDEN)), (GOLDEN.to_vec(), Some(named.clone())));
+        let unnamed = &GOLDEN[..GOLDEN.len() - 3];
+        assert_eq!((definition.encode(), Definition::decode(unnamed)), (unnamed.to_vec(), Some(definition)));
+        assert_eq!(named.clone().or_merged_by(Some("max.unsigned")), named);
+    }
+
+    #[test]
+    fn bytes_that_are_no_definition_are_refused() {
+        for length in 0..GOLDEN.len() - 3 {
+            assert!(Definition::decode(&GOLDEN[..length]).is_none(), "{length}");
+        }
+        let merged_by = |name: &[u8]| Definition::decode(&[&GOLDEN[..GOLDEN.len() - 3], name].concat());
+        assert!(merged_by(&[b'n'; MAX_NAME_LENGTH]).is_some());
+        assert!(merged_by(&[b'n'; MAX_NAME_LENGTH + 1]).is_none());
+        assert!(merged_by(b"\xFF").is_none());
+        let of_multimap =
+            |name: &str| Definition::decode(&Definition::of::<u64, u64>().multimap().or_merged_by(Some(name)).encode());
+        assert!(of_multimap("").is_some_and(|definition| definition.multimap));
+        assert!(of_multimap("add").is_none());
+    }
 }

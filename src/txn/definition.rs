@@ -28,13 +28,13 @@ pub trait TtlTableHandle: Sealed {
 macro_rules! named {
     (
         $handle:ident, $value:ident,
-        $(#[$of_types:meta])* $definition:ident $({ $($field:ident: $type:ty),+ })?,
+        $(#[$of_types:meta])* $definition:ident { $($field:ident: $type:ty = $unsaid:expr),* },
         $(#[$of_any:meta])* $untyped:ident $(,)?
     ) => {
         $(#[$of_types])*
         pub struct $definition<'a, K: Key + 'static, V: $value + 'static> {
             name: &'a str,
-            $($($field: Option<$type>,)+)?
+            $($field: $type,)*
             types: PhantomData<fn() -> (K, V)>,
         }
 
@@ -46,7 +46,7 @@ macro_rules! named {
             /// If `name` is empty.
             pub const fn new(name: &'a str) -> Self {
                 assert!(!name.is_empty(), "a table's name must not be empty");
-                Self { name, $($($field: None,)+)? types: PhantomData }
+                Self { name, $($field: $unsaid,)* types: PhantomData }
             }
         }
 
@@ -110,7 +110,7 @@ named! {
     ///
     /// const SCORES: TableDefinition<&str, u64> = TableDefinition::new("scores");
     /// ```
-    TableDefinition { compression: Compression },
+    TableDefinition { compression: Option<Compression> = None, merge: Option<&'a str> = None },
     /// The name of a table that exists, whatever its types: what listing gives, and renaming, deleting and
     /// [`open_untyped_table`](crate::ReadTransaction::open_untyped_table) take.
     ///
@@ -131,7 +131,7 @@ named! {
     UntypedTableHandle
 }
 
-impl<K: Key + 'static, V: Value + 'static> TableDefinition<'_, K, V> {
+impl<'a, K: Key + 'static, V: Value + 'static> TableDefinition<'a, K, V> {
     /// The same table, with its values compressed if it is created with this definition. Otherwise the
     /// [database](crate::Builder::set_compression) says whether they are. A table that exists keeps what it was created
     /// with.
@@ -146,8 +146,43 @@ impl<K: Key + 'static, V: Value + 'static> TableDefinition<'_, K, V> {
         Self { compression: Some(compression), ..self }
     }
 
+    /// The same table, whose operands are merged by the operator of that name: see
+    /// [`Table::merge_registered`](crate::Table::merge_registered). The file keeps the name. A table that has none takes
+    /// that of the first definition which names one, when it is opened to be written; from then on no definition may name
+    /// another, but one may name none.
+    ///
+    /// Every database knows the operators of this crate by these names: `add`, `saturating_add.unsigned`,
+    /// `saturating_add.signed`, `checked_add.unsigned`, `checked_add.signed`, `float_add`, `max.unsigned`, `max.signed`,
+    /// `max.float`, `min.unsigned`, `min.signed`, `min.float`, `bitwise_and`, `bitwise_or`, `bitwise_xor` and
+    /// `bytes_append`. Others are registered by
+    /// [`Builder::register_merge_operator`](crate::Builder::register_merge_operator); without that the table is read and
+    /// changed as any, and merging is an error. A name has at most 4,096 bytes; none at all is as if nothing was named.
+    ///
+    /// ```
+    /// use sapwood::{Database, ReadableTable, TableDefinition, backends::InMemoryBackend};
+    ///
+    /// const PEAKS: TableDefinition<&str, u64> = TableDefinition::new("peaks").with_merge("max.unsigned");
+    /// let db = Database::builder().create_with_backend(InMemoryBackend::new())?;
+    /// let txn = db.begin_write()?;
+    /// {
+    ///     let mut peaks = txn.open_table(PEAKS)?;
+    ///     peaks.merge_registered("oak", &30_u64.to_le_bytes())?;
+    ///     peaks.merge_registered("oak", &12_u64.to_le_bytes())?;
+    ///     assert_eq!(peaks.get("oak")?.unwrap().value(), 30);
+    /// }
+    /// # Ok::<(), sapwood::Error>(())
+    /// ```
+    #[must_use]
+    pub const fn with_merge(self, operator: &'a str) -> Self {
+        Self { merge: if operator.is_empty() { None } else { Some(operator) }, ..self }
+    }
+
     pub(super) fn compression(&self) -> Option<Compression> {
         self.compression
+    }
+
+    pub(super) fn merge(&self) -> Option<&'a str> {
+        self.merge
     }
 }
 
@@ -161,7 +196,7 @@ named! {
     ///
     /// const TAGS: MultimapTableDefinition<&str, u64> = MultimapTableDefinition::new("tags");
     /// ```
-    MultimapTableDefinition,
+    MultimapTableDefinition {},
     /// The name of a multimap table that exists, whatever its types: what listing gives, and renaming, deleting and
     /// [`open_untyped_multimap_table`](crate::ReadTransaction::open_untyped_multimap_table) take.
     ///
@@ -194,7 +229,7 @@ named! {
     /// const SESSIONS: TtlTableDefinition<&str, u64> =
     ///     TtlTableDefinition::new("sessions").with_default_ttl(Duration::from_secs(3600));
     /// ```
-    TtlTableDefinition { compression: Compression, default_ttl: Duration },
+    TtlTableDefinition { compression: Option<Compression> = None, default_ttl: Option<Duration> = None },
     /// The name of a TTL table that exists, whatever its types: what listing gives, and renaming and deleting take.
     ///
     /// ```

@@ -48,6 +48,8 @@ pub enum Change {
     /// A key of a TTL table whose row had expired went, or is about to get another value. When it is removed, not when its
     /// time comes.
     Expire { key: Vec<u8>, old: Option<Vec<u8>> },
+    /// An operand was merged into the value of a key. `is_there` says whether it has a value since.
+    Merge { key: Vec<u8>, operand: Option<Vec<u8>>, old: Option<Vec<u8>>, new: Option<Vec<u8>>, is_there: bool },
     /// All keys of a range went at once: as many as `rows`.
     DeleteRange { start: Bound<Vec<u8>>, end: Bound<Vec<u8>>, rows: u64 },
     /// A key of a multimap got a value more.
@@ -75,7 +77,8 @@ const CREATE_TABLE: u8 = 7;
 const DELETE_TABLE: u8 = 8;
 const RENAME_TABLE: u8 = 9;
 const REVERT: u8 = 10;
-const EXPIRE: u8 = 11;
+const MERGE: u8 = 11;
+const EXPIRE: u8 = 12;
 
 /// The old value is there.
 const OLD: u8 = 1;
@@ -83,6 +86,10 @@ const OLD: u8 = 1;
 const NEW: u8 = 2;
 const MULTIMAP: u8 = 4;
 const TTL: u8 = 8;
+/// The operand of a merge is there.
+const OPERAND: u8 = 8;
+/// After a merge the key has a value.
+const IS_THERE: u8 = 16;
 /// The start of a range is told by the lowest two bits, its end by the next two.
 const BOUND_BITS: u8 = 2;
 const BOUND_MASK: u8 = 3;
@@ -123,6 +130,18 @@ impl<'b> Encoder<'b> {
         let mut event = Self::new(bytes, what, flags, table);
         event.part(key);
         old.into_iter().chain(new).for_each(|value| event.part(value));
+    }
+
+    pub(super) fn merged(bytes: &'b mut Vec<u8>, table: &str, mode: CdcMode, change: &RowChange<'_>, operand: &[u8]) {
+        let RowChange { key, old, new } = *change;
+        let old = old.filter(|_| mode == CdcMode::OldAndNew);
+        let is_there = if new.is_some() { IS_THERE } else { 0 };
+        let (new, operand) = (new.filter(|_| mode != CdcMode::Keys), Some(operand).filter(|_| mode != CdcMode::Keys));
+        let flag = |part: Option<&[u8]>, flag: u8| if part.is_some() { flag } else { 0 };
+        let mut event =
+            Self::new(bytes, MERGE, flag(old, OLD) | flag(new, NEW) | flag(operand, OPERAND) | is_there, table);
+        event.part(key);
+        [operand, old, new].into_iter().flatten().for_each(|part| event.part(part));
     }
 
     pub(super) fn range(bytes: &'b mut Vec<u8>, table: &str, (start, end): (Bound<&[u8]>, Bound<&[u8]>), rows: u64) {
@@ -218,6 +237,13 @@ impl<'b> Decoder<'b> {
             UPDATE => Change::Update { key: self.bytes()?, old: self.optional(has_old)?, new: self.optional(has_new)? },
             DELETE => Change::Delete { key: self.bytes()?, old: self.optional(has_old)? },
             EXPIRE => Change::Expire { key: self.bytes()?, old: self.optional(has_old)? },
+            MERGE => Change::Merge {
+                key: self.bytes()?,
+                operand: self.optional(flags & OPERAND != 0)?,
+                old: self.optional(has_old)?,
+                new: self.optional(has_new)?,
+                is_there: flags & IS_THERE != 0,
+            },
             DELETE_RANGE => Change::DeleteRange {
                 start: self.bound(flags & BOUND_MASK)?,
                 end: self.bound(flags >> BOUND_BITS)?,
@@ -291,6 +317,26 @@ mod tests {
             assert_eq!(coded(mode, true, None, new), pair);
             let pair = Change::DeletePair { key: key.clone(), value: b"old".to_vec() };
             assert_eq!(coded(mode, true, old, None), pair);
+        }
+    }
+
+    #[test]
+    fn a_merge_is_as_its_mode_has_it() {
+        let (key, operand) = (&b"key"[..], &b"+"[..]);
+        for (old, new) in [(None, Some(&b"new"[..])), (Some(&b"old"[..]), None), (Some(&b""[..]), Some(&b""[..]))] {
+            for (mode, values) in [(CdcMode::Keys, 0), (CdcMode::NewValues, 1), (CdcMode::OldAndNew, 2)] {
+                let mut bytes = Vec::new();
+                Encoder::merged(&mut bytes, "rows", mode, &RowChange { key, old, new }, operand);
+                let vec = |part: Option<&[u8]>| part.map(<[u8]>::to_vec);
+                let expected = Change::Merge {
+                    key: key.to_vec(),
+                    operand: vec(Some(operand).filter(|_| values > 0)),
+                    old: vec(old.filter(|_| values > 1)),
+                    new: vec(new.filter(|_| values > 0)),
+                    is_there: new.is_some(),
+                };
+                assert_eq!(decoded(&bytes).unwrap(), expected);
+            }
         }
     }
 

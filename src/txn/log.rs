@@ -8,7 +8,7 @@ use super::catalog::Definition;
 use super::event::Encoder;
 use super::system::{self, LOG, LOG_CONFIG, LOG_TABLE, Rows, SystemEditor};
 use super::write::Tables;
-use crate::btree::{Change, ChangeSink};
+use crate::btree::{Change as RowChange, ChangeSink};
 use crate::changes::{CdcConfig, CdcMode};
 use crate::error::StorageError;
 use crate::format::{Pointer, TxnId};
@@ -216,6 +216,17 @@ impl Recorder<'_> {
         }
         tables.log(|bytes| Encoder::expired(bytes, table, mode, key, old))
     }
+
+    /// A value was merged into. `old` is the value before, if the mode asks for it.
+    pub(crate) fn merged(
+        &self,
+        key: &[u8],
+        operand: &[u8],
+        old: Option<&[u8]>,
+        new: Option<&[u8]>,
+    ) -> Result<(), StorageError> {
+        self.tables.log(|bytes| Encoder::merged(bytes, self.table, self.mode, &RowChange { key, old, new }, operand))
+    }
 }
 
 impl ChangeSink for Recorder<'_> {
@@ -224,7 +235,7 @@ impl ChangeSink for Recorder<'_> {
         self.mode != CdcMode::Off
     }
 
-    fn changed(&mut self, change: Change<'_>) -> Result<(), StorageError> {
+    fn changed(&mut self, change: RowChange<'_>) -> Result<(), StorageError> {
         let Self { tables, table, mode, multimap } = *self;
         if mode == CdcMode::Off {
             return Ok(());

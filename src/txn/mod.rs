@@ -2,11 +2,13 @@
 
 mod catalog;
 mod cdc;
+mod cell;
 mod definition;
 mod diff;
 mod event;
 mod history;
 mod log;
+mod merges;
 mod names;
 mod read;
 mod savepoint;
@@ -19,6 +21,7 @@ mod write;
 pub use catalog::TableKind;
 pub(crate) use catalog::{is_definition, table_of_row, wrong_expiries};
 pub use cdc::{CdcCursor, ChangeStream};
+pub(crate) use cell::{Loan, ReservedRow, TableCell};
 pub use definition::{
     MultimapTableDefinition, MultimapTableHandle, TableDefinition, TableHandle, TtlTableDefinition, TtlTableHandle,
     UntypedMultimapTableHandle, UntypedTableHandle, UntypedTtlTableHandle,
@@ -34,7 +37,7 @@ pub(crate) use savepoint::has_persistent_savepoints;
 pub use savepoint::{Checkpoint, Savepoint};
 pub use stats::DatabaseStats;
 pub use write::{Durability, WriteTransaction};
-pub(crate) use write::{Loan, ReservedRow, TableCell, TableCells, Tables};
+pub(crate) use write::{Opening, TableCells, Tables};
 
 pub(crate) mod sealed {
     pub trait Sealed {}

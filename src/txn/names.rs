@@ -28,7 +28,9 @@ impl Tables {
         }
         self.log_deleted(name)?;
         let stored = || entry.root.into_iter().chain(entry.expiries).collect();
-        let roots = state.tables.remove(name).map_or_else(stored, |table| table.roots());
+        let roots = state.tables.get(name).map(|table| table.roots(self.pages())).transpose()?;
+        let roots = roots.unwrap_or_else(stored);
+        state.tables.remove(name);
         self.mark_dirty();
         self.or_break(self.delete_entry(&mut state.catalog, name, roots))?;
         Ok(true)

@@ -118,7 +118,7 @@ impl ReadTransaction {
         &self,
         definition: TableDefinition<'_, K, V>,
     ) -> Result<ReadOnlyTable<K, V>, TableError> {
-        let wanted = Definition::of::<K, V>();
+        let wanted = Definition::of::<K, V>().or_merged_by(definition.merge());
         self.tree(definition.name(), |name, found| found.check(name, &wanted)).map(ReadOnlyTable::new)
     }
 

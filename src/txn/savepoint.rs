@@ -2,7 +2,7 @@
 
 use super::system::{self, Saved};
 use super::write::{Durability, Stage, WriteTransaction};
-use crate::error::{SavepointError, StorageError};
+use crate::error::{CommitError, SavepointError, StorageError};
 use crate::format::{Pointer, TxnId};
 use crate::pages::Store;
 use crate::sync::Arc;
@@ -241,6 +241,10 @@ impl WriteTransaction {
     /// What was changed until now is sealed, and copied by the next change, as if it had been committed; nothing is
     /// written.
     pub fn checkpoint(&mut self) -> Result<Checkpoint, SavepointError> {
+        Ok(self.mark()?)
+    }
+
+    fn mark(&mut self) -> Result<Checkpoint, StorageError> {
         let (stage, dirty) = (self.tables.checkpoint()?, self.tables.is_dirty());
         let id = Arc::new(self.tables.pages().id());
         let mut undo = self.undo.lock();
@@ -286,6 +290,26 @@ impl WriteTransaction {
     pub(super) fn hold_until_end(&self, root: Option<Pointer>) {
         self.tables.store().hold_root(root.as_ref());
         self.undo.lock().held.extend(root);
+    }
+
+    /// Makes a part of the transaction's changes: all of them or, if `part` fails or what it did cannot be committed, none.
+    /// After it no table is open, not even one whose handle was forgotten.
+    pub(crate) fn attempt<E>(
+        &mut self,
+        part: impl FnOnce(&Self) -> Result<(), E>,
+    ) -> Result<Result<(), E>, CommitError> {
+        let start = self.mark()?;
+        let outcome = match part(self) {
+            Ok(()) => self.tables.finish_part().map(Ok),
+            Err(err) => Ok(Err(err)),
+        };
+        if !matches!(outcome, Ok(Ok(()))) && self.rollback_to(&start).is_err() {
+            self.tables.pages().mark_broken();
+            return outcome;
+        }
+        // It is the newest one, and this transaction's.
+        let _ = self.release_checkpoint(&start);
+        outcome
     }
 
     fn place_of(&self, checkpoint: &Checkpoint) -> Result<usize, SavepointError> {

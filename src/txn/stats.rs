@@ -119,12 +119,18 @@ impl Tables {
         Ok(stats)
     }
 
-    /// The roots of a table's rows and expiries, whose pages nobody changes meanwhile.
+    /// The roots of a table's rows and expiries, whose pages nobody changes meanwhile: of an open table, those from before this
+    /// transaction.
     fn quiet_roots(&self, state: &State, name: &str) -> Result<[Option<Pointer>; 2], StorageError> {
-        if let Some(table) = state.tables.get(name) {
-            return Ok(table.quiet_roots());
+        match state.tables.get(name) {
+            Some(table) if table.is_open() => self.roots_in(self.pages().base().data, name),
+            Some(table) => table.current_roots(self.pages()),
+            None => self.roots_in(state.catalog.root, name),
         }
-        let entry = catalog::look_up(self.store(), state.catalog.root, name)?;
+    }
+
+    fn roots_in(&self, catalog: Option<Pointer>, name: &str) -> Result<[Option<Pointer>; 2], StorageError> {
+        let entry = catalog::look_up(self.store(), catalog, name)?;
         Ok(entry.map_or([None; 2], |entry| [entry.root, entry.expiries]))
     }
 }

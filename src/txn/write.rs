@@ -1,10 +1,12 @@
 use super::catalog::{self, Definition, TableEntry, TableKind};
 use super::cdc;
+use super::cell::{ReservedRow, TableCell};
 use super::definition::{
     MultimapTableDefinition, MultimapTableHandle, TableDefinition, TableHandle, TtlTableDefinition, TtlTableHandle,
 };
 use super::history::{self, retention};
 use super::log::{Log, Recorder, Staged};
+use super::merges::MergeRoom;
 use super::savepoint::Undo;
 use super::system::{self, SystemEditor};
 use crate::btree::{Change, ChangeSink, MultimapKind, NewValue, Target, Tree, TreeEditor, TreeKind, get};
@@ -13,8 +15,9 @@ use crate::clock::TransactionTime;
 use crate::compression::Compression;
 use crate::error::{CommitError, SetDurabilityError, StorageError, TableError};
 use crate::format::{Pointer, TxnId};
+use crate::merge::NamedOperator;
 use crate::pages::{Class, Commit, CommitMode, PageWriter, Store};
-use crate::sync::{Arc, AtomicBool, AtomicUsize, GatePass, Mutex, Ordering};
+use crate::sync::{Arc, AtomicBool, GatePass, Mutex, Ordering};
 use crate::table::{MultimapTable, OpenTable, Table, TtlTable, expiries_kind, row_kind};
 use crate::types::{Key, KeyType, Value};
 use alloc::collections::BTreeMap;
@@ -35,76 +38,6 @@ pub enum Durability {
     Immediate,
 }
 
-/// A table's tree within a write transaction.
-#[derive(Debug)]
-pub(crate) struct TableCell {
-    tree: Mutex<Tree>,
-    /// A value that was handed out to be filled in, of which the change log is still to be told.
-    reserved: Mutex<Option<ReservedRow>>,
-    /// Ranges and guards that look at the tree's pages: while there are any, only their table's owner may change them.
-    lent: AtomicUsize,
-}
-
-/// What the change log has to be told of a row once its value is there.
-#[derive(Debug)]
-pub(crate) struct ReservedRow {
-    pub(crate) key: Vec<u8>,
-    /// The value before, if there was one.
-    pub(crate) old: Option<Vec<u8>>,
-    pub(crate) mode: CdcMode,
-}
-
-impl TableCell {
-    fn new(tree: Tree) -> Arc<Self> {
-        Arc::new(Self { tree: Mutex::new(tree), reserved: Mutex::default(), lent: AtomicUsize::new(0) })
-    }
-
-    /// The tree as it stands.
-    pub(crate) fn tree(&self) -> Tree {
-        self.tree.lock().view()
-    }
-
-    pub(crate) fn edit<T>(&self, change: impl FnOnce(&mut Tree) -> T) -> T {
-        change(&mut self.tree.lock())
-    }
-
-    /// Seals the tree's pages, unless it is being changed, or looked at: then they must stay as they are.
-    fn seal_if_idle(&self, pages: &PageWriter) -> Result<(), StorageError> {
-        let Some(mut tree) = self.tree.try_lock() else { return Ok(()) };
-        if self.lent.load(Ordering::Acquire) == 0 {
-            tree.seal(pages)?;
-        }
-        Ok(())
-    }
-
-    /// The value of this row is to be told to the change log when the table is changed next, or the transaction ends.
-    pub(crate) fn reserve(&self, row: ReservedRow) {
-        *self.reserved.lock() = Some(row);
-    }
-
-    /// Keeps the tree's pages as they are while the loan lives; ask for the [`tree`](Self::tree) after it.
-    pub(crate) fn lend(self: &Arc<Self>) -> Loan {
-        self.lent.fetch_add(1, Ordering::AcqRel);
-        Loan(self.clone())
-    }
-}
-
-/// Keeps others from sealing a table's pages while they are looked at.
-#[derive(Debug)]
-pub(crate) struct Loan(Arc<TableCell>);
-
-impl Clone for Loan {
-    fn clone(&self) -> Self {
-        self.0.lend()
-    }
-}
-
-impl Drop for Loan {
-    fn drop(&mut self) {
-        self.0.lent.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
 /// The trees of an open table: its rows, and of a TTL table when they expire.
 #[derive(Clone, Debug)]
 pub(crate) struct TableCells {
@@ -120,13 +53,13 @@ pub(super) struct StoredTree {
 }
 
 impl StoredTree {
-    fn new(kind: TreeKind, stored: Option<Pointer>) -> Self {
-        Self { cell: TableCell::new(Tree::new(kind, stored, Class::Data)), stored }
+    fn new(kind: TreeKind, stored: Option<Pointer>, room: &Arc<MergeRoom>) -> Self {
+        Self { cell: TableCell::new(Tree::new(kind, stored, Class::Data), room.clone()), stored }
     }
 
     /// Seals the tree, and gives its root if the catalog names another.
     fn seal(&mut self, pages: &PageWriter) -> Result<Option<Option<Pointer>>, StorageError> {
-        let root = self.cell.edit(|tree| tree.seal(pages))?;
+        let root = self.cell.edit(pages, |tree| tree.seal(pages))?;
         Ok((core::mem::replace(&mut self.stored, root) != root).then_some(root))
     }
 }
@@ -139,10 +72,13 @@ pub(super) struct TableState {
 }
 
 impl TableState {
-    fn new(kind: TreeKind, definition: &Definition, entry: Option<&TableEntry>, page_size: usize) -> Self {
-        let rows = StoredTree::new(kind, entry.and_then(|entry| entry.root));
-        let expiries = (definition.kind == TableKind::Ttl)
-            .then(|| StoredTree::new(expiries_kind(page_size), entry.and_then(|entry| entry.expiries)));
+    fn new(kind: TreeKind, definition: &Definition, entry: Option<&TableEntry>, tables: &Tables) -> Self {
+        let tree = |kind, root| StoredTree::new(kind, root, &tables.room);
+        let rows = tree(kind, entry.and_then(|entry| entry.root));
+        let expiries = (definition.kind == TableKind::Ttl).then(|| {
+            let kind = expiries_kind(tables.store().page_size());
+            tree(kind, entry.and_then(|entry| entry.expiries))
+        });
         Self { rows, expiries, open: None }
     }
 
@@ -161,16 +97,23 @@ impl TableState {
         core::iter::once(&self.rows).chain(&self.expiries)
     }
 
-    /// The roots of all that the table's trees answer for.
-    pub(super) fn roots(&self) -> Vec<Pointer> {
-        self.trees().flat_map(|tree| tree.cell.tree().roots()).collect()
+    pub(super) fn is_open(&self) -> bool {
+        self.open.is_some()
     }
 
-    /// The roots of rows and expiries as nobody changes them meanwhile: of an open table, those from before this
-    /// transaction.
-    pub(super) fn quiet_roots(&self) -> [Option<Pointer>; 2] {
-        let root = |tree: &StoredTree| if self.open.is_some() { tree.stored } else { tree.cell.tree().root };
-        [root(&self.rows), self.expiries.as_ref().and_then(root)]
+    /// The roots of all that the table's trees answer for.
+    pub(super) fn roots(&self, pages: &PageWriter) -> Result<Vec<Pointer>, StorageError> {
+        let mut roots = Vec::new();
+        for tree in self.trees() {
+            roots.extend(tree.cell.tree(pages)?.roots());
+        }
+        Ok(roots)
+    }
+
+    /// The roots of rows and expiries as they are.
+    pub(super) fn current_roots(&self, pages: &PageWriter) -> Result<[Option<Pointer>; 2], StorageError> {
+        let root = |tree: &StoredTree| tree.cell.tree(pages).map(|tree| tree.root);
+        Ok([root(&self.rows)?, self.expiries.as_ref().map_or(Ok(None), root)?])
     }
 }
 
@@ -184,6 +127,16 @@ pub(crate) struct Tables {
     /// A table was opened, renamed or deleted, or a savepoint restored.
     dirty: AtomicBool,
     time: TransactionTime,
+    pub(super) room: Arc<MergeRoom>,
+}
+
+/// What a table does with its changes.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    /// What is logged of it.
+    pub(crate) mode: CdcMode,
+    /// The operator that its definition names.
+    pub(crate) operator: Option<NamedOperator>,
 }
 
 /// The sealed roots of a transaction's trees.
@@ -226,8 +179,9 @@ impl Tables {
         let log = Log::begin(pages.store(), pages.base().system, pages.id())?;
         let state = Mutex::new(State::new(pages.store().page_size(), pages.base().data));
         let system = Mutex::new(system::tree(pages.store(), pages.base().system));
+        let room = MergeRoom::new(pages.store().cache().budget());
         let time = TransactionTime::default();
-        Ok(Self { pages, state, system, log, dirty: AtomicBool::new(false), time })
+        Ok(Self { pages, state, system, log, dirty: AtomicBool::new(false), time, room })
     }
 
     pub(super) fn is_dirty(&self) -> bool {
@@ -251,45 +205,59 @@ impl Tables {
         self.time.now(&self.store().settings().time)
     }
 
+    /// Opens a table, and gives the name of the operator that its definition has.
     fn open(
         &self,
         name: &str,
-        definition: &Definition,
+        wanted: &Definition,
         kind: TreeKind,
         place: &'static Location<'static>,
-    ) -> Result<(TableCells, CdcMode), TableError> {
+    ) -> Result<(TableCells, Opening), TableError> {
         let mode = self.log_mode(name)?;
         let mut state = self.state.lock();
         state.check_closed(name)?;
         let entry = catalog::look_up(self.store(), state.catalog.root, name)?;
-        let codec = match &entry {
-            Some(entry) => {
-                entry.definition.check(name, definition)?;
-                entry.definition.codec
-            }
-            None => {
-                definition.codec.check()?;
-                self.define(&mut state.catalog, name, definition)?;
-                self.log_created(name, definition)?;
-                definition.codec
-            }
-        };
-        let (kind, page_size) = (kind.packed_with(codec), self.store().page_size());
-        let fresh = || TableState::new(kind, definition, entry.as_ref(), page_size);
+        let definition = self.settle_definition(&mut state.catalog, name, entry.as_ref(), wanted)?;
+        let kind = kind.packed_with(definition.codec);
+        let fresh = || TableState::new(kind, &definition, entry.as_ref(), self);
         let table = state.tables.entry(name.to_string()).or_insert_with(fresh);
         table.open = Some(place);
         self.mark_dirty();
-        Ok((table.cells(), mode))
+        let cells = table.cells();
+        let operator = definition.merge.map(|name| self.store().settings().operators.named(name));
+        Ok((cells, Opening { mode, operator }))
     }
 
     /// Tells the change log of a value that was filled in since.
     pub(crate) fn settle_reserved(&self, table: &str, cell: &TableCell) -> Result<(), StorageError> {
-        let Some(ReservedRow { key, old, mode }) = cell.reserved.lock().take() else { return Ok(()) };
-        let tree = cell.tree();
+        let Some(ReservedRow { key, old, mode }) = cell.take_reserved() else { return Ok(()) };
+        let tree = cell.tree(&self.pages)?;
         let Some(root) = tree.root else { return Ok(()) };
         let new = get(self.store(), &tree.kind, &root, &key)?;
         let mut recorder = Recorder { tables: self, table, mode, multimap: false };
         recorder.changed(Change { key: &key, old: old.as_deref(), new: new.as_deref() })
+    }
+
+    /// The definition of a table that is opened as `wanted`: what the catalog says, and what it is to say from now on.
+    fn settle_definition(
+        &self,
+        catalog: &mut Tree,
+        name: &str,
+        entry: Option<&TableEntry>,
+        wanted: &Definition,
+    ) -> Result<Definition, TableError> {
+        let Some(entry) = entry else {
+            wanted.codec.check()?;
+            self.define(catalog, name, wanted)?;
+            self.log_created(name, wanted)?;
+            return Ok(wanted.clone());
+        };
+        entry.definition.check(name, wanted)?;
+        let definition = entry.definition.clone().or_merged_by(wanted.merge.as_deref());
+        if definition != entry.definition {
+            self.define(catalog, name, &definition)?;
+        }
+        Ok(definition)
     }
 
     pub(super) fn define(&self, catalog: &mut Tree, name: &str, definition: &Definition) -> Result<(), StorageError> {
@@ -299,10 +267,21 @@ impl Tables {
         editor.insert(&catalog::definition_key(name), NewValue::Bytes(&row)).map(|_| ())
     }
 
-    pub(crate) fn closed(&self, name: &str) {
+    /// A table is not worked on any more: no merges wait in it.
+    pub(crate) fn closed(&self, name: &str, cell: &TableCell) {
+        // A failure breaks the transaction, so that the commit tells of it.
+        let _ = cell.settle(&self.pages);
         if let Some(table) = self.state.lock().tables.get_mut(name) {
             table.open = None;
         }
+    }
+
+    /// Brings the merges of all tables to their trees, if they take more memory than they may.
+    pub(crate) fn relieve_merges(&self) -> Result<(), StorageError> {
+        if !self.room.is_full() {
+            return Ok(());
+        }
+        self.state.lock().tables.values().try_for_each(|table| table.rows().settle(&self.pages))
     }
 
     /// Seals and writes the pages of all tables that nobody is working on, if sealing the caller's own was not enough.
@@ -386,6 +365,14 @@ impl Tables {
         Ok(Stage { roots, log: self.log.staged() })
     }
 
+    /// Seals a part of the transaction's work, and closes its tables.
+    pub(super) fn finish_part(&mut self) -> Result<(), CommitError> {
+        self.pages.check_committable()?;
+        let roots = self.seal()?;
+        self.reset(roots.data);
+        Ok(())
+    }
+
     pub(super) fn roll_back(&mut self, nth: usize, stage: Stage, dirty: bool) -> Result<(), StorageError> {
         self.pages.roll_back(nth)?;
         self.reset(stage.roots.data);
@@ -461,7 +448,8 @@ impl WriteTransaction {
     /// # Errors
     ///
     /// [`TableAlreadyOpen`](TableError::TableAlreadyOpen) while it is open in this transaction,
-    /// [`TableTypeMismatch`](TableError::TableTypeMismatch) and its kin if it is of other types.
+    /// [`TableTypeMismatch`](TableError::TableTypeMismatch) and its kin if it is of other types,
+    /// [`MergeOperatorMismatch`](TableError::MergeOperatorMismatch) if it has another merge operator.
     #[track_caller]
     pub fn open_table<'txn, K: Key + 'static, V: Value + 'static>(
         &'txn self,
@@ -470,7 +458,7 @@ impl WriteTransaction {
         let geometry = self.tables.store().geometry();
         let kind = TreeKind::new(KeyType::of::<K>(), V::fixed_width(), geometry.page_size);
         let codec = definition.compression().map_or(Ok(geometry.codec), Compression::codec)?;
-        let wanted = Definition::of::<K, V>().packed_with(codec);
+        let wanted = Definition::of::<K, V>().packed_with(codec).or_merged_by(definition.merge());
         self.open(definition.name(), &wanted, kind, Location::caller()).map(Table::new)
     }
 
@@ -523,8 +511,9 @@ impl WriteTransaction {
         place: &'static Location<'static>,
     ) -> Result<OpenTable<'_>, TableError> {
         catalog::check_name(name)?;
-        let (cells, mode) = self.tables.open(name, definition, kind, place)?;
-        Ok(OpenTable::new(name.to_string(), &self.tables, cells, mode))
+        definition.merge.as_deref().map_or(Ok(()), catalog::check_name)?;
+        let (cells, opening) = self.tables.open(name, definition, kind, place)?;
+        Ok(OpenTable::new(name.to_string(), &self.tables, cells, opening))
     }
 
     pub(super) fn durability(&self) -> Durability {
@@ -565,9 +554,7 @@ impl WriteTransaction {
     pub fn commit(mut self) -> Result<(), CommitError> {
         let pages = &self.tables.pages;
         pages.store().check_usable()?;
-        if pages.is_broken() {
-            return Err(CommitError::TransactionPoisoned);
-        }
+        pages.check_committable()?;
         let durable = self.durability == Durability::Immediate;
         let mode = CommitMode {
             durable,

@@ -33,7 +33,7 @@ pub(crate) fn push_length(length: usize, out: &mut Vec<u8>) {
 
 /// The first `N` bytes of `data`, with zeros for what is missing.
 #[inline]
-pub(super) fn padded<const N: usize>(data: &[u8]) -> [u8; N] {
+pub(crate) fn padded<const N: usize>(data: &[u8]) -> [u8; N] {
     match data.first_chunk() {
         Some(chunk) => *chunk,
         None => {

@@ -31,7 +31,7 @@ mod uuid;
 mod tests;
 
 pub(crate) use known::order_of;
-pub(crate) use lengths::{Reader, push_length};
+pub(crate) use lengths::{Reader, padded, push_length};
 pub use name::TypeName;
 #[cfg(feature = "bytemuck")]
 pub use pod::Pod;

@@ -130,7 +130,7 @@ impl Store {
         let length = self.geometry.offset(self.file_pages());
         let mut mended = self.backend.len()? != length;
         if mended {
-            self.latch(self.set_length(self.file_pages()))?;
+            self.latch(|| self.set_length(self.file_pages()))?;
         }
         for (offset, bytes) in self.copies() {
             let mut found = vec![0; bytes.len()];

@@ -172,11 +172,11 @@ impl Store {
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), StorageError> {
-        self.latch(self.backend.write(offset, bytes))
+        self.latch(|| self.backend.write(offset, bytes))
     }
 
     fn sync(&self) -> Result<(), StorageError> {
-        self.latch(self.backend.sync_data())
+        self.latch(|| self.backend.sync_data())
     }
 
     fn set_length(&self, pages: u32) -> Result<(), crate::io::Error> {

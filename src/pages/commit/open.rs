@@ -237,7 +237,7 @@ impl Store {
         };
         // Only now is it known that no page of the commit lies in what is cut.
         if file_pages < length {
-            self.latch(self.set_length(file_pages))?;
+            self.latch(|| self.set_length(file_pages))?;
         }
         {
             let mut space = self.space.lock();

@@ -45,9 +45,10 @@ impl<'t> RowSink<'t> {
         if old == new {
             return Ok(());
         }
-        index.edit(|tree| {
+        let pages = self.recorder.tables.pages();
+        index.edit(pages, |tree| {
             let mut sink = ();
-            let mut editor = TreeEditor::new(self.recorder.tables.pages(), tree, &mut sink);
+            let mut editor = TreeEditor::new(pages, tree, &mut sink);
             if let Some(old) = old {
                 let key = index_key(old, change.key);
                 editor.remove(&Target::Key(&key))?.ok_or_else(out_of_step)?;

@@ -252,7 +252,7 @@ impl<'txn, K: Key + 'static, V: Value + 'static> TtlTable<'txn, K, V> {
     fn first_expired(&self, most: u64) -> Result<Vec<ExpiredKey>, StorageError> {
         let Some(index) = self.rows.open().expiries() else { return Ok(Vec::new()) };
         let _loan = index.lend();
-        index.view(&index.tree()).first_expired(self.now(), most)
+        index.view(&index.tree()?).first_expired(self.now(), most)
     }
 
     fn purge(&self, expired: &ExpiredKey) -> Result<(), StorageError> {
@@ -284,7 +284,7 @@ impl<'txn, K: Key + 'static, V: Value + 'static> TtlParts<K, V> for TtlTable<'tx
     fn expired(&self) -> Result<u64, StorageError> {
         let Some(index) = self.rows.open().expiries() else { return Ok(0) };
         let _loan = index.lend();
-        index.view(&index.tree()).count_expired(self.now())
+        index.view(&index.tree()?).count_expired(self.now())
     }
 }
 
