@@ -1,6 +1,8 @@
 //! The error enums. Variants that redb programs match on keep redb's names and shapes.
 
 use crate::changes::ChangePosition;
+mod sources;
+
 use crate::io;
 use crate::limits::MAX_VALUE_LENGTH;
 use crate::txn::ReadTransaction;
@@ -1011,56 +1013,6 @@ impl Display for Error {
             Self::ReadTransactionStillInUse(_) => f.write_str("tables of the read transaction are still in use"),
             #[cfg(feature = "postcard")]
             Self::Postcard(err) => err.fmt(f),
-        }
-    }
-}
-
-impl core::error::Error for BackendError {
-    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        match self {
-            Self::Io(err) => Some(err),
-            Self::Unsupported => None,
-        }
-    }
-}
-
-impl core::error::Error for StorageError {
-    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        match self {
-            Self::Io(err) => Some(err),
-            _ => None,
-        }
-    }
-}
-
-impl core::error::Error for BackupError {
-    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        match self {
-            Self::Target(err) => Some(err),
-            Self::Storage(err) => Some(err),
-        }
-    }
-}
-
-impl core::error::Error for SetDurabilityError {}
-
-impl core::error::Error for GroupCommitError {
-    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        match self {
-            Self::BatchFailed(err) => Some(&**err),
-            Self::TransactionFailed(err) => Some(err),
-            Self::CommitFailed(err) => Some(err),
-            Self::PeerFailed | Self::Nested => None,
-        }
-    }
-}
-
-impl core::error::Error for Error {
-    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        match self {
-            Self::Io(err) => Some(err),
-            Self::BatchFailed(err) => Some(&**err),
-            _ => None,
         }
     }
 }

@@ -363,9 +363,12 @@ mod tests {
         assert!(merged_by(&[b'n'; MAX_NAME_LENGTH]).is_some());
         assert!(merged_by(&[b'n'; MAX_NAME_LENGTH + 1]).is_none());
         assert!(merged_by(b"\xFF").is_none());
-        let of_multimap =
-            |name: &str| Definition::decode(&Definition::of::<u64, u64>().multimap().or_merged_by(Some(name)).encode());
-        assert!(of_multimap("").is_some_and(|definition| definition.multimap));
+        let of_multimap = |name: &str| {
+            Definition::decode(
+                &Definition::of::<u64, u64>().with_kind(TableKind::Multimap).or_merged_by(Some(name)).encode(),
+            )
+        };
+        assert!(of_multimap("").is_some_and(|definition| definition.kind == TableKind::Multimap));
         assert!(of_multimap("add").is_none());
     }
 }
