@@ -1,7 +1,7 @@
 //! Where the time comes from.
 
 use crate::error::StorageError;
-use crate::sync::Arc;
+use crate::sync::{Arc, Mutex};
 use core::fmt::Debug;
 
 /// A source of the time, for what a database dates: commits, when its history or change log is on, and rows that expire.
@@ -77,5 +77,29 @@ impl Time {
     /// The time of the commit after one of the time `before`: now, but later than that. Without a clock they are counted.
     pub(crate) fn after(&self, before: u64) -> u64 {
         self.now().unwrap_or(0).max(before.saturating_add(1))
+    }
+}
+
+/// The time as one transaction sees it: the clock is read when somebody first asks, and not again.
+#[derive(Debug, Default)]
+pub(crate) struct TransactionTime(Mutex<Option<u64>>);
+
+impl TransactionTime {
+    /// Of a transaction that sees the past.
+    pub(crate) fn at(time: u64) -> Self {
+        Self(Mutex::new(Some(time)))
+    }
+
+    pub(crate) fn is_known(&self) -> bool {
+        self.0.lock().is_some()
+    }
+
+    pub(crate) fn now(&self, time: &Time) -> Result<u64, StorageError> {
+        if let Some(known) = *self.0.lock() {
+            return Ok(known);
+        }
+        // A user's clock does not run under a lock.
+        let now = time.now()?;
+        Ok(*self.0.lock().get_or_insert(now))
     }
 }

@@ -66,16 +66,18 @@ pub use merge::{
 };
 pub use settings::HistoryRetention;
 pub use table::{
-    AccessGuard, AccessGuardMut, AccessGuardMutInPlace, Cursor, CursorMut, DiffRow, DiffRows, Drain, Entry, ExtractIf,
-    MultimapRange, MultimapTable, MultimapValue, OccupiedEntry, OwnedAccessGuard, OwnedMultimapRange,
-    OwnedMultimapValue, OwnedRange, Range, ReadOnlyMultimapTable, ReadOnlyTable, ReadOnlyUntypedMultimapTable,
-    ReadOnlyUntypedTable, ReadableMultimapTable, ReadableTable, ReadableTableMetadata, Table, TableStats, TypedDiffRow,
-    TypedDiffRows, VacantEntry,
+    AccessGuard, AccessGuardMut, AccessGuardMutInPlace, Cursor, CursorMut, DiffRow, DiffRows, Drain, Entry, Expiry,
+    ExtractIf, MultimapRange, MultimapTable, MultimapValue, OccupiedEntry, OccupiedTtlEntry, OwnedAccessGuard,
+    OwnedMultimapRange, OwnedMultimapValue, OwnedRange, Range, ReadOnlyMultimapTable, ReadOnlyTable, ReadOnlyTtlTable,
+    ReadOnlyUntypedMultimapTable, ReadOnlyUntypedTable, ReadableMultimapTable, ReadableTable, ReadableTableMetadata,
+    ReadableTtlTable, Table, TableStats, TtlAccessGuard, TtlAccessGuardMut, TtlDrain, TtlEntry, TtlExtractIf, TtlRange,
+    TtlTable, TypedDiffRow, TypedDiffRows, VacantEntry, VacantTtlEntry,
 };
 pub use txn::{
     CdcCursor, Change, ChangeEvent, ChangeStream, Checkpoint, DatabaseStats, Diff, Durability, MultimapTableDefinition,
     MultimapTableHandle, ReadTransaction, Savepoint, TableChange, TableDefinition, TableDiff, TableHandle, TableKind,
-    TransactionInfo, UntypedMultimapTableHandle, UntypedTableHandle, WriteTransaction,
+    TransactionInfo, TtlTableDefinition, TtlTableHandle, UntypedMultimapTableHandle, UntypedTableHandle,
+    UntypedTtlTableHandle, WriteTransaction,
 };
 #[cfg(feature = "bytemuck")]
 pub use types::Pod;

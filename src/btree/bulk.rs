@@ -1,6 +1,5 @@
 //! Loading sorted rows: a tree of full pages grows beside the one that it is for, and is put behind it when it is whole.
 
-use super::cursor::RangeCursor;
 use super::edit::{Path, Tree, TreeEditor};
 use super::get::{Slice, child_of, first_or_last};
 use super::insert::NewValue;
@@ -59,25 +58,15 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
         drop(loaded);
         let Some(root) = root else { return Ok(0) };
         self.guarded(|editor| {
-            editor.tell_rows(root)?;
+            if editor.sink.is_active() {
+                let all = Bound::Unbounded;
+                editor.tell_rows(Some(root), all, all, |key, value| Change { key, old: None, new: Some(value) })?;
+            }
             editor.tree.tail = None;
             editor.append_tree(root)
         })?;
         self.tree.rows = self.tree.rows.saturating_add(rows);
         Ok(rows)
-    }
-
-    /// Tells the sink of each row of a tree that came.
-    fn tell_rows(&mut self, root: Pointer) -> Result<(), StorageError> {
-        if !self.sink.is_active() {
-            return Ok(());
-        }
-        let (store, unbounded) = (self.writer.store(), Bound::Unbounded);
-        let mut rows = RangeCursor::new(store, &self.tree.kind, Some(root), unbounded, unbounded)?;
-        while let Some((key, value)) = rows.next(store)? {
-            self.sink.changed(Change { key: &key, old: None, new: Some(&value) })?;
-        }
-        Ok(())
     }
 
     fn append_tree(&mut self, right: Pointer) -> Result<(), StorageError> {

@@ -5,13 +5,14 @@
 //! together from the fork down, as far as they fit.
 
 use super::count::count;
+use super::cursor::RangeCursor;
 use super::edit::{Path, Step, TreeEditor};
 use super::gap::{Aim, Gap, Route};
 use super::get::child_of;
 use super::insert::NewKey;
 use super::kind::TreeKind;
 use super::remove::Target;
-use super::sink::ChangeSink;
+use super::sink::{Change, ChangeSink};
 use crate::error::StorageError;
 use crate::format::Pointer;
 use crate::pages::{Store, damaged};
@@ -37,12 +38,35 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
         // Asked first, so that a miss copies no page.
         if rows > 0 {
             self.guarded(|editor| {
-                editor.sink.range_removed(start, end, rows)?;
+                editor.tell_cut(start, end, rows)?;
                 editor.cut(start, end)
             })?;
             self.tree.rows = self.tree.rows.saturating_sub(rows);
         }
         Ok(rows)
+    }
+
+    fn tell_cut(&mut self, start: Bound<&[u8]>, end: Bound<&[u8]>, rows: u64) -> Result<(), StorageError> {
+        if !self.sink.hears_rows() {
+            return self.sink.range_removed(start, end, rows);
+        }
+        self.tell_rows(self.tree.root, start, end, |key, value| Change { key, old: Some(value), new: None })
+    }
+
+    /// Tells the sink of each row of a range, under this root.
+    pub(super) fn tell_rows(
+        &mut self,
+        root: Option<Pointer>,
+        start: Bound<&[u8]>,
+        end: Bound<&[u8]>,
+        change: for<'c> fn(&'c [u8], &'c [u8]) -> Change<'c>,
+    ) -> Result<(), StorageError> {
+        let store = self.writer.store();
+        let mut rows = RangeCursor::new(store, &self.tree.kind, root, start, end)?;
+        while let Some((key, value)) = rows.next(store)? {
+            self.sink.changed(change(&key, &value))?;
+        }
+        Ok(())
     }
 
     fn cut(&mut self, start: Bound<&[u8]>, end: Bound<&[u8]>) -> Result<(), StorageError> {

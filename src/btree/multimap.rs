@@ -113,20 +113,24 @@ impl<'e, 't, S: ChangeSink> MultimapEditor<'e, 't, S> {
     /// Adds a value to a key. Says whether it had the value before.
     pub(crate) fn insert(&mut self, key: &[u8], value: &[u8]) -> Result<bool, StorageError> {
         check_row(key.len(), value.len())?;
-        let came = change(self.editor, self.kind, |work| work.add(key, value))?;
-        if came {
-            self.sink.changed(Change { key, old: None, new: Some(value) })?;
-        }
-        Ok(!came)
+        change(self.editor, self.kind, |work| {
+            let came = work.add(key, value)?;
+            if came {
+                self.sink.changed(Change { key, old: None, new: Some(value) })?;
+            }
+            Ok(!came)
+        })
     }
 
     /// Takes a value from a key. Says whether it had the value.
     pub(crate) fn remove(&mut self, key: &[u8], value: &[u8]) -> Result<bool, StorageError> {
-        let went = change(self.editor, self.kind, |work| work.take(key, value))?;
-        if went {
-            self.sink.changed(Change { key, old: Some(value), new: None })?;
-        }
-        Ok(went)
+        change(self.editor, self.kind, |work| {
+            let went = work.take(key, value)?;
+            if went {
+                self.sink.changed(Change { key, old: Some(value), new: None })?;
+            }
+            Ok(went)
+        })
     }
 
     /// Takes all values from a key, and gives them. They can be read until the tree is changed again.

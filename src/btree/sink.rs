@@ -19,7 +19,12 @@ pub(crate) trait ChangeSink {
 
     fn changed(&mut self, change: Change<'_>) -> Result<(), StorageError>;
 
-    /// All rows of a range went at once.
+    /// Whether it has to hear of each row of a range that goes at once.
+    fn hears_rows(&self) -> bool {
+        false
+    }
+
+    /// All rows of a range went at once, and it need not hear of each.
     fn range_removed(&mut self, start: Bound<&[u8]>, end: Bound<&[u8]>, rows: u64) -> Result<(), StorageError>;
 }
 

@@ -31,6 +31,22 @@ impl TreeStats {
         Self::of_pages(store, root, true)
     }
 
+    /// The same of a tree with an index, which is all bookkeeping.
+    pub(crate) fn of_indexed(
+        store: &Store,
+        root: Option<Pointer>,
+        index: Option<Pointer>,
+    ) -> Result<Self, StorageError> {
+        let (rows, index) = (Self::of(store, root)?, Self::of(store, index)?);
+        Ok(Self {
+            leaf_pages: rows.leaf_pages + index.leaf_pages,
+            branch_pages: rows.branch_pages + index.branch_pages,
+            metadata_bytes: rows.metadata_bytes + index.metadata_bytes + index.stored_bytes,
+            fragmented_bytes: rows.fragmented_bytes + index.fragmented_bytes,
+            ..rows
+        })
+    }
+
     /// The same without the trees that rows own.
     pub(crate) fn of_tree_alone(store: &Store, root: Option<Pointer>) -> Result<Self, StorageError> {
         Self::of_pages(store, root, false)

@@ -5,7 +5,7 @@ use crate::error::{DatabaseError, StorageError};
 use crate::format::{CommitSlot, PageNumber};
 use crate::pages::{CatalogRow, Held, Inspector, Seen, Store, VerifyLevel, pages_of};
 use crate::sync::Arc;
-use crate::txn::{is_definition, table_of_row};
+use crate::txn::{is_definition, table_of_row, wrong_expiries};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -113,6 +113,29 @@ impl<'p> Findings<'p> {
     }
 }
 
+impl Findings<'_> {
+    /// Compares the indexes of TTL tables, which are whole, with the rows.
+    fn check_expiries(&mut self, store: &Store, held: &Held) -> Result<(), StorageError> {
+        for (name, fault) in wrong_expiries(store, held.commit().data)? {
+            self.table = Some(name);
+            self.hear(None, fault)?;
+            self.table = None;
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, page: Option<PageNumber>, fault: StorageError) -> Result<(), StorageError> {
+        let what = match (fault, page) {
+            (fault, _) if self.strict => return Err(fault),
+            (StorageError::Corrupted(what), _) => what,
+            (StorageError::Io(err), Some(page)) => format!("page {page} cannot be read: {err}"),
+            (fault, _) => return Err(fault),
+        };
+        self.note(page, what);
+        Ok(())
+    }
+}
+
 impl Inspector for Findings<'_> {
     fn enter_row(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<CatalogRow, &'static str> {
         let (name, row) = table_of_row(key).ok_or("holds a row that is about no table")?;
@@ -120,8 +143,8 @@ impl Inspector for Findings<'_> {
         match (row, value) {
             (CatalogRow::Definition, Some(bytes)) if is_definition(bytes) => Ok(row),
             (CatalogRow::Definition, _) => Err("holds a malformed definition of a table"),
-            (CatalogRow::Root, Some(_)) => Err("holds no root where a table's should be"),
-            (CatalogRow::Root, None) => Ok(row),
+            (CatalogRow::Root | CatalogRow::Expiries, Some(_)) => Err("holds no root where a table's should be"),
+            (CatalogRow::Root | CatalogRow::Expiries, None) => Ok(row),
         }
     }
 
@@ -130,14 +153,7 @@ impl Inspector for Findings<'_> {
     }
 
     fn fault(&mut self, page: PageNumber, fault: StorageError) -> Result<(), StorageError> {
-        let what = match fault {
-            fault if self.strict => return Err(fault),
-            StorageError::Corrupted(what) => what,
-            StorageError::Io(err) => format!("page {page} cannot be read: {err}"),
-            fault => return Err(fault),
-        };
-        self.note(Some(page), what);
-        Ok(())
+        self.hear(Some(page), fault)
     }
 
     fn progress(&mut self, pages: u64) -> ControlFlow<()> {
@@ -149,7 +165,10 @@ impl Inspector for Findings<'_> {
 pub(super) fn check_strictly(store: &Arc<Store>) -> Result<Seen, StorageError> {
     let mut watch = |_| ControlFlow::Continue(());
     let mut findings = Findings { strict: true, ..Findings::new(VerifyLevel::Rows, &mut watch) };
-    store.check(&Held::begin(store)?, VerifyLevel::Rows, &mut findings)
+    let held = Held::begin(store)?;
+    let seen = store.check(&held, VerifyLevel::Rows, &mut findings)?;
+    findings.check_expiries(store, &held)?;
+    Ok(seen)
 }
 
 pub(super) fn check(
@@ -162,6 +181,9 @@ pub(super) fn check(
     let held = Held::begin(store)?;
     store.damaged_copies()?.into_iter().for_each(|what| findings.note(None, what));
     let seen = store.check(&held, level, &mut findings)?;
+    if level >= VerifyLevel::Rows && seen.complete && findings.report.finding_count == 0 {
+        findings.check_expiries(store, &held)?;
+    }
     // What is below damaged pages is not known to be needed.
     if seen.complete
         && findings.report.finding_count == 0

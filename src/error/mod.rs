@@ -110,6 +110,10 @@ pub enum TableError {
     TableIsMultimap(String),
     /// The table is not a multimap.
     TableIsNotMultimap(String),
+    /// The table is a TTL table.
+    TableIsTtl(String),
+    /// The table is not a TTL table.
+    TableIsNotTtl(String),
     /// A type of this name had another width when the table was made.
     TypeDefinitionChanged {
         /// Name of the type.
@@ -322,6 +326,10 @@ pub enum Error {
     TableIsMultimap(String),
     /// The table is not a multimap.
     TableIsNotMultimap(String),
+    /// The table is a TTL table.
+    TableIsTtl(String),
+    /// The table is not a TTL table.
+    TableIsNotTtl(String),
     /// A type of this name had another width when the table was made.
     TypeDefinitionChanged {
         /// Name of the type.
@@ -597,6 +605,8 @@ impl From<TableError> for Error {
             TableError::TableTypeMismatch { table, key, value } => Self::TableTypeMismatch { table, key, value },
             TableError::TableIsMultimap(name) => Self::TableIsMultimap(name),
             TableError::TableIsNotMultimap(name) => Self::TableIsNotMultimap(name),
+            TableError::TableIsTtl(name) => Self::TableIsTtl(name),
+            TableError::TableIsNotTtl(name) => Self::TableIsNotTtl(name),
             TableError::TypeDefinitionChanged { name, alignment, width } => {
                 Self::TypeDefinitionChanged { name, alignment, width }
             }

@@ -65,6 +65,8 @@ impl Display for TableError {
             }
             Self::TableIsMultimap(name) => write!(f, "table '{name}' is a multimap"),
             Self::TableIsNotMultimap(name) => write!(f, "table '{name}' is not a multimap"),
+            Self::TableIsTtl(name) => write!(f, "table '{name}' is a TTL table"),
+            Self::TableIsNotTtl(name) => write!(f, "table '{name}' is not a TTL table"),
             Self::TypeDefinitionChanged { name, alignment, width } => {
                 write!(f, "type {} was stored with width {width:?} and alignment {alignment}", name.name())
             }
@@ -214,6 +216,8 @@ impl Display for Error {
             }
             Self::TableIsMultimap(name) => write!(f, "table '{name}' is a multimap"),
             Self::TableIsNotMultimap(name) => write!(f, "table '{name}' is not a multimap"),
+            Self::TableIsTtl(name) => write!(f, "table '{name}' is a TTL table"),
+            Self::TableIsNotTtl(name) => write!(f, "table '{name}' is not a TTL table"),
             Self::TypeDefinitionChanged { name, alignment, width } => {
                 write!(f, "type {} was stored with width {width:?} and alignment {alignment}", name.name())
             }

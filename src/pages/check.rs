@@ -33,8 +33,8 @@ pub enum VerifyLevel {
     /// Every page and every long key and value, read from the storage whatever is in memory, with its checksum.
     Pages,
     /// And the order of keys, within and across pages: wholly where it is that of their bytes, else as far as the numbers
-    /// that a page keeps of its keys tell. That no value is in a set twice, and that what is compressed unpacks, if its
-    /// codec is there.
+    /// that a page keeps of its keys tell. That no value is in a set twice, that what is compressed unpacks, if its
+    /// codec is there, and that the index of a TTL table has the expiries of its rows.
     Rows,
 }
 
@@ -43,6 +43,8 @@ pub enum VerifyLevel {
 pub(crate) enum CatalogRow {
     Definition,
     Root,
+    /// The root of an index of the table's rows.
+    Expiries,
 }
 
 /// Hears what a check meets.
@@ -90,6 +92,8 @@ impl From<StorageError> for Stop {
 enum Owner {
     Catalog,
     Table,
+    /// No rows of anybody, but what leads to those of a table.
+    Index,
     System,
 }
 
@@ -242,7 +246,7 @@ impl Check<'_> {
         if !self.meet(pointer)? {
             return Ok(());
         }
-        let leads_on = may_hold_pointers(pointer) || tree.owner != Owner::Table;
+        let leads_on = may_hold_pointers(pointer) || matches!(tree.owner, Owner::Catalog | Owner::System);
         if self.level == VerifyLevel::Structure && !leads_on {
             self.count_page(tree.owner, pointer.size);
             return Ok(());
@@ -290,10 +294,8 @@ impl Check<'_> {
             self.run(pointer, &run, Content::Key(stub))?;
         }
         if node.is_leaf() {
-            if tree.owner == Owner::Catalog {
-                self.catalog_row(pointer, node, at)?;
-            }
-            let looked = self.value(pointer, node.value(at), tree.owner, depth);
+            let below = if tree.owner == Owner::Catalog { self.catalog_row(pointer, node, at)? } else { Owner::Table };
+            let looked = self.value(pointer, node.value(at), tree.owner, below, depth);
             if tree.owner == Owner::Catalog {
                 self.inspector.leave_row();
             }
@@ -309,7 +311,15 @@ impl Check<'_> {
         self.page(&child, Bounds { lower, upper }, tree, depth + 1)
     }
 
-    fn value(&mut self, pointer: &Pointer, value: ValuePart<'_>, owner: Owner, depth: usize) -> Result<(), Stop> {
+    /// Looks at what a value of a tree of `owner` leads to; a tree that the row owns is one of `below`.
+    fn value(
+        &mut self,
+        pointer: &Pointer,
+        value: ValuePart<'_>,
+        owner: Owner,
+        below: Owner,
+        depth: usize,
+    ) -> Result<(), Stop> {
         match value {
             ValuePart::Inline(_) => Ok(()),
             ValuePart::Packed(packing, block) => self.packed(pointer, packing, block),
@@ -317,7 +327,7 @@ impl Check<'_> {
             ValuePart::PackedRun(packing, run) => self.run(pointer, &run, Content::Packed(packing)),
             ValuePart::Subtree(root) => {
                 match self.fault_if(&root, check_place(pointer, PointerRole::Subtree, &root))? {
-                    Some(()) => self.tree(&root, Owner::Table, depth + 1),
+                    Some(()) => self.tree(&root, below, depth + 1),
                     None => Ok(()),
                 }
             }
@@ -359,10 +369,10 @@ impl Check<'_> {
         }
     }
 
-    /// Tells of a row of the catalog.
-    fn catalog_row(&mut self, pointer: &Pointer, node: &Node<'_>, at: usize) -> Result<(), Stop> {
+    /// Tells of a row of the catalog. Gives whose a tree is that it owns.
+    fn catalog_row(&mut self, pointer: &Pointer, node: &Node<'_>, at: usize) -> Result<Owner, Stop> {
         // A run that cannot be read was told of, or will be.
-        let Some(key) = self.whole_key(&node.key(at)) else { return Ok(()) };
+        let Some(key) = self.whole_key(&node.key(at)) else { return Ok(Owner::Table) };
         let run;
         let value = match node.value(at) {
             ValuePart::Inline(bytes) => Some(bytes),
@@ -371,16 +381,17 @@ impl Check<'_> {
                     run = frame;
                     Some(&run[..])
                 }
-                Err(_) => return Ok(()),
+                Err(_) => return Ok(Owner::Table),
             },
             _ => None,
         };
         match self.inspector.enter_row(&key, value) {
+            Ok(CatalogRow::Expiries) => return Ok(Owner::Index),
             Ok(CatalogRow::Definition) if self.beside.is_none() => self.seen.tables += 1,
             Ok(_) => {}
             Err(what) => self.fault(pointer, damaged(pointer, what))?,
         }
-        Ok(())
+        Ok(Owner::Table)
     }
 
     fn whole_key<'k>(&self, key: &KeyPart<'k>) -> Option<WholeKey<'k>> {

@@ -15,8 +15,13 @@ pub struct ExtractIf<
     V: Value + 'static,
     F: for<'f> FnMut(K::SelfType<'f>, V::SelfType<'f>) -> bool,
 > {
-    sweep: Sweep<'a>,
+    rows: Extraction<'a, K, V>,
     predicate: F,
+}
+
+/// The same, with the predicate told at each step.
+pub(super) struct Extraction<'a, K: Key + 'static, V: Value + 'static> {
+    sweep: Sweep<'a>,
     state: State,
     types: Lends<&'a mut (), (K, V)>,
 }
@@ -34,7 +39,7 @@ impl<'a, K: Key + 'static, V: Value + 'static, F: for<'f> FnMut(K::SelfType<'f>,
     ExtractIf<'a, K, V, F>
 {
     pub(super) fn new(sweep: Sweep<'a>, predicate: F) -> Self {
-        Self { sweep, predicate, state: State::Running, types: PhantomData }
+        Self { rows: Extraction::new(sweep), predicate }
     }
 
     /// Ends the iteration, as dropping it does. Rows that it has not come to stay, and are not tested.
@@ -43,13 +48,27 @@ impl<'a, K: Key + 'static, V: Value + 'static, F: for<'f> FnMut(K::SelfType<'f>,
     ///
     /// What went wrong while the tree was put in order, which also breaks the transaction;
     /// [`PreviousIo`](StorageError::PreviousIo) if the iterator has met an error before.
-    pub fn close(mut self) -> Result<(), StorageError> {
+    pub fn close(self) -> Result<(), StorageError> {
+        self.rows.close()
+    }
+
+    /// Removes the rows that it has not come to, untested.
+    pub(super) fn clear(&mut self) -> Result<(), StorageError> {
+        self.rows.clear()
+    }
+}
+
+impl<'a, K: Key + 'static, V: Value + 'static> Extraction<'a, K, V> {
+    pub(super) fn new(sweep: Sweep<'a>) -> Self {
+        Self { sweep, state: State::Running, types: PhantomData }
+    }
+
+    pub(super) fn close(mut self) -> Result<(), StorageError> {
         let failed = self.state == State::Failed;
         self.sweep.close()?;
         if failed { Err(StorageError::PreviousIo) } else { Ok(()) }
     }
 
-    /// Removes the rows that it has not come to, untested.
     pub(super) fn clear(&mut self) -> Result<(), StorageError> {
         match core::mem::replace(&mut self.state, State::Over) {
             State::Running => self.sweep.clear(),
@@ -58,13 +77,18 @@ impl<'a, K: Key + 'static, V: Value + 'static, F: for<'f> FnMut(K::SelfType<'f>,
         }
     }
 
-    fn step(&mut self, side: Side) -> Option<Result<RowGuards<'a, K, V>, StorageError>> {
+    /// Removes and gives the next row for which `predicate` is true.
+    pub(super) fn step(
+        &mut self,
+        predicate: &mut impl for<'f> FnMut(K::SelfType<'f>, V::SelfType<'f>) -> bool,
+        side: Side,
+    ) -> Option<Result<RowGuards<'a, K, V>, StorageError>> {
         if self.state != State::Running {
             return (self.state == State::Failed).then_some(Err(StorageError::PreviousIo));
         }
         // Stays so if the predicate panics.
         self.state = State::Failed;
-        let row = self.take(side);
+        let row = self.take(predicate, side);
         self.state = match &row {
             Ok(Some(_)) => State::Running,
             Ok(None) => State::Over,
@@ -73,8 +97,12 @@ impl<'a, K: Key + 'static, V: Value + 'static, F: for<'f> FnMut(K::SelfType<'f>,
         row.transpose()
     }
 
-    fn take(&mut self, side: Side) -> Result<Option<RowGuards<'a, K, V>>, StorageError> {
-        let Some((key, value)) = find(&mut self.sweep, &mut self.predicate, side)? else { return Ok(None) };
+    fn take(
+        &mut self,
+        predicate: &mut impl for<'f> FnMut(K::SelfType<'f>, V::SelfType<'f>) -> bool,
+        side: Side,
+    ) -> Result<Option<RowGuards<'a, K, V>>, StorageError> {
+        let Some((key, value)) = find(&mut self.sweep, predicate, side)? else { return Ok(None) };
         let row = (key.detached(), value.detached());
         self.sweep.remove()?;
         Ok(Some(row))
@@ -110,9 +138,7 @@ pub(super) fn retain<K: Key + 'static, V: Value + 'static>(
     Ok(())
 }
 
-impl<K: Key + 'static, V: Value + 'static, F: for<'f> FnMut(K::SelfType<'f>, V::SelfType<'f>) -> bool> Drop
-    for ExtractIf<'_, K, V, F>
-{
+impl<K: Key + 'static, V: Value + 'static> Drop for Extraction<'_, K, V> {
     fn drop(&mut self) {
         // A failure breaks the transaction, so that the commit tells of it.
         let _ = self.sweep.close();
@@ -125,7 +151,7 @@ impl<'a, K: Key + 'static, V: Value + 'static, F: for<'f> FnMut(K::SelfType<'f>,
     type Item = Result<RowGuards<'a, K, V>, StorageError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.step(Side::After)
+        self.rows.step(&mut self.predicate, Side::After)
     }
 }
 
@@ -133,7 +159,7 @@ impl<K: Key + 'static, V: Value + 'static, F: for<'f> FnMut(K::SelfType<'f>, V::
     DoubleEndedIterator for ExtractIf<'_, K, V, F>
 {
     fn next_back(&mut self) -> Option<Self::Item> {
-        self.step(Side::Before)
+        self.rows.step(&mut self.predicate, Side::Before)
     }
 }
 
@@ -141,6 +167,6 @@ impl<K: Key + 'static, V: Value + 'static, F: for<'f> FnMut(K::SelfType<'f>, V::
     for ExtractIf<'_, K, V, F>
 {
     fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("ExtractIf").field("state", &self.state).finish_non_exhaustive()
+        f.debug_struct("ExtractIf").field("state", &self.rows.state).finish_non_exhaustive()
     }
 }

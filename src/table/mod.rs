@@ -19,6 +19,7 @@ mod read;
 mod removal;
 mod stats;
 mod sweep;
+mod ttl;
 mod untyped;
 mod write;
 
@@ -39,5 +40,10 @@ pub use range::Range;
 pub(crate) use read::SnapshotTree;
 pub use read::{ReadOnlyTable, ReadableTable, ReadableTableMetadata};
 pub use stats::TableStats;
+pub use ttl::{
+    Expiry, OccupiedTtlEntry, ReadOnlyTtlTable, ReadableTtlTable, TtlAccessGuard, TtlAccessGuardMut, TtlDrain,
+    TtlEntry, TtlExtractIf, TtlRange, TtlTable, VacantTtlEntry,
+};
+pub(crate) use ttl::{check_expiries, expiries_kind, row_kind};
 pub use untyped::{ReadOnlyUntypedMultimapTable, ReadOnlyUntypedTable};
 pub use write::Table;

@@ -1,13 +1,14 @@
 use super::range::Source;
 use super::read::View;
 use super::stats::TableStats;
+use super::ttl::RowSink;
 use crate::btree::{EditCursor, Loader, Reserved, Side, Tree, TreeEditor, TreeKind};
 use crate::changes::CdcMode;
 use crate::error::StorageError;
 use crate::merge::NamedOperator;
 use crate::pages::Store;
 use crate::sync::Arc;
-use crate::txn::{Loan, Opening, Recorder, ReservedRow, TableCell, Tables};
+use crate::txn::{Loan, Opening, Recorder, ReservedRow, TableCell, TableCells, Tables};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -16,13 +17,13 @@ use alloc::vec::Vec;
 pub(crate) struct OpenTable<'txn> {
     name: String,
     tables: &'txn Tables,
-    cell: Arc<TableCell>,
+    cells: TableCells,
     opening: Opening,
 }
 
 impl<'txn> OpenTable<'txn> {
-    pub(crate) fn new(name: String, tables: &'txn Tables, cell: Arc<TableCell>, opening: Opening) -> Self {
-        Self { name, tables, cell, opening }
+    pub(crate) fn new(name: String, tables: &'txn Tables, cells: TableCells, opening: Opening) -> Self {
+        Self { name, tables, cells, opening }
     }
 
     /// The operator that the table's definition names.
@@ -35,13 +36,14 @@ impl<'txn> OpenTable<'txn> {
     }
 
     pub(super) fn tree(&self) -> OpenTree<'_> {
-        OpenTree { tables: self.tables, cell: &self.cell, name: &self.name, mode: self.opening.mode }
+        let (cell, expiries) = (&self.cells.rows, self.cells.expiries.as_ref());
+        OpenTree { tables: self.tables, cell, expiries, name: &self.name, mode: self.opening.mode }
     }
 }
 
 impl Drop for OpenTable<'_> {
     fn drop(&mut self) {
-        self.tables.closed(&self.name, &self.cell);
+        self.tables.closed(&self.name, &self.cells.rows);
     }
 }
 
@@ -50,12 +52,13 @@ impl Drop for OpenTable<'_> {
 pub(super) struct OpenTree<'t> {
     tables: &'t Tables,
     cell: &'t Arc<TableCell>,
+    expiries: Option<&'t Arc<TableCell>>,
     name: &'t str,
     mode: CdcMode,
 }
 
-/// Changes a table's tree, and tells the change log.
-pub(super) type TableEditor<'e, 't> = TreeEditor<'e, Recorder<'t>>;
+/// Changes a table's tree, and with it the index, and tells the change log.
+pub(super) type TableEditor<'e, 't> = TreeEditor<'e, RowSink<'t>>;
 
 impl<'t> OpenTree<'t> {
     pub(super) fn store(&self) -> &'t Arc<Store> {
@@ -82,7 +85,10 @@ impl<'t> OpenTree<'t> {
 
     pub(super) fn stats(&self) -> Result<TableStats, StorageError> {
         let _loan = self.lend();
-        TableStats::of(self.store(), self.tree()?.root)
+        let index = self.expiries();
+        let _index_loan = index.map(|index| index.lend());
+        let index = index.map_or(Ok(None), |index| index.tree().map(|tree| tree.root))?;
+        TableStats::of(self.store(), self.tree()?.root, index)
     }
 
     pub(super) fn view<'v>(&self, tree: &'v Tree) -> View<'v>
@@ -97,18 +103,28 @@ impl<'t> OpenTree<'t> {
         Loader::behind(self.tables.pages(), &self.tree()?)
     }
 
+    /// The transaction can only be aborted.
+    pub(super) fn mark_broken(&self) {
+        self.tables.pages().mark_broken();
+    }
+
     /// Makes memory free if the transaction holds too much.
     pub(super) fn relieve(&self) -> Result<(), StorageError> {
         self.tables.relieve()
+    }
+
+    /// The tree of when the rows of a TTL table expire, which is no table to the change log.
+    pub(super) fn expiries(&self) -> Option<Self> {
+        Some(Self { cell: self.expiries?, expiries: None, mode: CdcMode::Off, ..*self })
     }
 
     pub(super) fn edit<T>(
         &self,
         change: impl FnOnce(&mut TableEditor<'_, 't>) -> Result<T, StorageError>,
     ) -> Result<T, StorageError> {
-        let mut recorder = self.recorder(false)?;
+        let mut sink = RowSink::new(self.recorder(false)?, self.expiries);
         let pages = self.tables.pages();
-        self.cell.edit(pages, |tree| change(&mut TreeEditor::new(pages, tree, &mut recorder)))
+        self.cell.edit(pages, |tree| change(&mut TreeEditor::new(pages, tree, &mut sink)))
     }
 
     /// The same of a multimap's tree, which is no table to the change log.

@@ -25,10 +25,11 @@ pub trait ReadableTableMetadata {
     /// How much room the table takes. Reads every page of it but those of long keys and values.
     fn stats(&self) -> Result<TableStats, StorageError>;
 
-    /// Number of rows. Takes no time.
+    /// Number of rows. Takes no time. Of a TTL table: of all that are stored, expired ones included; see
+    /// [`ReadableTtlTable::len_live`](crate::ReadableTtlTable::len_live).
     fn len(&self) -> Result<u64, StorageError>;
 
-    /// Whether there are no rows.
+    /// Whether there are no rows. Of a TTL table: none that have not expired.
     fn is_empty(&self) -> Result<bool, StorageError> {
         Ok(self.len()? == 0)
     }
@@ -339,7 +340,7 @@ impl SnapshotTree {
     }
 
     pub(super) fn stats(&self) -> Result<TableStats, StorageError> {
-        TableStats::of(self.store(), self.root)
+        TableStats::of(self.store(), self.root, None)
     }
 
     pub(super) fn len(&self) -> u64 {
@@ -358,6 +359,10 @@ impl<K: Key + 'static, V: Value + 'static> ReadOnlyTable<K, V> {
     pub(crate) fn new(tree: SnapshotTree) -> Self {
         let kind = TreeKind::new(KeyType::of::<K>(), V::fixed_width(), tree.store().page_size());
         Self { tree, kind, types: PhantomData }
+    }
+
+    pub(super) fn root(&self) -> Option<Pointer> {
+        self.tree.root()
     }
 
     fn view(&self) -> View<'_> {

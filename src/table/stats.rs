@@ -24,8 +24,9 @@ use crate::pages::Store;
 pub struct TableStats(TreeStats);
 
 impl TableStats {
-    pub(super) fn of(store: &Store, root: Option<Pointer>) -> Result<Self, StorageError> {
-        TreeStats::of(store, root).map(Self)
+    /// Of the trees of a table's rows and of its index.
+    pub(super) fn of(store: &Store, root: Option<Pointer>, index: Option<Pointer>) -> Result<Self, StorageError> {
+        TreeStats::of_indexed(store, root, index).map(Self)
     }
 
     /// Pages on the way to a row: 0 without rows.

@@ -1,7 +1,8 @@
 //! The tree under the data root: what tables there are, of which types, and their roots.
 //!
 //! Each table has two rows: space byte, name, 0 -> its definition, and space byte, name, 1 -> its root, which is
-//! missing while the table is empty.
+//! missing while the table is empty. A TTL table has a third: space byte, name, 2 -> the root of the tree of its expiries,
+//! which is missing while no row expires.
 
 use crate::btree::{RangeCursor, Slice, TreeKind, find, get};
 use crate::compression::Codec;
@@ -10,25 +11,70 @@ use crate::format::Pointer;
 use crate::format::node::ValuePart;
 use crate::limits::MAX_NAME_LENGTH;
 use crate::pages::{CatalogRow, Store};
+use crate::table::check_expiries;
 use crate::types::{Compare, Key, KeyType, TypeName, Value, order_of};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::ops::Bound;
 
-/// The name space that tables and multimaps share.
+/// The name space that tables of all kinds share.
 const TABLES: u8 = 1;
 const DEFINITION: u8 = 0;
 const ROOT: u8 = 1;
-const KIND_TABLE: u8 = 1;
-const KIND_MULTIMAP: u8 = 2;
+const EXPIRIES: u8 = 2;
 /// Width of a type that has none.
 const VARIABLE: u64 = u64::MAX;
+
+/// Kinds of tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TableKind {
+    /// A table, with one value for each key.
+    Table,
+    /// A multimap table, with a set of values for each key.
+    Multimap,
+    /// A TTL table, whose rows may expire.
+    Ttl,
+}
+
+/// What is wrong with the indexes of TTL tables in the catalog under `root`, by table.
+pub(crate) fn wrong_expiries(
+    store: &Store,
+    root: Option<Pointer>,
+) -> Result<Vec<(String, StorageError)>, StorageError> {
+    let mut wrong = Vec::new();
+    for name in names(store, root, TableKind::Ttl)? {
+        let Some(TableEntry { root, expiries, .. }) = look_up(store, root, &name)? else { continue };
+        match check_expiries(store, root, expiries) {
+            // Without its codec nothing can be said of it.
+            Ok(()) | Err(StorageError::CodecUnavailable(_)) => {}
+            Err(err) => wrong.push((name, err)),
+        }
+    }
+    Ok(wrong)
+}
+
+impl TableKind {
+    pub(super) const ALL: [Self; 3] = [Self::Table, Self::Multimap, Self::Ttl];
+
+    fn to_byte(self) -> u8 {
+        match self {
+            Self::Table => 1,
+            Self::Multimap => 2,
+            Self::Ttl => 3,
+        }
+    }
+
+    fn from_byte(byte: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.to_byte() == byte)
+    }
+}
 
 /// What a file says of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Definition {
-    pub(super) multimap: bool,
+    pub(super) kind: TableKind,
     /// What makes new values shorter.
     pub(super) codec: Codec,
     pub(super) key: TypeName,
@@ -44,6 +90,7 @@ pub(crate) struct Definition {
 pub(crate) struct TableEntry {
     pub(crate) definition: Definition,
     pub(crate) root: Option<Pointer>,
+    pub(crate) expiries: Option<Pointer>,
 }
 
 pub(super) fn kind(page_size: usize) -> TreeKind {
@@ -61,6 +108,10 @@ pub(super) fn definition_key(name: &str) -> Vec<u8> {
 
 pub(super) fn root_key(name: &str) -> Vec<u8> {
     row_key(name, ROOT)
+}
+
+pub(super) fn expiries_key(name: &str) -> Vec<u8> {
+    row_key(name, EXPIRIES)
 }
 
 fn row_key(name: &str, row: u8) -> Vec<u8> {
@@ -84,11 +135,14 @@ pub(super) fn look_up(store: &Store, root: Option<Pointer>, name: &str) -> Resul
     let kind = kind(store.page_size());
     let Some(bytes) = get(store, &kind, &root, &definition_key(name))? else { return Ok(None) };
     let definition = Definition::decode(&bytes).ok_or_else(|| malformed(name))?;
-    let root = find(store, &kind, &root, &root_key(name), |leaf, at| match leaf.node().value(at) {
-        ValuePart::Subtree(root) => Ok(root),
-        _ => Err(malformed(name)),
-    })?;
-    Ok(Some(TableEntry { definition, root }))
+    let tree = |key: &[u8]| {
+        find(store, &kind, &root, key, |leaf, at| match leaf.node().value(at) {
+            ValuePart::Subtree(root) => Ok(root),
+            _ => Err(malformed(name)),
+        })
+    };
+    let expiries = if definition.kind == TableKind::Ttl { tree(&expiries_key(name))? } else { None };
+    Ok(Some(TableEntry { definition, root: tree(&root_key(name))?, expiries }))
 }
 
 fn malformed(name: &str) -> StorageError {
@@ -105,6 +159,7 @@ pub(crate) fn table_of_row(key: &[u8]) -> Option<(&str, CatalogRow)> {
     let row = match *row {
         DEFINITION => CatalogRow::Definition,
         ROOT => CatalogRow::Root,
+        EXPIRIES => CatalogRow::Expiries,
         _ => return None,
     };
     Some((core::str::from_utf8(name).ok()?, row))
@@ -115,8 +170,8 @@ pub(crate) fn is_definition(bytes: &[u8]) -> bool {
     Definition::decode(bytes).is_some()
 }
 
-/// The names of all tables in the catalog under `root`, or of all multimaps, in their order.
-pub(super) fn names(store: &Store, root: Option<Pointer>, multimap: bool) -> Result<Vec<String>, StorageError> {
+/// The names of all tables of a kind in the catalog under `root`, in their order.
+pub(super) fn names(store: &Store, root: Option<Pointer>, wanted: TableKind) -> Result<Vec<String>, StorageError> {
     let mut names = Vec::new();
     let bounds = (Bound::Included(&[TABLES][..]), Bound::Excluded(&[TABLES + 1][..]));
     let mut rows = RangeCursor::new(store, &kind(store.page_size()), root, bounds.0, bounds.1)?;
@@ -125,7 +180,7 @@ pub(super) fn names(store: &Store, root: Option<Pointer>, multimap: bool) -> Res
         let [TABLES, name @ .., DEFINITION] = &*key else { continue };
         let name = core::str::from_utf8(name).map_err(|_| StorageError::corrupted("a table's name is not UTF-8"))?;
         let row = Slice::of_value(store, &leaf, at)?;
-        if Definition::decode(&row).ok_or_else(|| malformed(name))?.multimap == multimap {
+        if Definition::decode(&row).ok_or_else(|| malformed(name))?.kind == wanted {
             names.push(name.to_string());
         }
     }
@@ -135,7 +190,7 @@ pub(super) fn names(store: &Store, root: Option<Pointer>, multimap: bool) -> Res
 impl Definition {
     pub(crate) fn of<K: Key, V: Value>() -> Self {
         Self {
-            multimap: false,
+            kind: TableKind::Table,
             codec: Codec::NONE,
             key: K::type_name(),
             value: V::type_name(),
@@ -155,13 +210,9 @@ impl Definition {
         Self { codec, ..self }
     }
 
-    /// The same of a multimap.
-    pub(super) fn multimap(self) -> Self {
-        Self { multimap: true, ..self }
-    }
-
-    pub(super) fn is_multimap(&self) -> bool {
-        self.multimap
+    /// The same of another kind of table.
+    pub(super) fn with_kind(self, kind: TableKind) -> Self {
+        Self { kind, ..self }
     }
 
     /// Whether a table of the one definition can be opened with the types of the other.
@@ -174,18 +225,21 @@ impl Definition {
         (order_of(&self.key), order_of(&self.value))
     }
 
-    /// An error unless the table is a multimap just if it has to be one.
-    pub(super) fn check_kind(&self, name: &str, multimap: bool) -> Result<(), TableError> {
-        match (self.multimap, multimap) {
-            (true, false) => Err(TableError::TableIsMultimap(name.to_string())),
-            (false, true) => Err(TableError::TableIsNotMultimap(name.to_string())),
-            _ => Ok(()),
+    /// An error unless the table is of the kind that it has to be.
+    pub(super) fn check_kind(&self, name: &str, wanted: TableKind) -> Result<(), TableError> {
+        let name = || name.to_string();
+        match (self.kind, wanted) {
+            (kind, wanted) if kind == wanted => Ok(()),
+            (TableKind::Multimap, _) => Err(TableError::TableIsMultimap(name())),
+            (TableKind::Ttl, _) => Err(TableError::TableIsTtl(name())),
+            (TableKind::Table, TableKind::Ttl) => Err(TableError::TableIsNotTtl(name())),
+            (TableKind::Table, _) => Err(TableError::TableIsNotMultimap(name())),
         }
     }
 
     /// An error unless a table that was made as `self` can be opened as `wanted`, whatever compression that asks for.
     pub(crate) fn check(&self, name: &str, wanted: &Self) -> Result<(), TableError> {
-        self.check_kind(name, wanted.multimap)?;
+        self.check_kind(name, wanted.kind)?;
         self.codec.check()?;
         if self.key != wanted.key || self.value != wanted.value {
             let (key, value) = (self.key.clone(), self.value.clone());
@@ -208,7 +262,7 @@ impl Definition {
 
     /// | bytes | field |
     /// |---|---|
-    /// | 1 | 1 table, 2 multimap |
+    /// | 1 | 1 table, 2 multimap, 3 TTL table |
     /// | 2 | codec and level of new values |
     /// | 8 | width of a key, all ones if it varies |
     /// | 8 | width of a value, likewise |
@@ -218,7 +272,7 @@ impl Definition {
     pub(super) fn encode(&self) -> Vec<u8> {
         let width = |width: Option<usize>| width.map_or(VARIABLE, |width| width as u64).to_le_bytes();
         let mut out = Vec::new();
-        out.push(if self.multimap { KIND_MULTIMAP } else { KIND_TABLE });
+        out.push(self.kind.to_byte());
         out.extend_from_slice(&self.codec.to_bytes());
         out.extend_from_slice(&width(self.key_width));
         out.extend_from_slice(&width(self.value_width));
@@ -232,18 +286,18 @@ impl Definition {
 
     fn decode(bytes: &[u8]) -> Option<Self> {
         let (kind, rest) = bytes.split_first()?;
+        let kind = TableKind::from_byte(*kind)?;
         let (codec, rest) = rest.split_first_chunk::<2>()?;
         let codec = Codec::from_bytes(*codec);
         let (key_width, rest) = rest.split_first_chunk::<8>()?;
         let (value_width, rest) = rest.split_first_chunk::<8>()?;
         let (key, rest) = split_name(rest)?;
         let (value, merge) = split_name(rest)?;
+        if kind == TableKind::Multimap && !(codec == Codec::NONE && merge.is_empty()) {
+            return None;
+        }
         Some(Self {
-            multimap: match *kind {
-                KIND_TABLE => false,
-                KIND_MULTIMAP if codec == Codec::NONE && merge.is_empty() => true,
-                _ => return None,
-            },
+            kind,
             codec,
             key: TypeName::from_bytes(key)?,
             value: TypeName::from_bytes(value)?,
@@ -309,9 +363,12 @@ mod tests {
         assert!(merged_by(&[b'n'; MAX_NAME_LENGTH]).is_some());
         assert!(merged_by(&[b'n'; MAX_NAME_LENGTH + 1]).is_none());
         assert!(merged_by(b"\xFF").is_none());
-        let of_multimap =
-            |name: &str| Definition::decode(&Definition::of::<u64, u64>().multimap().or_merged_by(Some(name)).encode());
-        assert!(of_multimap("").is_some_and(|definition| definition.multimap));
+        let of_multimap = |name: &str| {
+            Definition::decode(
+                &Definition::of::<u64, u64>().with_kind(TableKind::Multimap).or_merged_by(Some(name)).encode(),
+            )
+        };
+        assert!(of_multimap("").is_some_and(|definition| definition.kind == TableKind::Multimap));
         assert!(of_multimap("add").is_none());
     }
 }

@@ -4,6 +4,7 @@ use crate::types::{Key, Value};
 use alloc::string::String;
 use core::fmt::{Debug, Display, Formatter};
 use core::marker::PhantomData;
+use core::time::Duration;
 
 /// Something that names a table.
 pub trait TableHandle: Sealed {
@@ -13,6 +14,12 @@ pub trait TableHandle: Sealed {
 
 /// Something that names a multimap table.
 pub trait MultimapTableHandle: Sealed {
+    /// Name of the table.
+    fn name(&self) -> &str;
+}
+
+/// Something that names a TTL table.
+pub trait TtlTableHandle: Sealed {
     /// Name of the table.
     fn name(&self) -> &str;
 }
@@ -208,4 +215,60 @@ named! {
     /// # Ok::<(), sapwood::Error>(())
     /// ```
     UntypedMultimapTableHandle
+}
+
+named! {
+    TtlTableHandle,
+    Value,
+    /// The name of a table whose rows may expire, and the types of its keys and values.
+    ///
+    /// ```
+    /// use sapwood::TtlTableDefinition;
+    /// use std::time::Duration;
+    ///
+    /// const SESSIONS: TtlTableDefinition<&str, u64> =
+    ///     TtlTableDefinition::new("sessions").with_default_ttl(Duration::from_secs(3600));
+    /// ```
+    TtlTableDefinition { compression: Option<Compression> = None, default_ttl: Option<Duration> = None },
+    /// The name of a TTL table that exists, whatever its types: what listing gives, and renaming and deleting take.
+    ///
+    /// ```
+    /// use sapwood::{Database, TtlTableDefinition, TtlTableHandle, backends::InMemoryBackend};
+    ///
+    /// const SESSIONS: TtlTableDefinition<&str, u64> = TtlTableDefinition::new("sessions");
+    /// let db = Database::builder().create_with_backend(InMemoryBackend::new())?;
+    /// let txn = db.begin_write()?;
+    /// txn.open_ttl_table(SESSIONS)?;
+    /// let tables: Vec<_> = txn.list_ttl_tables()?.collect();
+    /// assert_eq!(tables[0].name(), "sessions");
+    /// for table in tables {
+    ///     assert!(txn.delete_ttl_table(table)?);
+    /// }
+    /// # Ok::<(), sapwood::Error>(())
+    /// ```
+    UntypedTtlTableHandle
+}
+
+impl<K: Key + 'static, V: Value + 'static> TtlTableDefinition<'_, K, V> {
+    /// The same table, with rows that expire so long after they were inserted, unless the insertion says otherwise. Without
+    /// this they do not expire. The file does not know of it: whoever opens the table says it.
+    #[must_use]
+    pub const fn with_default_ttl(self, ttl: Duration) -> Self {
+        Self { default_ttl: Some(ttl), ..self }
+    }
+
+    pub(super) fn default_ttl(&self) -> Option<Duration> {
+        self.default_ttl
+    }
+
+    /// The same table, with its values compressed if it is created with this definition: see
+    /// [`TableDefinition::with_compression`].
+    #[must_use]
+    pub const fn with_compression(self, compression: Compression) -> Self {
+        Self { compression: Some(compression), ..self }
+    }
+
+    pub(super) fn compression(&self) -> Option<Compression> {
+        self.compression
+    }
 }

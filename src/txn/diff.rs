@@ -1,6 +1,6 @@
 //! What differs between the states that two read transactions see.
 
-use super::catalog::{self, Definition, TableEntry};
+use super::catalog::{self, Definition, TableEntry, TableKind};
 use super::definition::{MultimapTableDefinition, MultimapTableHandle, TableDefinition, TableHandle};
 use super::read::ReadTransaction;
 use crate::btree::RowDiffs;
@@ -65,16 +65,6 @@ pub enum TableChange {
     Kept,
     /// It was deleted and created anew, with other types or as another kind of table.
     Retyped,
-}
-
-/// Kinds of tables.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum TableKind {
-    /// A table, with one value for each key.
-    Table,
-    /// A multimap table, with a set of values for each key.
-    Multimap,
 }
 
 impl ReadTransaction {
@@ -192,7 +182,7 @@ impl ReadTransaction {
         definition: MultimapTableDefinition<'_, K, V>,
     ) -> Result<TypedDiffRows<K, V>, DiffError> {
         let pair = self.pair(newer)?;
-        let (old, new) = roots(&pair, definition.name(), &Definition::of::<K, V>().multimap())?;
+        let (old, new) = roots(&pair, definition.name(), &Definition::of::<K, V>().with_kind(TableKind::Multimap))?;
         let rows = RowDiffs::of_multimaps(old, new, Some(K::compare), Some(V::compare));
         Ok(TypedDiffRows::new(rows, pair))
     }
@@ -235,8 +225,10 @@ impl Diff {
             let (name, row) = catalog::table_of_row(&key).ok_or_else(unknown)?;
             let (old, new) = self.pair.look_up(name)?;
             let definition = |entry: &Option<TableEntry>| entry.as_ref().map(|entry| entry.definition.clone());
-            // A table is listed once: with the row of its root only if that of its definition is as before.
-            if row == CatalogRow::Definition || definition(&old) == definition(&new) {
+            // A table is listed once: with the row of its root only if that of its definition is as before. An index does not
+            // differ unless its rows do.
+            let is_new = row == CatalogRow::Root && definition(&old) == definition(&new);
+            if row == CatalogRow::Definition || is_new {
                 return Ok(Some(TableDiff { name: name.to_string(), old, new, pair: self.pair.clone() }));
             }
         }
@@ -282,7 +274,8 @@ impl TableDiff {
         self.new.as_ref().map(kind_of)
     }
 
-    /// The rows that differ, as bytes. Of a table that was retyped, all old rows go and all new ones come. There may be none:
+    /// The rows that differ, as bytes; in a TTL table with the time of the expiry, as [`Change`](crate::Change) has it, before
+    /// each value. Of a table that was retyped, all old rows go and all new ones come. There may be none:
     /// a row that was removed and inserted again is where it was, on another page.
     ///
     /// They come in key order if keys are integers, strings, byte slices, `bool`, `char` or `()`, and, of a multimap, so are
@@ -300,7 +293,7 @@ impl TableDiff {
 }
 
 fn kind_of(entry: &TableEntry) -> TableKind {
-    if entry.definition.is_multimap() { TableKind::Multimap } else { TableKind::Table }
+    entry.definition.kind
 }
 
 /// What differs in the rows of a table whose types, where it has two states, are the same.
@@ -308,9 +301,9 @@ fn diff_of(old: Option<&TableEntry>, new: Option<&TableEntry>) -> RowDiffs {
     let root = |entry: Option<&TableEntry>| entry.and_then(|entry| entry.root);
     let Some(TableEntry { definition, .. }) = new.or(old) else { return RowDiffs::default() };
     let (keys, values) = definition.orders();
-    match definition.is_multimap() {
-        true => RowDiffs::of_multimaps(root(old), root(new), keys, values),
-        false => RowDiffs::of_tables(root(old), root(new), keys),
+    match definition.kind {
+        TableKind::Multimap => RowDiffs::of_multimaps(root(old), root(new), keys, values),
+        TableKind::Table | TableKind::Ttl => RowDiffs::of_tables(root(old), root(new), keys),
     }
 }
 

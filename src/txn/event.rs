@@ -8,6 +8,7 @@
 //! | length, bytes, each | the parts, in the order below |
 //! | 8 | rows of a range, or what was gone back to |
 
+use super::catalog::TableKind;
 use crate::btree::Change as RowChange;
 use crate::changes::{CdcMode, ChangePosition};
 use crate::error::StorageError;
@@ -32,7 +33,8 @@ pub struct ChangeEvent {
 }
 
 /// What happened to a table. Keys and values are the bytes that the types' `as_bytes` gives; a value is `None` where the
-/// log's [mode](CdcMode) leaves it out.
+/// log's [mode](CdcMode) leaves it out. A value of a TTL table has when its row expires before it: 8 bytes, little-endian, in
+/// milliseconds since 1970, all ones if it does not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the fields are what their names say")]
@@ -43,6 +45,9 @@ pub enum Change {
     Update { key: Vec<u8>, old: Option<Vec<u8>>, new: Option<Vec<u8>> },
     /// A key went.
     Delete { key: Vec<u8>, old: Option<Vec<u8>> },
+    /// A key of a TTL table whose row had expired went, or is about to get another value. When it is removed, not when its
+    /// time comes.
+    Expire { key: Vec<u8>, old: Option<Vec<u8>> },
     /// An operand was merged into the value of a key. `is_there` says whether it has a value since.
     Merge { key: Vec<u8>, operand: Option<Vec<u8>>, old: Option<Vec<u8>>, new: Option<Vec<u8>>, is_there: bool },
     /// All keys of a range went at once: as many as `rows`.
@@ -52,7 +57,7 @@ pub enum Change {
     /// A key of a multimap lost a value.
     DeletePair { key: Vec<u8>, value: Vec<u8> },
     /// The table was made, with keys and values of these types.
-    CreateTable { multimap: bool, key: TypeName, value: TypeName },
+    CreateTable { multimap: bool, ttl: bool, key: TypeName, value: TypeName },
     /// The table was deleted, with all that was in it.
     DeleteTable,
     /// The table got another name.
@@ -73,12 +78,14 @@ const DELETE_TABLE: u8 = 8;
 const RENAME_TABLE: u8 = 9;
 const REVERT: u8 = 10;
 const MERGE: u8 = 11;
+const EXPIRE: u8 = 12;
 
 /// The old value is there.
 const OLD: u8 = 1;
 /// The new value is there.
 const NEW: u8 = 2;
 const MULTIMAP: u8 = 4;
+const TTL: u8 = 8;
 /// The operand of a merge is there.
 const OPERAND: u8 = 8;
 /// After a merge the key has a value.
@@ -152,8 +159,21 @@ impl<'b> Encoder<'b> {
         event.0.extend(rows.to_le_bytes());
     }
 
-    pub(super) fn created(bytes: &'b mut Vec<u8>, table: &str, multimap: bool, key: &TypeName, value: &TypeName) {
-        let mut event = Self::new(bytes, CREATE_TABLE, if multimap { MULTIMAP } else { 0 }, table);
+    /// A row of a TTL table that had expired, and its value.
+    pub(super) fn expired(bytes: &'b mut Vec<u8>, table: &str, mode: CdcMode, key: &[u8], old: &[u8]) {
+        let old = Some(old).filter(|_| mode == CdcMode::OldAndNew);
+        let mut event = Self::new(bytes, EXPIRE, if old.is_some() { OLD } else { 0 }, table);
+        event.part(key);
+        old.into_iter().for_each(|value| event.part(value));
+    }
+
+    pub(super) fn created(bytes: &'b mut Vec<u8>, table: &str, kind: TableKind, key: &TypeName, value: &TypeName) {
+        let flags = match kind {
+            TableKind::Table => 0,
+            TableKind::Multimap => MULTIMAP,
+            TableKind::Ttl => TTL,
+        };
+        let mut event = Self::new(bytes, CREATE_TABLE, flags, table);
         event.part(&key.to_bytes());
         event.part(&value.to_bytes());
     }
@@ -216,6 +236,7 @@ impl<'b> Decoder<'b> {
             INSERT => Change::Insert { key: self.bytes()?, new: self.optional(has_new)? },
             UPDATE => Change::Update { key: self.bytes()?, old: self.optional(has_old)?, new: self.optional(has_new)? },
             DELETE => Change::Delete { key: self.bytes()?, old: self.optional(has_old)? },
+            EXPIRE => Change::Expire { key: self.bytes()?, old: self.optional(has_old)? },
             MERGE => Change::Merge {
                 key: self.bytes()?,
                 operand: self.optional(flags & OPERAND != 0)?,
@@ -232,6 +253,7 @@ impl<'b> Decoder<'b> {
             DELETE_PAIR => Change::DeletePair { key: self.bytes()?, value: self.bytes()? },
             CREATE_TABLE => Change::CreateTable {
                 multimap: flags & MULTIMAP != 0,
+                ttl: flags & TTL != 0,
                 key: TypeName::from_bytes(self.part()?)?,
                 value: TypeName::from_bytes(self.part()?)?,
             },
@@ -334,9 +356,15 @@ mod tests {
         }
         let types = [TypeName::new("own"), TypeName::new("other")];
         let mut bytes = Vec::new();
-        Encoder::created(&mut bytes, "rows", true, &types[0], &types[1]);
+        Encoder::created(&mut bytes, "rows", TableKind::Multimap, &types[0], &types[1]);
         let [key, value] = types;
-        assert_eq!(decoded(&bytes).unwrap(), Change::CreateTable { multimap: true, key, value });
+        assert_eq!(decoded(&bytes).unwrap(), Change::CreateTable { multimap: true, ttl: false, key, value });
+        bytes.clear();
+        Encoder::expired(&mut bytes, "rows", CdcMode::OldAndNew, b"key", b"old");
+        assert_eq!(decoded(&bytes).unwrap(), Change::Expire { key: b"key".to_vec(), old: Some(b"old".to_vec()) });
+        bytes.clear();
+        Encoder::expired(&mut bytes, "rows", CdcMode::NewValues, b"key", b"old");
+        assert_eq!(decoded(&bytes).unwrap(), Change::Expire { key: b"key".to_vec(), old: None });
         bytes.clear();
         Encoder::deleted(&mut bytes, "rows");
         assert_eq!(decoded(&bytes).unwrap(), Change::DeleteTable);

@@ -162,8 +162,8 @@ impl Tables {
     }
 
     pub(super) fn log_created(&self, table: &str, definition: &Definition) -> Result<(), StorageError> {
-        let Definition { multimap, key, value, .. } = definition;
-        self.log_table(table, |bytes| Encoder::created(bytes, table, *multimap, key, value))
+        let Definition { kind, key, value, .. } = definition;
+        self.log_table(table, |bytes| Encoder::created(bytes, table, *kind, key, value))
     }
 
     pub(super) fn log_deleted(&self, table: &str) -> Result<(), StorageError> {
@@ -208,6 +208,15 @@ pub(crate) struct Recorder<'t> {
 }
 
 impl Recorder<'_> {
+    /// A row of a TTL table went because its time had come.
+    pub(crate) fn expired(&self, key: &[u8], old: &[u8]) -> Result<(), StorageError> {
+        let Self { tables, table, mode, .. } = *self;
+        if mode == CdcMode::Off {
+            return Ok(());
+        }
+        tables.log(|bytes| Encoder::expired(bytes, table, mode, key, old))
+    }
+
     /// A value was merged into. `old` is the value before, if the mode asks for it.
     pub(crate) fn merged(
         &self,

@@ -18,14 +18,15 @@ mod system;
 mod tests;
 mod write;
 
-pub(crate) use catalog::{is_definition, table_of_row};
+pub use catalog::TableKind;
+pub(crate) use catalog::{is_definition, table_of_row, wrong_expiries};
 pub use cdc::{CdcCursor, ChangeStream};
 pub(crate) use cell::{Loan, ReservedRow, TableCell};
 pub use definition::{
-    MultimapTableDefinition, MultimapTableHandle, TableDefinition, TableHandle, UntypedMultimapTableHandle,
-    UntypedTableHandle,
+    MultimapTableDefinition, MultimapTableHandle, TableDefinition, TableHandle, TtlTableDefinition, TtlTableHandle,
+    UntypedMultimapTableHandle, UntypedTableHandle, UntypedTtlTableHandle,
 };
-pub use diff::{Diff, TableChange, TableDiff, TableKind};
+pub use diff::{Diff, TableChange, TableDiff};
 pub use event::{Change, ChangeEvent};
 pub use history::TransactionInfo;
 pub(crate) use history::{begin_read_at, begin_read_at_time, history_pins, transaction_history};
@@ -36,7 +37,7 @@ pub(crate) use savepoint::has_persistent_savepoints;
 pub use savepoint::{Checkpoint, Savepoint};
 pub use stats::DatabaseStats;
 pub use write::{Durability, WriteTransaction};
-pub(crate) use write::{Opening, Tables};
+pub(crate) use write::{Opening, TableCells, Tables};
 
 pub(crate) mod sealed {
     pub trait Sealed {}

@@ -1,7 +1,10 @@
 //! Tables by their names: which there are, renaming and deleting them.
 
-use super::catalog::{self, TableEntry};
-use super::definition::{MultimapTableHandle, TableHandle, UntypedMultimapTableHandle, UntypedTableHandle};
+use super::catalog::{self, TableEntry, TableKind};
+use super::definition::{
+    MultimapTableHandle, TableHandle, TtlTableHandle, UntypedMultimapTableHandle, UntypedTableHandle,
+    UntypedTtlTableHandle,
+};
 use super::write::{State, Tables, WriteTransaction};
 use crate::btree::{Target, Tree, TreeEditor};
 use crate::error::{StorageError, TableError};
@@ -11,37 +14,37 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 impl Tables {
-    fn names(&self, multimap: bool) -> Result<Vec<String>, StorageError> {
+    fn names(&self, kind: TableKind) -> Result<Vec<String>, StorageError> {
         self.store().check_open()?;
-        catalog::names(self.store(), self.state.lock().catalog.root, multimap)
+        catalog::names(self.store(), self.state.lock().catalog.root, kind)
     }
 
     /// Takes a table out of the catalog and unlinks its tree. False if there is none.
-    fn delete(&self, name: &str, multimap: bool) -> Result<bool, TableError> {
+    fn delete(&self, name: &str, kind: TableKind) -> Result<bool, TableError> {
         let mut state = self.state.lock();
-        let Some(entry) = self.closed_entry(&state, name, multimap)? else { return Ok(false) };
+        let Some(entry) = self.closed_entry(&state, name, kind)? else { return Ok(false) };
         if let Some(table) = state.tables.get(name) {
-            self.settle_reserved(name, &table.cell)?;
+            self.settle_reserved(name, table.rows())?;
         }
         self.log_deleted(name)?;
-        let tree = state.tables.get(name).map(|table| table.cell.tree(self.pages())).transpose()?;
+        let stored = || entry.root.into_iter().chain(entry.expiries).collect();
+        let roots = state.tables.get(name).map(|table| table.roots(self.pages())).transpose()?;
+        let roots = roots.unwrap_or_else(stored);
         state.tables.remove(name);
-        let roots: Vec<Pointer> = tree.map_or(entry.root.into_iter().collect(), |tree| tree.roots().collect());
         self.mark_dirty();
         self.or_break(self.delete_entry(&mut state.catalog, name, roots))?;
         Ok(true)
     }
 
     /// Gives a table another name. A tree that was changed keeps its changes.
-    fn rename(&self, name: &str, new_name: &str, multimap: bool) -> Result<(), TableError> {
+    fn rename(&self, name: &str, new_name: &str, kind: TableKind) -> Result<(), TableError> {
         let mut state = self.state.lock();
-        let entry = self
-            .closed_entry(&state, name, multimap)?
-            .ok_or_else(|| TableError::TableDoesNotExist(name.to_string()))?;
+        let entry =
+            self.closed_entry(&state, name, kind)?.ok_or_else(|| TableError::TableDoesNotExist(name.to_string()))?;
         if name == new_name {
             return Ok(());
         }
-        if self.entry(&state, new_name, multimap)?.is_some() {
+        if self.entry(&state, new_name, kind)?.is_some() {
             return Err(TableError::TableExists(new_name.to_string()));
         }
         self.mark_dirty();
@@ -53,14 +56,14 @@ impl Tables {
         Ok(())
     }
 
-    fn closed_entry(&self, state: &State, name: &str, multimap: bool) -> Result<Option<TableEntry>, TableError> {
+    fn closed_entry(&self, state: &State, name: &str, kind: TableKind) -> Result<Option<TableEntry>, TableError> {
         state.check_closed(name)?;
-        self.entry(state, name, multimap)
+        self.entry(state, name, kind)
     }
 
-    fn entry(&self, state: &State, name: &str, multimap: bool) -> Result<Option<TableEntry>, TableError> {
+    fn entry(&self, state: &State, name: &str, kind: TableKind) -> Result<Option<TableEntry>, TableError> {
         let entry = catalog::look_up(self.store(), state.catalog.root, name)?;
-        entry.as_ref().map_or(Ok(()), |entry| entry.definition.check_kind(name, multimap))?;
+        entry.as_ref().map_or(Ok(()), |entry| entry.definition.check_kind(name, kind))?;
         Ok(entry)
     }
 
@@ -86,12 +89,14 @@ impl Tables {
     ) -> Result<(), StorageError> {
         self.remove_rows(catalog, name)?;
         self.define(catalog, new_name, &entry.definition)?;
-        self.store_root(catalog, new_name, entry.root)
+        self.store_root(catalog, &catalog::root_key(new_name), entry.root)?;
+        self.store_root(catalog, &catalog::expiries_key(new_name), entry.expiries)
     }
 
     fn remove_rows(&self, catalog: &mut Tree, name: &str) -> Result<(), StorageError> {
         TreeEditor::new(self.pages(), catalog, &mut ()).remove(&Target::Key(&catalog::definition_key(name)))?;
-        self.store_root(catalog, name, None)
+        self.store_root(catalog, &catalog::root_key(name), None)?;
+        self.store_root(catalog, &catalog::expiries_key(name), None)
     }
 }
 
@@ -122,12 +127,12 @@ impl WriteTransaction {
     /// # Errors
     ///
     /// [`TableAlreadyOpen`](TableError::TableAlreadyOpen) while it is open in this transaction; a [`Table`] that is
-    /// given itself is closed first. [`TableIsMultimap`](TableError::TableIsMultimap) for a multimap. If the storage
-    /// fails half-way, the transaction can only be aborted.
+    /// given itself is closed first. [`TableIsMultimap`](TableError::TableIsMultimap) for a multimap, and
+    /// [`TableIsTtl`](TableError::TableIsTtl) for a TTL table. If the storage fails half-way, the transaction can only be aborted.
     ///
     /// [`Table`]: crate::Table
     pub fn delete_table(&self, definition: impl TableHandle) -> Result<bool, TableError> {
-        self.tables.delete(&name_of(definition, TableHandle::name)?, false)
+        self.tables.delete(&name_of(definition, TableHandle::name)?, TableKind::Table)
     }
 
     /// Gives a table another name. Its rows stay where they are, changes of this transaction included.
@@ -152,13 +157,13 @@ impl WriteTransaction {
     /// matter.
     pub fn rename_table(&self, definition: impl TableHandle, new_name: impl TableHandle) -> Result<(), TableError> {
         let name = name_of(definition, TableHandle::name)?;
-        self.tables.rename(&name, &name_of(new_name, TableHandle::name)?, false)
+        self.tables.rename(&name, &name_of(new_name, TableHandle::name)?, TableKind::Table)
     }
 
-    /// The tables that there are, ordered by name, those made by this transaction included. Multimaps are not among
-    /// them.
+    /// The tables that there are, ordered by name, those made by this transaction included. Multimaps and TTL
+    /// tables are not among them.
     pub fn list_tables(&self) -> Result<impl Iterator<Item = UntypedTableHandle> + '_, StorageError> {
-        Ok(self.tables.names(false)?.into_iter().map(UntypedTableHandle::new))
+        Ok(self.tables.names(TableKind::Table)?.into_iter().map(UntypedTableHandle::new))
     }
 
     /// Deletes a multimap table as [`delete_table`](Self::delete_table) does a table.
@@ -180,7 +185,7 @@ impl WriteTransaction {
     /// As of [`delete_table`](Self::delete_table), but [`TableIsNotMultimap`](TableError::TableIsNotMultimap) for a
     /// table that is none.
     pub fn delete_multimap_table(&self, definition: impl MultimapTableHandle) -> Result<bool, TableError> {
-        self.tables.delete(&name_of(definition, MultimapTableHandle::name)?, true)
+        self.tables.delete(&name_of(definition, MultimapTableHandle::name)?, TableKind::Multimap)
     }
 
     /// Gives a multimap table another name, as [`rename_table`](Self::rename_table) does a table.
@@ -208,12 +213,67 @@ impl WriteTransaction {
         new_name: impl MultimapTableHandle,
     ) -> Result<(), TableError> {
         let name = name_of(definition, MultimapTableHandle::name)?;
-        self.tables.rename(&name, &name_of(new_name, MultimapTableHandle::name)?, true)
+        self.tables.rename(&name, &name_of(new_name, MultimapTableHandle::name)?, TableKind::Multimap)
     }
 
     /// The multimap tables that there are, ordered by name, those made by this transaction included. Other tables are
     /// not among them.
     pub fn list_multimap_tables(&self) -> Result<impl Iterator<Item = UntypedMultimapTableHandle> + '_, StorageError> {
-        Ok(self.tables.names(true)?.into_iter().map(UntypedMultimapTableHandle::new))
+        Ok(self.tables.names(TableKind::Multimap)?.into_iter().map(UntypedMultimapTableHandle::new))
+    }
+
+    /// Deletes a TTL table, and the index of its expiries, as [`delete_table`](Self::delete_table) does a table.
+    ///
+    /// ```
+    /// use sapwood::{Database, TtlTableDefinition, backends::InMemoryBackend};
+    ///
+    /// const SESSIONS: TtlTableDefinition<&str, u64> = TtlTableDefinition::new("sessions");
+    /// let db = Database::builder().create_with_backend(InMemoryBackend::new())?;
+    /// let txn = db.begin_write()?;
+    /// txn.open_ttl_table(SESSIONS)?.insert("oak", 1)?;
+    /// assert!(txn.delete_ttl_table(SESSIONS)?);
+    /// assert!(!txn.delete_ttl_table(SESSIONS)?);
+    /// # Ok::<(), sapwood::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As of [`delete_table`](Self::delete_table), but [`TableIsNotTtl`](TableError::TableIsNotTtl) for a table that is none.
+    pub fn delete_ttl_table(&self, definition: impl TtlTableHandle) -> Result<bool, TableError> {
+        self.tables.delete(&name_of(definition, TtlTableHandle::name)?, TableKind::Ttl)
+    }
+
+    /// Gives a TTL table another name, as [`rename_table`](Self::rename_table) does a table.
+    ///
+    /// ```
+    /// use sapwood::{Database, ReadableTtlTable, TtlTableDefinition, backends::InMemoryBackend};
+    ///
+    /// const SESSIONS: TtlTableDefinition<&str, u64> = TtlTableDefinition::new("sessions");
+    /// const LOGINS: TtlTableDefinition<&str, u64> = TtlTableDefinition::new("logins");
+    /// let db = Database::builder().create_with_backend(InMemoryBackend::new())?;
+    /// let txn = db.begin_write()?;
+    /// txn.open_ttl_table(SESSIONS)?.insert("oak", 1)?;
+    /// txn.rename_ttl_table(SESSIONS, LOGINS)?;
+    /// assert_eq!(txn.open_ttl_table(LOGINS)?.len_live()?, 1);
+    /// # Ok::<(), sapwood::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As of [`rename_table`](Self::rename_table), but [`TableIsNotTtl`](TableError::TableIsNotTtl) where either name is that
+    /// of a table that is none.
+    pub fn rename_ttl_table(
+        &self,
+        definition: impl TtlTableHandle,
+        new_name: impl TtlTableHandle,
+    ) -> Result<(), TableError> {
+        let name = name_of(definition, TtlTableHandle::name)?;
+        self.tables.rename(&name, &name_of(new_name, TtlTableHandle::name)?, TableKind::Ttl)
+    }
+
+    /// The TTL tables that there are, ordered by name, those made by this transaction included. Other tables are not among
+    /// them.
+    pub fn list_ttl_tables(&self) -> Result<impl Iterator<Item = UntypedTtlTableHandle> + '_, StorageError> {
+        Ok(self.tables.names(TableKind::Ttl)?.into_iter().map(UntypedTtlTableHandle::new))
     }
 }

@@ -1,14 +1,16 @@
-use super::catalog::{self, Definition};
+use super::catalog::{self, Definition, TableEntry, TableKind};
 use super::definition::{
-    MultimapTableDefinition, MultimapTableHandle, TableDefinition, TableHandle, UntypedMultimapTableHandle,
-    UntypedTableHandle,
+    MultimapTableDefinition, MultimapTableHandle, TableDefinition, TableHandle, TtlTableDefinition, TtlTableHandle,
+    UntypedMultimapTableHandle, UntypedTableHandle, UntypedTtlTableHandle,
 };
+use crate::clock::TransactionTime;
 use crate::error::{StorageError, TableError, TransactionError};
-use crate::format::TxnId;
+use crate::format::{Pointer, TxnId};
 use crate::pages::{Commit, Store};
 use crate::sync::Arc;
 use crate::table::{
-    ReadOnlyMultimapTable, ReadOnlyTable, ReadOnlyUntypedMultimapTable, ReadOnlyUntypedTable, SnapshotTree,
+    ReadOnlyMultimapTable, ReadOnlyTable, ReadOnlyTtlTable, ReadOnlyUntypedMultimapTable, ReadOnlyUntypedTable,
+    SnapshotTree,
 };
 use crate::types::{Key, Value};
 use alloc::boxed::Box;
@@ -22,19 +24,22 @@ pub(crate) struct Snapshot {
     commit: Commit,
     /// Of a past commit: the newer one whose system tree is seen with it.
     system_of: Option<TxnId>,
+    time: TransactionTime,
 }
 
 impl Snapshot {
     /// The newest commit.
     pub(crate) fn begin(store: &Arc<Store>) -> Result<Self, StorageError> {
         store.check_open()?;
-        Ok(Self { store: store.clone(), commit: store.acquire_head(), system_of: None })
+        let time = TransactionTime::default();
+        Ok(Self { store: store.clone(), commit: store.acquire_head(), system_of: None, time })
     }
 
     /// A commit that `head` retains, unless it was let go meanwhile.
     pub(super) fn of_past(head: &Self, commit: Commit) -> Option<Self> {
         let kept = head.store.hold_past(&head.commit, commit.data.as_ref());
-        kept.then(|| Self { store: head.store.clone(), commit, system_of: Some(head.commit.id) })
+        let (system_of, time) = (Some(head.commit.id), TransactionTime::at(commit.time));
+        kept.then(|| Self { store: head.store.clone(), commit, system_of, time })
     }
 
     pub(crate) fn store(&self) -> &Arc<Store> {
@@ -135,9 +140,10 @@ impl ReadTransaction {
     ///
     /// # Errors
     ///
-    /// [`TableDoesNotExist`](TableError::TableDoesNotExist), or [`TableIsMultimap`](TableError::TableIsMultimap).
+    /// [`TableDoesNotExist`](TableError::TableDoesNotExist), [`TableIsMultimap`](TableError::TableIsMultimap), or
+    /// [`TableIsTtl`](TableError::TableIsTtl).
     pub fn open_untyped_table(&self, handle: impl TableHandle) -> Result<ReadOnlyUntypedTable, TableError> {
-        self.tree(handle.name(), |name, found| found.check_kind(name, false)).map(ReadOnlyUntypedTable::new)
+        self.tree(handle.name(), |name, found| found.check_kind(name, TableKind::Table)).map(ReadOnlyUntypedTable::new)
     }
 
     /// Opens a multimap table.
@@ -150,7 +156,7 @@ impl ReadTransaction {
         &self,
         definition: MultimapTableDefinition<'_, K, V>,
     ) -> Result<ReadOnlyMultimapTable<K, V>, TableError> {
-        let wanted = Definition::of::<K, V>().multimap();
+        let wanted = Definition::of::<K, V>().with_kind(TableKind::Multimap);
         self.tree(definition.name(), |name, found| found.check(name, &wanted)).map(ReadOnlyMultimapTable::new)
     }
 
@@ -177,7 +183,29 @@ impl ReadTransaction {
         &self,
         handle: impl MultimapTableHandle,
     ) -> Result<ReadOnlyUntypedMultimapTable, TableError> {
-        self.tree(handle.name(), |name, found| found.check_kind(name, true)).map(ReadOnlyUntypedMultimapTable::new)
+        self.tree(handle.name(), |name, found| found.check_kind(name, TableKind::Multimap))
+            .map(ReadOnlyUntypedMultimapTable::new)
+    }
+
+    /// Opens a table whose rows may expire.
+    ///
+    /// The first one that is opened reads the [clock](crate::Builder::set_clock), once for the whole transaction: what is seen
+    /// does not change while it lives. A transaction that sees the [past](crate::Database::begin_read_at) has the time of its
+    /// commit.
+    ///
+    /// # Errors
+    ///
+    /// As of [`open_table`](Self::open_table), but [`TableIsNotTtl`](TableError::TableIsNotTtl) for a table of another kind;
+    /// [`ClockMissing`](StorageError::ClockMissing) without a clock.
+    pub fn open_ttl_table<K: Key + 'static, V: Value + 'static>(
+        &self,
+        definition: TtlTableDefinition<'_, K, V>,
+    ) -> Result<ReadOnlyTtlTable<K, V>, TableError> {
+        let wanted = Definition::of::<K, V>().with_kind(TableKind::Ttl);
+        let name = definition.name();
+        let entry = self.entry(name, |name, found| found.check(name, &wanted))?;
+        let now = self.snapshot.time.now(&self.snapshot.store.settings().time)?;
+        Ok(ReadOnlyTtlTable::new(self.tree_of(name, entry.root), self.tree_of(name, entry.expiries), now))
     }
 
     /// The tree of a table whose definition `check` accepts.
@@ -186,27 +214,44 @@ impl ReadTransaction {
         name: &str,
         check: impl FnOnce(&str, &Definition) -> Result<(), TableError>,
     ) -> Result<SnapshotTree, TableError> {
+        Ok(self.tree_of(name, self.entry(name, check)?.root))
+    }
+
+    fn tree_of(&self, name: &str, root: Option<Pointer>) -> SnapshotTree {
+        SnapshotTree::new(name.to_string(), self.snapshot.clone(), root)
+    }
+
+    fn entry(
+        &self,
+        name: &str,
+        check: impl FnOnce(&str, &Definition) -> Result<(), TableError>,
+    ) -> Result<TableEntry, TableError> {
         catalog::check_name(name)?;
         self.snapshot.store.check_open()?;
         let entry = catalog::look_up(&self.snapshot.store, self.snapshot.commit.data, name)?
             .ok_or_else(|| TableError::TableDoesNotExist(name.to_string()))?;
         check(name, &entry.definition)?;
-        Ok(SnapshotTree::new(name.to_string(), self.snapshot.clone(), entry.root))
+        Ok(entry)
     }
 
-    /// The tables that there are, ordered by name; multimaps are not among them.
+    /// The tables that there are, ordered by name; multimaps and TTL tables are not among them.
     pub fn list_tables(&self) -> Result<impl Iterator<Item = UntypedTableHandle>, StorageError> {
-        Ok(self.names(false)?.into_iter().map(UntypedTableHandle::new))
+        Ok(self.names(TableKind::Table)?.into_iter().map(UntypedTableHandle::new))
     }
 
     /// The multimap tables that there are, ordered by name; other tables are not among them.
     pub fn list_multimap_tables(&self) -> Result<impl Iterator<Item = UntypedMultimapTableHandle>, StorageError> {
-        Ok(self.names(true)?.into_iter().map(UntypedMultimapTableHandle::new))
+        Ok(self.names(TableKind::Multimap)?.into_iter().map(UntypedMultimapTableHandle::new))
     }
 
-    fn names(&self, multimap: bool) -> Result<Vec<String>, StorageError> {
+    /// The TTL tables that there are, ordered by name; other tables are not among them.
+    pub fn list_ttl_tables(&self) -> Result<impl Iterator<Item = UntypedTtlTableHandle>, StorageError> {
+        Ok(self.names(TableKind::Ttl)?.into_iter().map(UntypedTtlTableHandle::new))
+    }
+
+    fn names(&self, kind: TableKind) -> Result<Vec<String>, StorageError> {
         self.snapshot.store.check_open()?;
-        catalog::names(&self.snapshot.store, self.snapshot.commit.data, multimap)
+        catalog::names(&self.snapshot.store, self.snapshot.commit.data, kind)
     }
 
     /// Ends the transaction.

@@ -1,6 +1,6 @@
 //! How much room the whole database takes.
 
-use super::catalog;
+use super::catalog::{self, TableKind};
 use super::write::{State, Tables, WriteTransaction};
 use crate::btree::TreeStats;
 use crate::error::StorageError;
@@ -107,9 +107,10 @@ impl Tables {
         let state = self.state.lock();
         let mut stats = DatabaseStats::of_catalog(self.store(), state.catalog.root)?;
         let mut tallest = 0;
-        for multimap in [false, true] {
-            for name in catalog::names(self.store(), state.catalog.root, multimap)? {
-                let table = TreeStats::of(self.store(), self.quiet_root(&state, &name)?)?;
+        for kind in TableKind::ALL {
+            for name in catalog::names(self.store(), state.catalog.root, kind)? {
+                let [rows, expiries] = self.quiet_roots(&state, &name)?;
+                let table = TreeStats::of_indexed(self.store(), rows, expiries)?;
                 tallest = tallest.max(table.height);
                 stats.add_table(&table);
             }
@@ -118,17 +119,19 @@ impl Tables {
         Ok(stats)
     }
 
-    /// The root of a table whose pages nobody changes meanwhile: of an open one, that from before this transaction.
-    fn quiet_root(&self, state: &State, name: &str) -> Result<Option<Pointer>, StorageError> {
+    /// The roots of a table's rows and expiries, whose pages nobody changes meanwhile: of an open table, those from before this
+    /// transaction.
+    fn quiet_roots(&self, state: &State, name: &str) -> Result<[Option<Pointer>; 2], StorageError> {
         match state.tables.get(name) {
-            Some(table) if table.is_open() => self.root_in(self.pages().base().data, name),
-            Some(table) => Ok(table.cell.tree(self.pages())?.root),
-            None => self.root_in(state.catalog.root, name),
+            Some(table) if table.is_open() => self.roots_in(self.pages().base().data, name),
+            Some(table) => table.current_roots(self.pages()),
+            None => self.roots_in(state.catalog.root, name),
         }
     }
 
-    fn root_in(&self, catalog: Option<Pointer>, name: &str) -> Result<Option<Pointer>, StorageError> {
-        Ok(catalog::look_up(self.store(), catalog, name)?.and_then(|entry| entry.root))
+    fn roots_in(&self, catalog: Option<Pointer>, name: &str) -> Result<[Option<Pointer>; 2], StorageError> {
+        let entry = catalog::look_up(self.store(), catalog, name)?;
+        Ok(entry.map_or([None; 2], |entry| [entry.root, entry.expiries]))
     }
 }
 

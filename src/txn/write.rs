@@ -1,7 +1,9 @@
-use super::catalog::{self, Definition, TableEntry};
+use super::catalog::{self, Definition, TableEntry, TableKind};
 use super::cdc;
 use super::cell::{ReservedRow, TableCell};
-use super::definition::{MultimapTableDefinition, MultimapTableHandle, TableDefinition, TableHandle};
+use super::definition::{
+    MultimapTableDefinition, MultimapTableHandle, TableDefinition, TableHandle, TtlTableDefinition, TtlTableHandle,
+};
 use super::history::{self, retention};
 use super::log::{Log, Recorder, Staged};
 use super::merges::MergeRoom;
@@ -9,13 +11,14 @@ use super::savepoint::Undo;
 use super::system::{self, SystemEditor};
 use crate::btree::{Change, ChangeSink, MultimapKind, NewValue, Target, Tree, TreeEditor, TreeKind, get};
 use crate::changes::CdcMode;
+use crate::clock::TransactionTime;
 use crate::compression::Compression;
 use crate::error::{CommitError, SetDurabilityError, StorageError, TableError};
 use crate::format::{Pointer, TxnId};
 use crate::merge::NamedOperator;
 use crate::pages::{Class, Commit, CommitMode, PageWriter, Store};
 use crate::sync::{Arc, AtomicBool, GatePass, Mutex, Ordering};
-use crate::table::{MultimapTable, OpenTable, Table};
+use crate::table::{MultimapTable, OpenTable, Table, TtlTable, expiries_kind, row_kind};
 use crate::types::{Key, KeyType, Value};
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
@@ -35,17 +38,82 @@ pub enum Durability {
     Immediate,
 }
 
+/// The trees of an open table: its rows, and of a TTL table when they expire.
+#[derive(Clone, Debug)]
+pub(crate) struct TableCells {
+    pub(crate) rows: Arc<TableCell>,
+    pub(crate) expiries: Option<Arc<TableCell>>,
+}
+
+/// One tree of a table, and the root that the catalog names.
+#[derive(Debug)]
+pub(super) struct StoredTree {
+    cell: Arc<TableCell>,
+    stored: Option<Pointer>,
+}
+
+impl StoredTree {
+    fn new(kind: TreeKind, stored: Option<Pointer>, room: &Arc<MergeRoom>) -> Self {
+        Self { cell: TableCell::new(Tree::new(kind, stored, Class::Data), room.clone()), stored }
+    }
+
+    /// Seals the tree, and gives its root if the catalog names another.
+    fn seal(&mut self, pages: &PageWriter) -> Result<Option<Option<Pointer>>, StorageError> {
+        let root = self.cell.edit(pages, |tree| tree.seal(pages))?;
+        Ok((core::mem::replace(&mut self.stored, root) != root).then_some(root))
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct TableState {
-    pub(super) cell: Arc<TableCell>,
-    /// Root that the catalog names.
-    pub(super) stored: Option<Pointer>,
+    rows: StoredTree,
+    expiries: Option<StoredTree>,
     open: Option<&'static Location<'static>>,
 }
 
 impl TableState {
+    fn new(kind: TreeKind, definition: &Definition, entry: Option<&TableEntry>, tables: &Tables) -> Self {
+        let tree = |kind, root| StoredTree::new(kind, root, &tables.room);
+        let rows = tree(kind, entry.and_then(|entry| entry.root));
+        let expiries = (definition.kind == TableKind::Ttl).then(|| {
+            let kind = expiries_kind(tables.store().page_size());
+            tree(kind, entry.and_then(|entry| entry.expiries))
+        });
+        Self { rows, expiries, open: None }
+    }
+
+    fn cells(&self) -> TableCells {
+        TableCells {
+            rows: self.rows.cell.clone(),
+            expiries: self.expiries.as_ref().map(|expiries| expiries.cell.clone()),
+        }
+    }
+
+    pub(super) fn rows(&self) -> &TableCell {
+        &self.rows.cell
+    }
+
+    fn trees(&self) -> impl Iterator<Item = &StoredTree> {
+        core::iter::once(&self.rows).chain(&self.expiries)
+    }
+
     pub(super) fn is_open(&self) -> bool {
         self.open.is_some()
+    }
+
+    /// The roots of all that the table's trees answer for.
+    pub(super) fn roots(&self, pages: &PageWriter) -> Result<Vec<Pointer>, StorageError> {
+        let mut roots = Vec::new();
+        for tree in self.trees() {
+            roots.extend(tree.cell.tree(pages)?.roots());
+        }
+        Ok(roots)
+    }
+
+    /// The roots of rows and expiries as they are.
+    pub(super) fn current_roots(&self, pages: &PageWriter) -> Result<[Option<Pointer>; 2], StorageError> {
+        let root = |tree: &StoredTree| tree.cell.tree(pages).map(|tree| tree.root);
+        Ok([root(&self.rows)?, self.expiries.as_ref().map_or(Ok(None), root)?])
     }
 }
 
@@ -58,6 +126,7 @@ pub(crate) struct Tables {
     pub(super) log: Log,
     /// A table was opened, renamed or deleted, or a savepoint restored.
     dirty: AtomicBool,
+    time: TransactionTime,
     pub(super) room: Arc<MergeRoom>,
 }
 
@@ -111,7 +180,8 @@ impl Tables {
         let state = Mutex::new(State::new(pages.store().page_size(), pages.base().data));
         let system = Mutex::new(system::tree(pages.store(), pages.base().system));
         let room = MergeRoom::new(pages.store().cache().budget());
-        Ok(Self { pages, state, system, log, dirty: AtomicBool::new(false), room })
+        let time = TransactionTime::default();
+        Ok(Self { pages, state, system, log, dirty: AtomicBool::new(false), time, room })
     }
 
     pub(super) fn is_dirty(&self) -> bool {
@@ -130,6 +200,11 @@ impl Tables {
         self.pages.store()
     }
 
+    /// The time that the whole transaction sees.
+    pub(crate) fn now(&self) -> Result<u64, StorageError> {
+        self.time.now(&self.store().settings().time)
+    }
+
     /// Opens a table, and gives the name of the operator that its definition has.
     fn open(
         &self,
@@ -137,21 +212,20 @@ impl Tables {
         wanted: &Definition,
         kind: TreeKind,
         place: &'static Location<'static>,
-    ) -> Result<(Arc<TableCell>, Opening), TableError> {
+    ) -> Result<(TableCells, Opening), TableError> {
         let mode = self.log_mode(name)?;
         let mut state = self.state.lock();
         state.check_closed(name)?;
         let entry = catalog::look_up(self.store(), state.catalog.root, name)?;
         let definition = self.settle_definition(&mut state.catalog, name, entry.as_ref(), wanted)?;
         let kind = kind.packed_with(definition.codec);
-        let stored = entry.and_then(|entry| entry.root);
-        let cell = || TableCell::new(Tree::new(kind, stored, Class::Data), self.room.clone());
-        let fresh = || TableState { cell: cell(), stored, open: None };
+        let fresh = || TableState::new(kind, &definition, entry.as_ref(), self);
         let table = state.tables.entry(name.to_string()).or_insert_with(fresh);
         table.open = Some(place);
         self.mark_dirty();
+        let cells = table.cells();
         let operator = definition.merge.map(|name| self.store().settings().operators.named(name));
-        Ok((table.cell.clone(), Opening { mode, operator }))
+        Ok((cells, Opening { mode, operator }))
     }
 
     /// Tells the change log of a value that was filled in since.
@@ -207,7 +281,7 @@ impl Tables {
         if !self.room.is_full() {
             return Ok(());
         }
-        self.state.lock().tables.values().try_for_each(|table| table.cell.settle(&self.pages))
+        self.state.lock().tables.values().try_for_each(|table| table.rows().settle(&self.pages))
     }
 
     /// Seals and writes the pages of all tables that nobody is working on, if sealing the caller's own was not enough.
@@ -219,8 +293,9 @@ impl Tables {
         if !self.pages.take_pressure() {
             return Ok(());
         }
-        let mut cells = state.tables.values().map(|table| &table.cell);
-        let sealed = cells.try_for_each(|cell| cell.seal_if_idle(&self.pages)).and_then(|()| self.relieve_system());
+        let seal = |tree: &StoredTree| tree.cell.seal_if_idle(&self.pages);
+        let sealed = state.tables.values().flat_map(TableState::trees).try_for_each(seal);
+        let sealed = sealed.and_then(|()| self.relieve_system());
         drop(state);
         let written = sealed.and_then(|()| self.pages.write_sealed());
         if written.is_err() {
@@ -255,11 +330,12 @@ impl Tables {
         let mut state = self.state.lock();
         let State { catalog, tables } = &mut *state;
         for (name, table) in tables {
-            self.settle_reserved(name, &table.cell)?;
-            let root = table.cell.edit(&self.pages, |tree| tree.seal(&self.pages))?;
-            if root != table.stored {
-                self.store_root(catalog, name, root)?;
-                table.stored = root;
+            self.settle_reserved(name, table.rows())?;
+            if let Some(root) = table.rows.seal(&self.pages)? {
+                self.store_root(catalog, &catalog::root_key(name), root)?;
+            }
+            if let Some(root) = table.expiries.as_mut().map_or(Ok(None), |tree| tree.seal(&self.pages))? {
+                self.store_root(catalog, &catalog::expiries_key(name), root)?;
             }
         }
         catalog.seal(&self.pages)
@@ -310,13 +386,12 @@ impl Tables {
         self.pages.release_checkpoint(nth);
     }
 
-    pub(super) fn store_root(&self, catalog: &mut Tree, name: &str, root: Option<Pointer>) -> Result<(), StorageError> {
-        let key = catalog::root_key(name);
+    pub(super) fn store_root(&self, catalog: &mut Tree, key: &[u8], root: Option<Pointer>) -> Result<(), StorageError> {
         let mut sink = ();
         let mut editor = TreeEditor::new(&self.pages, catalog, &mut sink);
         match root {
-            Some(root) => editor.insert(&key, NewValue::Subtree(root)).map(|_| ()),
-            None => editor.remove(&Target::Key(&key)).map(|_| ()),
+            Some(root) => editor.insert(key, NewValue::Subtree(root)).map(|_| ()),
+            None => editor.remove(&Target::Key(key)).map(|_| ()),
         }
     }
 }
@@ -398,11 +473,34 @@ impl WriteTransaction {
         &'txn self,
         definition: MultimapTableDefinition<'_, K, V>,
     ) -> Result<MultimapTable<'txn, K, V>, TableError> {
-        let wanted = Definition::of::<K, V>().multimap();
+        let wanted = Definition::of::<K, V>().with_kind(TableKind::Multimap);
         let page_size = self.tables.store().page_size();
         let kind = MultimapKind::new(KeyType::of::<K>(), KeyType::of::<V>(), page_size);
         let open = self.open(definition.name(), &wanted, kind.keys, Location::caller())?;
         Ok(MultimapTable::new(open, kind))
+    }
+
+    /// Opens a table whose rows may expire, making it if there is none of that name.
+    ///
+    /// The first one that is opened reads the [clock](crate::Builder::set_clock), once for the whole transaction, whose commit
+    /// is then dated.
+    ///
+    /// # Errors
+    ///
+    /// As of [`open_table`](Self::open_table), but [`TableIsNotTtl`](TableError::TableIsNotTtl) for a table of another kind;
+    /// [`ClockMissing`](StorageError::ClockMissing) without a clock.
+    #[track_caller]
+    pub fn open_ttl_table<'txn, K: Key + 'static, V: Value + 'static>(
+        &'txn self,
+        definition: TtlTableDefinition<'_, K, V>,
+    ) -> Result<TtlTable<'txn, K, V>, TableError> {
+        let now = self.tables.now()?;
+        let geometry = self.tables.store().geometry();
+        let kind = row_kind::<K, V>(geometry.page_size);
+        let codec = definition.compression().map_or(Ok(geometry.codec), Compression::codec)?;
+        let wanted = Definition::of::<K, V>().with_kind(TableKind::Ttl).packed_with(codec);
+        let open = self.open(definition.name(), &wanted, kind, Location::caller())?;
+        Ok(TtlTable::new(Table::new(open), now, definition.default_ttl()))
     }
 
     fn open(
@@ -414,8 +512,8 @@ impl WriteTransaction {
     ) -> Result<OpenTable<'_>, TableError> {
         catalog::check_name(name)?;
         definition.merge.as_deref().map_or(Ok(()), catalog::check_name)?;
-        let (cell, opening) = self.tables.open(name, definition, kind, place)?;
-        Ok(OpenTable::new(name.to_string(), &self.tables, cell, opening))
+        let (cells, opening) = self.tables.open(name, definition, kind, place)?;
+        Ok(OpenTable::new(name.to_string(), &self.tables, cells, opening))
     }
 
     pub(super) fn durability(&self) -> Durability {
@@ -470,7 +568,7 @@ impl WriteTransaction {
         let time = &pages.store().settings().time;
         self.tables.flush_log()?;
         let logged = self.tables.log.staged();
-        if time.is_chosen() || retains || logged.count > 0 {
+        if time.is_chosen() || retains || logged.count > 0 || self.tables.time.is_known() {
             commit.time = time.after(commit.time);
         }
         self.tables.change_system(|rows| cdc::finish(rows, &self.tables.log, &logged, &commit))?;
