@@ -2,14 +2,16 @@
 //!
 //! Run it as `cargo run --release --example tour -- [PATH] [DBFILE]`.
 //! PATH is this repository unless given, DBFILE is `target/tour.sapwood`. A second run on the same DBFILE brings it
-//! up to date: changed files are indexed anew, files that are gone leave together with their words.
+//! up to date: changed files are indexed anew, files that are gone leave together with their words. It then tells what it
+//! changed, from the change log, and how many files there were before, from the history.
 
 use sapwood::{
-    Database, Error, ReadableDatabase, ReadableTable, ReadableTableMetadata, Table, TableDefinition, WriteTransaction,
+    Builder, CdcConfig, CdcMode, Change, ChangePosition, Database, Error, ReadableDatabase, ReadableTable,
+    ReadableTableMetadata, Table, TableDefinition, TtlTableDefinition, WriteTransaction,
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use std::{env, fs, io};
 
 /// Path within PATH → contents.
@@ -18,6 +20,12 @@ const FILES: TableDefinition<&str, &str> = TableDefinition::new("files");
 const WORDS: TableDefinition<(&str, &str), u32> = TableDefinition::new("words");
 /// Extension → (files, bytes).
 const EXTENSIONS: TableDefinition<&str, (u64, u64)> = TableDefinition::new("extensions");
+
+/// Who looks at the files, for as long as they do.
+const SESSIONS: TtlTableDefinition<&str, u64> = TtlTableDefinition::new("sessions");
+
+/// The name of the place in the change log up to which the runs have told of it.
+const TOLD: &str = "told";
 
 /// The word that the look-ups ask for.
 const WORD: &str = "database";
@@ -30,16 +38,23 @@ fn main() -> Outcome {
     let path = args.next().unwrap_or_else(|| home.to_path_buf());
     let file = args.next().unwrap_or_else(|| home.join("target").join("tour.sapwood"));
     fs::create_dir_all(home.join("target"))?;
-    store(&file, &path)?;
+    let db = Builder::new()
+        .set_cdc(CdcConfig::new(CdcMode::Keys).with_max_transactions(100))
+        .set_history_retention(10)
+        .create(&file)?;
+    store(&db, &path)?;
+    tell_changes(&db)?;
+    look_back(&db)?;
+    expire(&db)?;
+    drop(db);
     ask(&file)
 }
 
-/// Writes all of `path` into `file`, in one transaction: whoever reads meanwhile sees all of it or nothing.
-fn store(file: &Path, path: &Path) -> Outcome {
+/// Writes all of `path` into the database, in one transaction: whoever reads meanwhile sees all of it or nothing.
+fn store(db: &Database, path: &Path) -> Outcome {
     let mut texts = BTreeMap::new();
     collect(path, path, &mut texts)?;
     let start = Instant::now();
-    let db = Database::create(file)?;
     let txn = db.begin_write()?;
     let words = update(&txn, &texts)?;
     txn.commit()?;
@@ -47,6 +62,55 @@ fn store(file: &Path, path: &Path) -> Outcome {
     let speed = bytes as f64 / 1e6 / start.elapsed().as_secs_f64();
     println!("stored  {} files, {words} words, {bytes} bytes: {speed:.1} MB/s with a durable commit", texts.len());
     Ok(())
+}
+
+/// Reads on in the change log where the run before ended, and notes where this one does.
+fn tell_changes(db: &Database) -> Outcome {
+    let txn = db.begin_read()?;
+    let told = txn.cdc_cursor(TOLD)?.map(|cursor| cursor.position);
+    let (mut last, mut counts) = (told.unwrap_or(ChangePosition::START), BTreeMap::<_, u64>::new());
+    for event in txn.read_cdc_since(last)? {
+        let event = event?;
+        last = event.position;
+        let what = match event.change {
+            Change::Insert { .. } => "inserted",
+            Change::Update { .. } => "updated",
+            Change::Delete { .. } | Change::Expire { .. } => "deleted",
+            _ => continue,
+        };
+        *counts.entry((event.table, what)).or_default() += 1;
+    }
+    for ((table, what), rows) in counts {
+        println!("changed {table}: {rows} rows {what}");
+    }
+    let txn = db.begin_write()?;
+    txn.advance_cdc_cursor(TOLD, last)?;
+    Ok(txn.commit()?)
+}
+
+/// Reads the files as they were before this run.
+fn look_back(db: &Database) -> Outcome {
+    let history = db.transaction_history()?;
+    let now = db.begin_read()?.open_table(FILES)?.len()?;
+    for commit in history.iter().rev().skip(2).take(1) {
+        let before = db.begin_read_at(commit.transaction_id)?.open_table(FILES)?.len()?;
+        println!("history of {} commits: {before} files before this run, {now} now", history.len());
+    }
+    Ok(())
+}
+
+/// A row that goes by itself.
+fn expire(db: &Database) -> Outcome {
+    let txn = db.begin_write()?;
+    txn.open_ttl_table(SESSIONS)?.insert_with_ttl("visitor", 1, Duration::from_millis(20))?;
+    txn.commit()?;
+    let is_there = || -> Outcome<bool> { Ok(db.begin_read()?.open_ttl_table(SESSIONS)?.get("visitor")?.is_some()) };
+    let before = is_there()?;
+    std::thread::sleep(Duration::from_millis(30));
+    println!("session there: {before}, and after its time: {}", is_there()?);
+    let txn = db.begin_write()?;
+    txn.open_ttl_table(SESSIONS)?.purge_expired(100)?;
+    Ok(txn.commit()?)
 }
 
 /// Text files under `folder` by their path within `root`.

@@ -50,8 +50,8 @@ pub use clock::SystemClock;
 pub use compression::Compression;
 pub use db::{
     BackupReport, Builder, CacheStats, CloseError, CommitWatch, CompactOptions, CompactProgress, Database, Finding,
-    IntegrityReport, NextCommit, OpenOutcome, ReadableDatabase, RepairSession, SnapshotInfo, VerifyLevel,
-    VerifyProgress, VerifyReport, WriteBatch,
+    IntegrityReport, KeyHistory, KeyVersion, NextCommit, OpenOutcome, ReadableDatabase, RepairSession, SnapshotInfo,
+    VerifyLevel, VerifyProgress, VerifyReport, WriteBatch,
 };
 #[cfg(feature = "std")]
 pub use db::{GroupCommitOptions, ReadOnlyDatabase};
@@ -74,10 +74,10 @@ pub use table::{
     TtlTable, TypedDiffRow, TypedDiffRows, VacantEntry, VacantTtlEntry,
 };
 pub use txn::{
-    CdcCursor, Change, ChangeEvent, ChangeStream, Checkpoint, DatabaseStats, Diff, Durability, MultimapTableDefinition,
-    MultimapTableHandle, ReadTransaction, Savepoint, TableChange, TableDefinition, TableDiff, TableHandle, TableKind,
-    TransactionInfo, TtlTableDefinition, TtlTableHandle, UntypedMultimapTableHandle, UntypedTableHandle,
-    UntypedTtlTableHandle, WriteTransaction,
+    CdcCursor, Change, ChangeEvent, ChangeStream, Checkpoint, DatabaseStats, DebeziumEncoder, Diff, Durability,
+    MultimapTableDefinition, MultimapTableHandle, ReadTransaction, Savepoint, TableChange, TableDefinition, TableDiff,
+    TableHandle, TableKind, TransactionInfo, TtlTableDefinition, TtlTableHandle, UntypedMultimapTableHandle,
+    UntypedTableHandle, UntypedTtlTableHandle, WriteTransaction,
 };
 #[cfg(feature = "bytemuck")]
 pub use types::Pod;

@@ -517,3 +517,36 @@ fn a_file_is_compacted_beside_its_history() {
     assert!(after < before / 2, "{before} bytes, then {after}");
     db.verify().unwrap();
 }
+
+#[test]
+fn a_key_has_a_version_for_each_commit_that_changed_it() {
+    let (db, _) = with_history(100);
+    let versions = |key: u64| -> Vec<Option<u8>> {
+        let versions = db.key_history(ROWS, key).unwrap().map(|version| version.unwrap());
+        versions.map(|version| version.value.map(|value| value.value()[0])).collect()
+    };
+    assert_eq!(versions(1), []);
+    put(&db, 5..6, &[9], Durability::Immediate);
+    for value in [1, 1, 2] {
+        put(&db, 1..3, &[value], Durability::Immediate);
+    }
+    let txn = db.begin_write().unwrap();
+    txn.open_table(ROWS).unwrap().remove(1).unwrap();
+    txn.commit().unwrap();
+    put(&db, 1..2, &[2], Durability::Immediate);
+    let txn = db.begin_write().unwrap();
+    txn.delete_table(ROWS).unwrap();
+    txn.commit().unwrap();
+    assert_eq!(versions(1), [Some(1), Some(2), None, Some(2), None]);
+    assert_eq!(versions(2), [Some(1), Some(2), None]);
+    assert_eq!((versions(5), versions(7)), (vec![Some(9), None], vec![]));
+    let history = db.transaction_history().unwrap();
+    let [first, .., last] = history[..] else { panic!("{history:?}") };
+    let tables: Vec<_> =
+        db.diff(first.transaction_id, last.transaction_id).unwrap().map(|table| table.unwrap()).collect();
+    assert_eq!((tables.len(), tables[0].rows().count()), (1, 1));
+    assert!(matches!(db.diff(first.transaction_id, 0), Err(Error::HistorySnapshotNotFound(0))));
+    // A commit that is let go meanwhile is passed over.
+    let mut rest = db.key_history(ROWS, 1).unwrap();
+    assert!(rest.next().unwrap().unwrap().value.is_some());
+}

@@ -20,6 +20,7 @@ pub use compact::{CompactOptions, CompactProgress};
 #[cfg(feature = "std")]
 pub use group::GroupCommitOptions;
 pub use group::WriteBatch;
+pub use history::{KeyHistory, KeyVersion};
 pub use integrity::{Finding, IntegrityReport, VerifyProgress};
 #[cfg(feature = "std")]
 pub use read_only::ReadOnlyDatabase;

@@ -138,9 +138,12 @@ pub(super) fn record(rows: &mut SystemEditor<'_>, commit: &Commit) -> Result<Vec
 fn prune(rows: &mut SystemEditor<'_>, wanted: HistoryRetention, commit: &Commit) -> Result<Vec<Pointer>, StorageError> {
     let (store, system) = (rows.store(), rows.tree.root);
     let count = system::count_of(store, system, COMMIT)?;
+    let with_slack = |most: u64| most.saturating_add(most / SLACK_PART);
+    if count <= with_slack(wanted.commits) && wanted.age == u64::MAX {
+        return Ok(Vec::new());
+    }
     let pinned: BTreeSet<_> = pins(store, system)?.into_iter().map(|(_, id)| id).collect();
     let is_too_old = |info: TransactionInfo, most: u64| commit.time.saturating_sub(info.timestamp_ms) > most;
-    let with_slack = |most: u64| most.saturating_add(most / SLACK_PART);
     let free = |entry: &Entry| !pinned.contains(&entry.info.transaction_id);
     let oldest = entries(store, system)?.find(|entry| entry.as_ref().map_or(true, free)).transpose()?;
     let Some(oldest) = oldest else { return Ok(Vec::new()) };

@@ -3,6 +3,7 @@
 mod catalog;
 mod cdc;
 mod cell;
+mod debezium;
 mod definition;
 mod diff;
 mod event;
@@ -22,6 +23,7 @@ pub use catalog::TableKind;
 pub(crate) use catalog::{is_definition, table_of_row, wrong_expiries};
 pub use cdc::{CdcCursor, ChangeStream};
 pub(crate) use cell::{Loan, ReservedRow, TableCell};
+pub use debezium::DebeziumEncoder;
 pub use definition::{
     MultimapTableDefinition, MultimapTableHandle, TableDefinition, TableHandle, TtlTableDefinition, TtlTableHandle,
     UntypedMultimapTableHandle, UntypedTableHandle, UntypedTtlTableHandle,
