@@ -546,7 +546,16 @@ fn a_key_has_a_version_for_each_commit_that_changed_it() {
         db.diff(first.transaction_id, last.transaction_id).unwrap().map(|table| table.unwrap()).collect();
     assert_eq!((tables.len(), tables[0].rows().count()), (1, 1));
     assert!(matches!(db.diff(first.transaction_id, 0), Err(Error::HistorySnapshotNotFound(0))));
-    // A commit that is let go meanwhile is passed over.
-    let mut rest = db.key_history(ROWS, 1).unwrap();
-    assert!(rest.next().unwrap().unwrap().value.is_some());
+}
+
+#[test]
+fn commits_that_are_let_go_meanwhile_are_no_versions() {
+    let (db, _) = with_history(3);
+    (1..4).for_each(|value| put(&db, 1..2, &[value], Durability::Immediate));
+    let mut versions = db.key_history(ROWS, 1).unwrap();
+    let value = |version: sapwood::KeyVersion<&[u8]>| version.value.map(|value| value.value()[0]);
+    assert_eq!(versions.next().map(|version| value(version.unwrap())), Some(Some(1)));
+    (4..6).for_each(|value| put(&db, 1..2, &[value], Durability::Immediate));
+    let rest: Vec<_> = versions.map(|version| value(version.unwrap())).collect();
+    assert_eq!(rest, [Some(3)]);
 }
