@@ -152,9 +152,9 @@ impl Database {
     /// ```
     ///
     /// What is copied is what a read transaction that begins now would see, commits without durability included;
-    /// writers do not wait. Savepoints, history and change log are not copied. The file is on disk when the call returns; page size and block size
-    /// are those of this database. Pages are read through the page cache, and memory does not grow with the database, but
-    /// for one bit per page.
+    /// writers do not wait. Savepoints, history and change log are not copied. The file is on disk when the call
+    /// returns; page size and block size are those of this database. Pages are read through the page cache, and memory
+    /// does not grow with the database, but for one bit per page.
     ///
     /// # Errors
     ///
