@@ -8,8 +8,8 @@ use common::scale;
 use sapwood::{
     Builder, BytesAppend, CdcConfig, CdcMode, Change, ChangeEvent, ChangePosition, Checkpoint, Clock, Database, Diff,
     Durability, MultimapTableDefinition, ReadTransaction, ReadableDatabase, ReadableMultimapTable, ReadableTable,
-    Savepoint, StorageError, TableChange, TableDefinition, TableHandle, TableKind, UntypedTableHandle,
-    WriteTransaction, merge_fn,
+    ReadableTtlTable, Savepoint, StorageError, TableChange, TableDefinition, TableHandle, TableKind,
+    TtlTableDefinition, UntypedTableHandle, WriteTransaction, merge_fn,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, RangeBounds};
@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 const NAMES: [&str; 3] = ["oak", "elm", "ash"];
+const TTL: TtlTableDefinition<&[u8], &[u8]> = TtlTableDefinition::new("ttl");
 const PAIRS: MultimapTableDefinition<&[u8], &[u8]> = MultimapTableDefinition::new("pairs");
 
 fn table(name: &str) -> TableDefinition<'_, &'static [u8], &'static [u8]> {
@@ -29,6 +30,8 @@ fn table(name: &str) -> TableDefinition<'_, &'static [u8], &'static [u8]> {
 struct Replica {
     tables: BTreeMap<String, BTreeMap<Vec<u8>, Vec<u8>>>,
     pairs: Option<BTreeSet<(Vec<u8>, Vec<u8>)>>,
+    /// Rows that expire, each with its time before its value.
+    ttl: Option<BTreeMap<Vec<u8>, Vec<u8>>>,
 }
 
 impl Replica {
@@ -49,7 +52,22 @@ impl Replica {
             }
             replica.pairs = Some(all);
         }
+        if let Ok(ttl) = txn.open_ttl_table(TTL) {
+            let rows = ttl.iter().unwrap().map(|row| row.unwrap());
+            let raw = rows.map(|(key, value)| {
+                let time = value.expires_at_ms().unwrap_or(u64::MAX).to_le_bytes();
+                (key.value().to_vec(), [&time[..], value.value()].concat())
+            });
+            replica.ttl = Some(raw.collect());
+        }
         replica
+    }
+
+    /// Without the rows that have expired, which a transaction does not see.
+    fn seen_at(mut self, now: u64) -> Self {
+        let time = |row: &[u8]| u64::from_le_bytes(row[..8].try_into().unwrap());
+        self.ttl.iter_mut().for_each(|rows| rows.retain(|_, row| time(row) > now));
+        self
     }
 
     /// Makes the changes of a difference.
@@ -57,6 +75,19 @@ impl Replica {
         for table in diff.map(|table| table.unwrap()) {
             let kind = table.old_kind().or(table.new_kind()).unwrap();
             let rows = table.rows().map(|row| row.unwrap());
+            if kind == TableKind::Ttl {
+                let kept = self.ttl.get_or_insert_default();
+                for row in rows {
+                    match row.new_value() {
+                        Some(new) => _ = kept.insert(row.key().to_vec(), new.to_vec()),
+                        None => _ = kept.remove(row.key()),
+                    }
+                }
+                if table.change() == TableChange::Deleted {
+                    self.ttl = None;
+                }
+                continue;
+            }
             if kind == TableKind::Multimap {
                 let pairs = self.pairs.get_or_insert_default();
                 for row in rows {
@@ -86,6 +117,7 @@ impl Replica {
     /// `states` are those after each transaction in the log, by its id.
     fn apply(&mut self, event: &ChangeEvent, states: &BTreeMap<u64, Self>) {
         match &event.change {
+            Change::CreateTable { ttl: true, .. } => assert_eq!(self.ttl.replace(BTreeMap::new()), None),
             Change::CreateTable { multimap: true, .. } => {
                 assert_eq!(self.pairs.replace(BTreeSet::new()), None);
             }
@@ -93,6 +125,8 @@ impl Replica {
                 assert_eq!((key.name(), value.name()), ("&[u8]", "&[u8]"));
                 assert_eq!(self.tables.insert(event.table.clone(), BTreeMap::new()), None);
             }
+            Change::DeleteTable if event.table == "ttl" => assert!(self.ttl.take().is_some()),
+            change if event.table == "ttl" => apply_row(self.ttl.as_mut().unwrap(), change),
             Change::DeleteTable if event.table == "pairs" => assert!(self.pairs.take().is_some()),
             Change::DeleteTable => assert!(self.tables.remove(&event.table).is_some()),
             Change::RenameTable { new_name } => {
@@ -117,7 +151,7 @@ fn apply_row(rows: &mut BTreeMap<Vec<u8>, Vec<u8>>, change: &Change) {
     match change {
         Change::Insert { key, new } => assert_eq!(rows.insert(key.clone(), new.clone().unwrap()), None),
         Change::Update { key, old, new } => assert_eq!(rows.insert(key.clone(), new.clone().unwrap()), *old),
-        Change::Delete { key, old } => assert_eq!(rows.remove(key), *old),
+        Change::Delete { key, old } | Change::Expire { key, old } => assert_eq!(rows.remove(key), *old),
         Change::Merge { key, operand, old, new, is_there } => {
             assert!(operand.is_some() && *is_there == new.is_some());
             let before = match new {
@@ -155,6 +189,7 @@ struct Session {
     read: ChangePosition,
     states: BTreeMap<u64, Replica>,
     savepoints: Vec<Savepoint>,
+    clock: Hand,
     /// Durable state at the last commit that is sure to survive.
     durable: Replica,
 }
@@ -171,6 +206,7 @@ impl Session {
             read: ChangePosition::START,
             states: BTreeMap::new(),
             savepoints: Vec::new(),
+            clock: Hand::default(),
             durable: Replica::default(),
         }
     }
@@ -178,7 +214,7 @@ impl Session {
     fn open(&self) -> Database {
         let mut builder = Builder::new();
         builder.set_page_size(self.page).set_cache_size(self.cache);
-        builder.set_cdc(CdcConfig::new(CdcMode::OldAndNew)).set_history_retention(1000);
+        builder.set_cdc(CdcConfig::new(CdcMode::OldAndNew)).set_history_retention(1000).set_clock(self.clock.clone());
         builder.create_with_backend(self.backend.clone()).unwrap()
     }
 
@@ -197,14 +233,15 @@ impl Session {
                     self.backend = RecordingBackend::from_image(self.backend.contents());
                     db = self.open();
                     self.catch_up(&db);
-                    self.durable = self.replica.clone();
+                    self.durable = Replica::of(&db.begin_read().unwrap());
                 }
                 2 => {
                     self.savepoints.clear();
                     self.backend = RecordingBackend::from_state(self.backend.kill());
                     drop(db);
                     db = self.open();
-                    assert_eq!(Replica::of(&db.begin_read().unwrap()), self.durable);
+                    let durable = self.durable.clone().seen_at(self.clock.now_ms());
+                    assert_eq!(Replica::of(&db.begin_read().unwrap()), durable);
                     // What was read of commits that are lost is not issued again; the reader begins anew.
                     self.forget();
                     self.catch_up(&db);
@@ -239,7 +276,7 @@ impl Session {
             new.last().map_or(self.read, |e| e.position)
         );
         self.read = new.last().map_or(self.read, |event| event.position);
-        assert_eq!(self.replica, Replica::of(&txn));
+        assert_eq!(self.replica.clone().seen_at(self.clock.now_ms()), Replica::of(&txn));
     }
 
     /// The log between two commits of the history leads from one to the other.
@@ -250,7 +287,11 @@ impl Session {
             let (older, newer) = if a.transaction_id <= b.transaction_id { (a, b) } else { (b, a) };
             let (from, to) =
                 (db.begin_read_at(older.transaction_id).unwrap(), db.begin_read_at(newer.transaction_id).unwrap());
-            let mut replica = Replica::of(&from);
+            // What has expired by then is not seen, but told of: the states that were replayed have it.
+            let state =
+                |id: u64| self.states.range(..=id).next_back().map(|(_, state)| state.clone()).unwrap_or_default();
+            let mut replica = state(older.transaction_id);
+            assert_eq!(replica.clone().seen_at(older.timestamp_ms), Replica::of(&from));
             let after = ChangePosition::after_transaction(older.transaction_id);
             let until = ChangePosition::after_transaction(newer.transaction_id);
             let head: Vec<_> = db.begin_read().unwrap().read_cdc_range(after, until).unwrap().collect();
@@ -260,14 +301,15 @@ impl Session {
                 "a past commit sees its log"
             );
             seen.iter().for_each(|event| replica.apply(event, &self.states));
-            assert_eq!(replica, Replica::of(&to));
-            let mut patched = Replica::of(&from);
+            assert_eq!(replica.clone().seen_at(newer.timestamp_ms), Replica::of(&to));
+            let mut patched = state(older.transaction_id);
             patched.patch(from.diff(&to).unwrap());
             assert_eq!(patched, replica, "the difference of the two");
         }
     }
 
     fn transaction(&mut self, db: &Database) {
+        self.clock.0.fetch_add(self.rng.below(20), Ordering::Relaxed);
         let mut txn = db.begin_write().unwrap();
         let durable = !self.rng.chance(80);
         txn.set_durability(if durable { Durability::Immediate } else { Durability::None }).unwrap();
@@ -287,6 +329,7 @@ impl Session {
                 }
                 4 => self.change_tables(&txn),
                 5..=8 => self.change_pairs(&txn),
+                9 | 10 => self.change_ttl(&txn),
                 _ => self.change_rows(&txn),
             }
         }
@@ -344,6 +387,27 @@ impl Session {
                 0 => drop(pairs.remove_all(&*key).unwrap()),
                 1..=3 => assert!(pairs.remove(&*key, &*value).is_ok()),
                 _ => assert!(pairs.insert(&*key, &*value).is_ok()),
+            }
+        }
+    }
+
+    fn change_ttl(&mut self, txn: &WriteTransaction) {
+        if self.rng.chance(10) {
+            assert!(txn.delete_ttl_table(TTL).is_ok());
+            return;
+        }
+        let mut rows = txn.open_ttl_table(TTL).unwrap();
+        for _ in 0..self.rng.below(20) {
+            let (key, value, ttl) = (self.key(), self.value(), Duration::from_millis(self.rng.below(60)));
+            match self.rng.below(12) {
+                0 => assert!(rows.purge_expired(3).is_ok()),
+                1 => assert!(rows.touch(&*key, ttl).is_ok()),
+                2 => assert!(rows.persist(&*key).is_ok()),
+                3 => assert!(rows.remove(&*key).is_ok()),
+                4 => assert!(rows.retain(|key, _| key[0] % 7 != 3).is_ok()),
+                5 => assert!(rows.pop_first().is_ok()),
+                6 => assert!(rows.insert(&*key, &*value).is_ok()),
+                _ => assert!(rows.insert_with_ttl(&*key, &*value, ttl).is_ok()),
             }
         }
     }
