@@ -81,6 +81,13 @@ impl Space {
         self.lose_data(births.fold(None, |all, birth| hull(all, Some(birth))), false);
     }
 
+    /// The system tree of the head, or of what follows it, refers to this root.
+    pub(super) fn keep_reference(&mut self, root: Option<&Pointer>) {
+        let Some(root) = root else { return };
+        self.savepoints.add_persistent(root);
+        self.add_data_snapshot(root);
+    }
+
     fn next_savepoint_id(&mut self) -> Result<TxnId, StorageError> {
         self.last_id = next_id(self.last_id, 1)?;
         Ok(self.last_id)
@@ -111,20 +118,13 @@ impl Store {
     }
 
     pub(crate) fn begin_persistent_savepoint(&self, root: Option<&Pointer>) -> Result<TxnId, StorageError> {
-        let id = self.space.lock().next_savepoint_id()?;
-        self.keep_reference(root);
+        let mut space = self.space.lock();
+        let id = space.next_savepoint_id()?;
+        space.keep_reference(root);
         Ok(id)
     }
 
-    /// The live write transaction will refer to this root, of an earlier commit or its own.
-    pub(crate) fn keep_reference(&self, root: Option<&Pointer>) {
-        let Some(root) = root else { return };
-        let mut space = self.space.lock();
-        space.savepoints.add_persistent(root);
-        space.add_data_snapshot(root);
-    }
-
-    /// The transaction comes to nothing.
+    /// The savepoint's transaction comes to nothing.
     pub(crate) fn undo_reference(&self, root: Option<&Pointer>) {
         let Some(root) = root else { return };
         let mut space = self.space.lock();

@@ -576,12 +576,7 @@ impl WriteTransaction {
         let let_go = if durable { self.tables.change_system(record)? } else { Vec::new() };
         commit.system = self.tables.seal()?.system;
         pages.store().set_deleting_references(deletes || !let_go.is_empty());
-        let recorded = commit.data.filter(|_| durable && retains);
-        pages.store().keep_reference(recorded.as_ref());
-        if let Err(err) = pages.commit(commit, mode) {
-            pages.store().undo_reference(recorded.as_ref());
-            return Err(err.into());
-        }
+        pages.commit(commit, CommitMode { refers_to_itself: durable && retains, ..mode })?;
         pages.store().retire_references(let_go);
         self.settle_savepoints();
         self.finished = true;

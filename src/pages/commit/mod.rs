@@ -36,6 +36,8 @@ pub(crate) struct CommitMode {
     pub(crate) recovering: bool,
     /// The file is cut as far as it can be.
     pub(crate) tight: bool,
+    /// The commit's system tree refers to its own data root.
+    pub(crate) refers_to_itself: bool,
 }
 
 impl PageWriter {
@@ -66,7 +68,7 @@ impl PageWriter {
         let saved = state.and_then(|(pointer, run)| self.fill_state(pointer, run, &extent));
         let mut work = self.take_work();
         match store.persist(&commit, core::mem::take(&mut work.sealed), extent, saved, mode) {
-            Ok(written) => store.publish_durable(commit, &work.changes(), written),
+            Ok(written) => store.publish_durable(commit, &work.changes(), written, mode),
             Err(err) => {
                 self.put_back(work);
                 Err(err)
@@ -144,9 +146,19 @@ impl Store {
         Ok(())
     }
 
-    fn publish_durable(&self, commit: Commit, changes: &[LinkChange], written: Written) -> Result<(), StorageError> {
+    fn publish_durable(
+        &self,
+        commit: Commit,
+        changes: &[LinkChange],
+        written: Written,
+        mode: CommitMode,
+    ) -> Result<(), StorageError> {
         let mut space = self.space.lock();
         space.publish(commit, changes, &self.cache);
+        if mode.refers_to_itself {
+            // Whoever finds the reference finds it alive; before the commit is the head nothing newer may be a snapshot.
+            space.keep_reference(commit.data.as_ref());
+        }
         space.slot_written(written.index, written.slot, &self.cache);
         self.settle_extent(&mut space, &written.extent);
         drop(space);
