@@ -31,6 +31,12 @@ impl Default for Settings {
     }
 }
 
+/// Of what is retained at most so much, a sixteenth more may be there: what is let go goes some at a time, so that most
+/// commits need not change the oldest rows.
+pub(crate) fn with_slack(most: u64) -> u64 {
+    most.saturating_add(most / 16)
+}
+
 /// Which past commits stay readable: see [`Builder::set_history_retention`](crate::Builder::set_history_retention).
 ///
 /// A commit goes when there are too many newer ones, or when it is too old, and nobody has

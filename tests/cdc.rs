@@ -2,6 +2,7 @@
 
 mod common;
 
+use common::clock::Hand;
 use common::crash::RecordingBackend;
 use common::rng::Rng;
 use common::scale;
@@ -13,8 +14,6 @@ use sapwood::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, RangeBounds};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 const NAMES: [&str; 3] = ["oak", "elm", "ash"];
@@ -309,7 +308,7 @@ impl Session {
     }
 
     fn transaction(&mut self, db: &Database) {
-        self.clock.0.fetch_add(self.rng.below(20), Ordering::Relaxed);
+        self.clock.advance(self.rng.below(20));
         let mut txn = db.begin_write().unwrap();
         let durable = !self.rng.chance(80);
         txn.set_durability(if durable { Durability::Immediate } else { Durability::None }).unwrap();
@@ -475,16 +474,6 @@ fn the_log_replayed_gives_the_same_tables() {
 const ROWS: TableDefinition<u64, &[u8]> = TableDefinition::new("rows");
 const OTHER: TableDefinition<u64, &[u8]> = TableDefinition::new("other");
 
-/// A clock that the test sets.
-#[derive(Clone, Debug, Default)]
-struct Hand(Arc<AtomicU64>);
-
-impl Clock for Hand {
-    fn now_ms(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
 fn with_log(config: CdcConfig) -> (Database, RecordingBackend, Hand) {
     let (backend, clock) = (RecordingBackend::new(), Hand::default());
     let db = Builder::new().set_cdc(config).set_clock(clock.clone()).create_with_backend(backend.clone()).unwrap();
@@ -592,7 +581,7 @@ fn what_is_let_go_is_told_and_nothing_else() {
         let (db, backend, clock) = with_log(config);
         let mut logged: Vec<ChangeEvent> = Vec::new();
         for round in 0..200_u64 {
-            clock.0.fetch_add(10, Ordering::Relaxed);
+            clock.advance(10);
             put(&db, round, &[round as u8; 100]);
             let after = logged.last().map_or(ChangePosition::START, |event| event.position);
             logged.extend(all(&db, after).unwrap());

@@ -2,6 +2,7 @@
 
 mod common;
 
+use common::clock::Hand;
 use common::crash::RecordingBackend;
 use common::rng::Rng;
 use common::scale;
@@ -9,29 +10,13 @@ use sapwood::{Builder, Clock, CompactOptions, Database, Durability, HistoryReten
 use sapwood::{Error, ReadableDatabase, ReadableTable, StorageError, TableDefinition, WriteTransaction};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 const ROWS: TableDefinition<u64, &[u8]> = TableDefinition::new("rows");
 
 type Model = BTreeMap<u64, Vec<u8>>;
-
-/// A clock that the test sets.
-#[derive(Clone, Debug, Default)]
-struct Hand(Arc<AtomicU64>);
-
-impl Clock for Hand {
-    fn now_ms(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-impl Hand {
-    fn set(&self, time: u64) {
-        self.0.store(time, Ordering::Relaxed);
-    }
-}
 
 fn model_of(txn: &ReadTransaction) -> Model {
     let Ok(table) = txn.open_table(ROWS) else { return Model::new() };
@@ -191,7 +176,7 @@ impl Session {
     }
 
     fn transaction(&mut self, db: &Database) {
-        self.clock.set(self.clock.now_ms() + self.rng.below(40));
+        self.clock.advance(self.rng.below(40));
         let mut txn = db.begin_write().unwrap();
         let durable = !self.rng.chance(80);
         txn.set_durability(if durable { Durability::Immediate } else { Durability::None }).unwrap();

@@ -11,12 +11,10 @@ use crate::error::StorageError;
 use crate::format::{Pointer, TxnId};
 use crate::limits::MAX_NAME_LENGTH;
 use crate::pages::{Commit, Store};
+use crate::settings::with_slack;
 use crate::sync::Arc;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-
-/// Of what stays in the log so much more may be there.
-const SLACK_PART: u64 = 16;
 
 fn malformed() -> StorageError {
     StorageError::corrupted("a row of the change log is malformed")
@@ -198,7 +196,7 @@ fn prune(rows: &mut SystemEditor<'_>, config: &CdcConfig, now: u64) -> Result<()
         return Ok(());
     };
     let exceeds = |oldest: &Header, slack: bool| {
-        let limit = |most: u64| if slack { most.saturating_add(most / SLACK_PART) } else { most };
+        let limit = |most: u64| if slack { with_slack(most) } else { most };
         let transactions = newest.transactions_before.saturating_sub(oldest.transactions_before).saturating_add(1);
         let bytes = newest.bytes_before.saturating_sub(oldest.bytes_before).saturating_add(newest.bytes);
         transactions > limit(config.transactions)

@@ -8,15 +8,11 @@ use crate::error::{SavepointError, StorageError, TransactionError};
 use crate::format::{Pointer, TxnId};
 use crate::limits::MAX_NAME_LENGTH;
 use crate::pages::{Commit, Store};
-use crate::settings::HistoryRetention;
+use crate::settings::{HistoryRetention, with_slack};
 use crate::sync::Arc;
 use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-
-/// Of the commits and of the age that are retained so much more may be there: what is let go goes some at a time, so that
-/// most commits need not change the oldest rows.
-const SLACK_PART: u64 = 16;
 
 /// A commit that can be read again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,7 +134,6 @@ pub(super) fn record(rows: &mut SystemEditor<'_>, commit: &Commit) -> Result<Vec
 fn prune(rows: &mut SystemEditor<'_>, wanted: HistoryRetention, commit: &Commit) -> Result<Vec<Pointer>, StorageError> {
     let (store, system) = (rows.store(), rows.tree.root);
     let count = system::count_of(store, system, COMMIT)?;
-    let with_slack = |most: u64| most.saturating_add(most / SLACK_PART);
     if count <= with_slack(wanted.commits) && wanted.age == u64::MAX {
         return Ok(Vec::new());
     }

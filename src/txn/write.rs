@@ -205,7 +205,7 @@ impl Tables {
         self.time.now(&self.store().settings().time)
     }
 
-    /// Opens a table, and gives the name of the operator that its definition has.
+    /// Opens a table, making it if there is none of that name.
     fn open(
         &self,
         name: &str,
@@ -346,7 +346,8 @@ impl Tables {
         self.state = Mutex::new(State::new(self.store().page_size(), root));
     }
 
-    /// Makes all tables what they were under `root`, which a snapshot keeps, after the commit of this id. Breaks the transaction if it fails.
+    /// Makes all tables what they were under `root`, which a snapshot keeps, after the commit of this id. Breaks the
+    /// transaction if it fails.
     pub(super) fn restore(&mut self, root: Option<Pointer>, commit: TxnId) -> Result<(), StorageError> {
         self.mark_dirty();
         let relinked = self.seal().and_then(|current| self.pages.relink(current.data, root));

@@ -97,7 +97,7 @@ fn purged_pages_come_back() {
             });
         }
         txn.commit().unwrap();
-        clock.set(clock.0.load(std::sync::atomic::Ordering::Relaxed) + 5);
+        clock.advance(5);
         if round == 3 {
             length = backend.contents().len();
         }

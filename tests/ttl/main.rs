@@ -11,22 +11,4 @@ mod costs;
 mod errors;
 mod numbers;
 
-use sapwood::Clock;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-/// A clock that the test sets.
-#[derive(Clone, Debug, Default)]
-struct Hand(Arc<AtomicU64>);
-
-impl Clock for Hand {
-    fn now_ms(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-impl Hand {
-    fn set(&self, time: u64) {
-        self.0.store(time, Ordering::Relaxed);
-    }
-}
+use common::clock::Hand;

@@ -64,8 +64,7 @@ impl PageWriter {
         let mut map = space.free_map.as_ref()?.to_buddy();
         let mut free = space.kept_until_closing();
         for change in changes {
-            let needed =
-                change.class == Class::Data && space.savepoints.need((change.birth, self.id().saturating_sub(1)));
+            let needed = change.class == Class::Data && space.savepoints.need((change.birth, self.id()));
             if change.linked {
                 free.remove_range(change.start, change.pages);
             } else if !needed {
