@@ -150,7 +150,9 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
         } else {
             (self.new_key(key)?, None)
         };
-        self.report(key, old.as_deref(), value)?;
+        // Keys of other bytes may be equal, and the row keeps the one that it has.
+        let stored = if exists && self.sink.is_active() { Some(self.key_of(leaf)?) } else { None };
+        self.report(stored.as_deref().unwrap_or(key), old.as_deref(), value)?;
         let zeroed;
         let value = match value {
             NewValue::Zeroed(length) => {

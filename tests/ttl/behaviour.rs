@@ -4,10 +4,11 @@ use crate::Hand;
 use sapwood::backends::InMemoryBackend;
 use sapwood::limits::MAX_EXPIRY_MS;
 use sapwood::{
-    Builder, CdcConfig, CdcMode, Change, ChangePosition, Database, DiffError, Expiry, HistoryRetention,
+    Builder, CdcConfig, CdcMode, Change, ChangePosition, Database, DiffError, Expiry, HistoryRetention, Key,
     ReadableDatabase, ReadableTableMetadata, ReadableTtlTable, TableChange, TableDefinition, TableError, TableKind,
-    TtlTableDefinition, TtlTableHandle, WriteTransaction,
+    TtlTableDefinition, TtlTableHandle, TypeName, Value, WriteTransaction,
 };
+use std::cmp::Ordering;
 use std::time::Duration;
 
 const ROWS: TtlTableDefinition<u64, &str> = TtlTableDefinition::new("rows");
@@ -297,4 +298,63 @@ fn what_differs_is_told_with_the_times() {
     assert_eq!(rows, [(1, dated(110, "ten"), None), (2, dated(120, "twenty"), dated(125, "twenty"))]);
     let err = older.diff_table(&newer, TableDefinition::<u64, &str>::new("rows")).unwrap_err();
     assert!(matches!(err, DiffError::Table(TableError::TableIsTtl(_))));
+}
+
+/// Words in which capitals are no other letters.
+#[derive(Debug)]
+struct AnyCase;
+
+impl Value for AnyCase {
+    type SelfType<'a> = &'a str;
+    type AsBytes<'a> = &'a str;
+
+    fn fixed_width() -> Option<usize> {
+        None
+    }
+
+    fn from_bytes<'a>(data: &'a [u8]) -> &'a str
+    where
+        Self: 'a,
+    {
+        std::str::from_utf8(data).unwrap()
+    }
+
+    fn as_bytes<'a, 'b: 'a>(value: &'a &'b str) -> &'a str
+    where
+        Self: 'b,
+    {
+        value
+    }
+
+    fn type_name() -> TypeName {
+        TypeName::new("ttl::AnyCase")
+    }
+}
+
+impl Key for AnyCase {
+    fn compare(data1: &[u8], data2: &[u8]) -> Ordering {
+        data1.to_ascii_lowercase().cmp(&data2.to_ascii_lowercase())
+    }
+}
+
+#[test]
+fn keys_that_are_equal_and_look_otherwise_are_one_row_of_the_index() {
+    const WORDS: TtlTableDefinition<AnyCase, u64> = TtlTableDefinition::new("words");
+    let clock = Hand::default();
+    let db = with_clock(&clock);
+    for long in [0, 5000] {
+        let word = |word: &str| word.to_string() + &"x".repeat(long);
+        update(&db, |txn| {
+            let mut words = txn.open_ttl_table(WORDS).unwrap();
+            words.insert_with_ttl(&*word("oak"), 1, ms(10)).unwrap();
+            words.insert_with_ttl(&*word("Oak"), 2, ms(20)).unwrap();
+            assert!(words.touch(&*word("OAK"), ms(30)).unwrap());
+            words.insert(&*word("elm"), 3).unwrap();
+            assert!(words.touch(&*word("ELM"), ms(30)).unwrap());
+        });
+        db.verify().unwrap();
+        clock.advance(100);
+        update(&db, |txn| assert_eq!(txn.open_ttl_table(WORDS).unwrap().purge_expired(9).unwrap(), 2));
+        db.verify().unwrap();
+    }
 }
