@@ -703,3 +703,35 @@ fn places_are_not_used_again_after_a_crash() {
         drop(db);
     }
 }
+
+#[test]
+fn a_reserved_value_is_told_by_the_mode_it_was_reserved_under() {
+    let (db, ..) = with_log(CdcConfig::new(CdcMode::OldAndNew));
+    for after in 0..3 {
+        let mut txn = db.begin_write().unwrap();
+        txn.open_table(ROWS).unwrap().insert_reserve(after, 3).unwrap().as_mut().copy_from_slice(b"one");
+        txn.set_table_cdc("rows", Some(CdcMode::Off)).unwrap();
+        match after {
+            0 => drop(txn.open_table(ROWS).unwrap().insert(after, &b"unseen"[..]).unwrap()),
+            1 => drop(txn.open_table(ROWS).unwrap().remove(after).unwrap()),
+            _ => {}
+        }
+        txn.set_table_cdc("rows", None).unwrap();
+        txn.commit().unwrap();
+        let last = all(&db, ChangePosition::START).unwrap().pop().unwrap().change;
+        assert_eq!(last, Change::Insert { key: after.to_le_bytes().to_vec(), new: Some(b"one".to_vec()) });
+    }
+}
+
+#[test]
+fn a_reserved_value_is_told_before_its_table_is_renamed() {
+    let (db, ..) = with_log(CdcConfig::new(CdcMode::NewValues));
+    let txn = db.begin_write().unwrap();
+    txn.open_table(ROWS).unwrap().insert_reserve(1, 3).unwrap().as_mut().copy_from_slice(b"one");
+    txn.rename_table(ROWS, OTHER).unwrap();
+    txn.commit().unwrap();
+    let changes: Vec<_> = all(&db, ChangePosition::START).unwrap().into_iter().skip(1).collect();
+    let told: Vec<_> = changes.iter().map(|event| (&*event.table, &event.change)).collect();
+    let insert = Change::Insert { key: 1_u64.to_le_bytes().to_vec(), new: Some(b"one".to_vec()) };
+    assert_eq!(told, [("rows", &insert), ("rows", &Change::RenameTable { new_name: "other".into() })]);
+}

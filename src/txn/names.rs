@@ -23,9 +23,6 @@ impl Tables {
     fn delete(&self, name: &str, kind: TableKind) -> Result<bool, TableError> {
         let mut state = self.state.lock();
         let Some(entry) = self.closed_entry(&state, name, kind)? else { return Ok(false) };
-        if let Some(table) = state.tables.get(name) {
-            self.settle_reserved(name, table.rows())?;
-        }
         self.log_deleted(name)?;
         let stored = || entry.root.into_iter().chain(entry.expiries).collect();
         let roots = state.tables.get(name).map(|table| table.roots(self.pages())).transpose()?;
@@ -68,7 +65,7 @@ impl Tables {
     }
 
     /// Passes on how a change of several steps ended; half of one must not be committed.
-    fn or_break(&self, changed: Result<(), StorageError>) -> Result<(), StorageError> {
+    pub(super) fn or_break(&self, changed: Result<(), StorageError>) -> Result<(), StorageError> {
         if changed.is_err() {
             self.pages().mark_broken();
         }

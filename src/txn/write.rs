@@ -228,9 +228,14 @@ impl Tables {
         Ok((cells, Opening { mode, operator }))
     }
 
-    /// Tells the change log of a value that was filled in since.
+    /// Tells the change log of a value that was filled in since. Breaks the transaction if it fails.
     pub(crate) fn settle_reserved(&self, table: &str, cell: &TableCell) -> Result<(), StorageError> {
-        let Some(ReservedRow { key, old, mode }) = cell.take_reserved() else { return Ok(()) };
+        let Some(row) = cell.take_reserved() else { return Ok(()) };
+        self.or_break(self.tell_reserved(table, cell, row))
+    }
+
+    fn tell_reserved(&self, table: &str, cell: &TableCell, row: ReservedRow) -> Result<(), StorageError> {
+        let ReservedRow { key, old, mode } = row;
         let tree = cell.tree(&self.pages)?;
         let Some(root) = tree.root else { return Ok(()) };
         let new = get(self.store(), &tree.kind, &root, &key)?;
@@ -267,10 +272,10 @@ impl Tables {
         editor.insert(&catalog::definition_key(name), NewValue::Bytes(&row)).map(|_| ())
     }
 
-    /// A table is not worked on any more: no merges wait in it.
+    /// A table is not worked on any more: no merges wait in it, and the change log has heard of all its rows.
     pub(crate) fn closed(&self, name: &str, cell: &TableCell) {
         // A failure breaks the transaction, so that the commit tells of it.
-        let _ = cell.settle(&self.pages);
+        let _ = cell.settle(&self.pages).and_then(|()| self.settle_reserved(name, cell));
         if let Some(table) = self.state.lock().tables.get_mut(name) {
             table.open = None;
         }
