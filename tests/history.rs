@@ -544,3 +544,24 @@ fn commits_that_are_let_go_meanwhile_are_no_versions() {
     let rest: Vec<_> = versions.map(|version| value(version.unwrap())).collect();
     assert_eq!(rest, [Some(3)]);
 }
+
+#[test]
+fn a_pin_that_outlives_its_history_keeps_no_commit_once_it_is_taken_back() {
+    let (db, backend) = with_history(2);
+    put(&db, 0..100, &[0], Durability::Immediate);
+    let first = db.transaction_history().unwrap()[0];
+    let txn = db.begin_write().unwrap();
+    txn.pin_history("release", first.transaction_id).unwrap();
+    txn.commit().unwrap();
+    drop(db);
+    let db = reopened(HistoryRetention::OFF, &backend);
+    put(&db, 0..100, &[1], Durability::Immediate);
+    assert_eq!(db.transaction_history().unwrap(), [first]);
+    let txn = db.begin_write().unwrap();
+    assert!(txn.unpin_history("release").unwrap());
+    assert!(!txn.unpin_history("release").unwrap());
+    txn.commit().unwrap();
+    put(&db, 0..100, &[2], Durability::Immediate);
+    assert_eq!(db.transaction_history().unwrap(), []);
+    db.verify().unwrap();
+}

@@ -74,7 +74,7 @@ fn last_until(store: &Store, system: Option<Pointer>, time: u64) -> Result<Optio
     };
     let Some(mut last) = in_time(0)? else { return Ok(None) };
     let mut beyond = TxnId::MAX;
-    while last.info.transaction_id + 1 < beyond {
+    while last.info.transaction_id.saturating_add(1) < beyond {
         let middle = last.info.transaction_id + (beyond - last.info.transaction_id) / 2;
         match in_time(middle)? {
             Some(later) => last = later,
@@ -125,8 +125,6 @@ pub(super) fn record(rows: &mut SystemEditor<'_>, commit: &Commit) -> Result<Vec
     if !wanted.is_off() {
         let info = TransactionInfo { transaction_id: commit.id, timestamp_ms: commit.time };
         rows.refer(&entry_key(info), commit.data)?;
-    } else if stored.is_off() {
-        return Ok(Vec::new());
     }
     prune(rows, wanted, commit)
 }
@@ -235,5 +233,23 @@ impl WriteTransaction {
         let store = self.tables.store();
         let system = self.tables.system_root();
         Ok(entry_of(store, system, id)?.root)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Database;
+    use crate::backend::InMemoryBackend;
+
+    #[test]
+    fn a_forged_id_does_not_keep_the_search_for_a_time_from_ending() {
+        let db = Database::builder().create_with_backend(InMemoryBackend::new()).unwrap();
+        let txn = db.begin_write().unwrap();
+        let forged = TransactionInfo { transaction_id: u64::MAX, timestamp_ms: 7 };
+        txn.tables.change_system(|rows| rows.refer(&entry_key(forged), None)).unwrap();
+        let found = |time| last_until(txn.tables.store(), txn.tables.system_root(), time).unwrap();
+        assert_eq!(found(7).map(|entry| entry.info), Some(forged));
+        assert!(found(6).is_none());
     }
 }
