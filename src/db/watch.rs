@@ -7,7 +7,7 @@ use crate::sync::{Arc, Heard};
 use core::fmt::{Debug, Formatter};
 use core::future::Future;
 use core::pin::Pin;
-use core::task::{Context, Poll, Waker};
+use core::task::{Context, Poll};
 #[cfg(feature = "std")]
 use core::time::Duration;
 
@@ -16,6 +16,8 @@ use core::time::Duration;
 pub struct CommitWatch {
     store: Arc<Store>,
     seen: u64,
+    /// By which the store knows it.
+    listener: u64,
 }
 
 impl CommitWatch {
@@ -54,17 +56,13 @@ impl CommitWatch {
     ///
     /// As of [`wait`](Self::wait).
     pub fn try_next(&mut self) -> Result<Option<u64>, StorageError> {
-        self.listen(None)
+        self.take(self.store.commits().heard(self.seen))
     }
 
-    /// The next commit, as a future: for asynchronous code, whatever runs it. Nothing is lost if it is dropped early.
+    /// The next commit, as a future: for asynchronous code, whatever runs it. Nothing is lost if it is dropped early. The waker
+    /// that was given last is called, once.
     pub fn next_commit(&mut self) -> NextCommit<'_> {
         NextCommit(self)
-    }
-
-    fn listen(&mut self, waker: Option<&Waker>) -> Result<Option<u64>, StorageError> {
-        let heard = self.store.commits().listen(self.seen, waker);
-        self.take(heard)
     }
 
     fn take(&mut self, heard: Heard) -> Result<Option<u64>, StorageError> {
@@ -76,6 +74,12 @@ impl CommitWatch {
             Heard::Nothing => Ok(None),
             Heard::Over => Err(StorageError::DatabaseClosed),
         }
+    }
+}
+
+impl Drop for CommitWatch {
+    fn drop(&mut self) {
+        self.store.commits().leave(self.listener);
     }
 }
 
@@ -94,10 +98,9 @@ impl Future for NextCommit<'_> {
     type Output = Result<u64, StorageError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.0.listen(Some(context.waker())).transpose() {
-            Some(heard) => Poll::Ready(heard),
-            None => Poll::Pending,
-        }
+        let watch = &mut *self.0;
+        let heard = watch.store.commits().listen(watch.seen, watch.listener, context.waker());
+        watch.take(heard).transpose().map_or(Poll::Pending, Poll::Ready)
     }
 }
 
@@ -107,6 +110,7 @@ impl Database {
         let store = self.core.store.clone();
         let head = store.acquire_head();
         store.release(&head);
-        CommitWatch { store, seen: head.id }
+        let listener = store.commits().join();
+        CommitWatch { store, seen: head.id, listener }
     }
 }

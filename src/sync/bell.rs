@@ -1,7 +1,7 @@
 use super::Mutex;
 #[cfg(feature = "std")]
 use super::system;
-use alloc::vec::Vec;
+use alloc::collections::BTreeMap;
 use core::mem;
 use core::task::Waker;
 #[cfg(feature = "std")]
@@ -20,7 +20,10 @@ struct State {
     newest: u64,
     /// There will be no more.
     over: bool,
-    wakers: Vec<Waker>,
+    /// Of those who listen, by the number that each was given.
+    wakers: BTreeMap<u64, Waker>,
+    /// Numbers that were given.
+    listeners: u64,
 }
 
 /// What there is to hear.
@@ -60,18 +63,37 @@ impl Bell {
         };
         #[cfg(feature = "std")]
         self.rung.notify_all();
-        wakers.into_iter().for_each(Waker::wake);
+        wakers.into_values().for_each(Waker::wake);
     }
 
-    /// What there is to hear. If nothing, the waker is called when there is.
-    pub(crate) fn listen(&self, known: u64, waker: Option<&Waker>) -> Heard {
+    /// A number for one who may [listen](Self::listen).
+    pub(crate) fn join(&self) -> u64 {
+        let mut state = self.state.lock();
+        state.listeners += 1;
+        state.listeners
+    }
+
+    /// The waker of this listener, if there is one, is not called.
+    pub(crate) fn leave(&self, listener: u64) {
+        let waker = self.state.lock().wakers.remove(&listener);
+        drop(waker);
+    }
+
+    pub(crate) fn heard(&self, known: u64) -> Heard {
+        self.state.lock().heard(known)
+    }
+
+    /// What there is to hear. If nothing, the waker is called when there is, instead of the one that the listener gave before.
+    pub(crate) fn listen(&self, known: u64, listener: u64, waker: &Waker) -> Heard {
+        let mut waker = Some(waker.clone());
         let mut state = self.state.lock();
         let heard = state.heard(known);
-        if let (Heard::Nothing, Some(waker)) = (heard, waker)
-            && !state.wakers.iter().any(|other| other.will_wake(waker))
-        {
-            state.wakers.push(waker.clone());
+        if heard == Heard::Nothing {
+            waker = waker.and_then(|waker| state.wakers.insert(listener, waker));
         }
+        // Wakers are a user's code, which does not run under a lock.
+        drop(state);
+        drop(waker);
         heard
     }
 
