@@ -735,3 +735,33 @@ fn a_reserved_value_is_told_before_its_table_is_renamed() {
     let insert = Change::Insert { key: 1_u64.to_le_bytes().to_vec(), new: Some(b"one".to_vec()) };
     assert_eq!(told, [("rows", &insert), ("rows", &Change::RenameTable { new_name: "other".into() })]);
 }
+
+#[test]
+fn a_closed_database_tells_nothing_of_its_log() {
+    let (db, ..) = with_log(CdcConfig::new(CdcMode::Keys));
+    put(&db, 1, b"one");
+    let txn = db.begin_read().unwrap();
+    drop(db);
+    assert!(matches!(txn.read_cdc_since(ChangePosition::START), Err(StorageError::DatabaseClosed)));
+    assert!(matches!(txn.latest_cdc_position(), Err(StorageError::DatabaseClosed)));
+    assert!(matches!(txn.cdc_pruned_up_to(), Err(StorageError::DatabaseClosed)));
+    assert!(matches!(txn.cdc_cursor("reader"), Err(StorageError::DatabaseClosed)));
+    assert!(matches!(txn.cdc_cursors(), Err(StorageError::DatabaseClosed)));
+}
+
+#[test]
+fn the_newest_transaction_stays_in_a_log_without_room() {
+    let none = CdcConfig::new(CdcMode::Keys);
+    for config in [none.with_max_transactions(0), none.with_max_bytes(0), none.with_max_age(Duration::ZERO)] {
+        let (db, _, clock) = with_log(config);
+        for now in [7, u64::MAX - 9, 5] {
+            clock.set(now);
+            put(&db, now, b"value");
+            let up_to = db.begin_read().unwrap().cdc_pruned_up_to().unwrap().unwrap_or(ChangePosition::START);
+            let left = all(&db, up_to).unwrap();
+            assert!(matches!(&left.last().unwrap().change, Change::Insert { key, .. } if *key == now.to_le_bytes()));
+            let ids: BTreeSet<_> = left.iter().map(|event| event.position.transaction_id).collect();
+            assert_eq!(ids.len(), 1);
+        }
+    }
+}

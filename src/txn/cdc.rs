@@ -327,8 +327,7 @@ impl ReadTransaction {
 
     /// The place of the newest change that the transaction sees.
     pub fn latest_cdc_position(&self) -> Result<Option<ChangePosition>, StorageError> {
-        let (store, commit) = (self.snapshot().store(), self.snapshot().commit());
-        store.check_open()?;
+        let (store, commit) = (self.log_store()?, self.snapshot().commit());
         let mut beyond = commit.id.saturating_add(1);
         while let Some(last) = Header::last_before(store, commit.system, beyond)? {
             if last.commit <= commit.id {
@@ -341,17 +340,23 @@ impl ReadTransaction {
 
     /// The place of the newest change that has been let go.
     pub fn cdc_pruned_up_to(&self) -> Result<Option<ChangePosition>, StorageError> {
-        pruned(self.snapshot().store(), self.snapshot().commit().system)
+        pruned(self.log_store()?, self.snapshot().commit().system)
     }
 
     /// The cursor of this name.
     pub fn cdc_cursor(&self, name: &str) -> Result<Option<CdcCursor>, StorageError> {
-        CdcCursor::load(self.snapshot().store(), self.snapshot().commit().system, name)
+        CdcCursor::load(self.log_store()?, self.snapshot().commit().system, name)
     }
 
     /// All cursors, ordered by name.
     pub fn cdc_cursors(&self) -> Result<Vec<CdcCursor>, StorageError> {
-        cursors(self.snapshot().store(), self.snapshot().commit().system)
+        cursors(self.log_store()?, self.snapshot().commit().system)
+    }
+
+    fn log_store(&self) -> Result<&Store, StorageError> {
+        let store = self.snapshot().store();
+        store.check_open()?;
+        Ok(store)
     }
 }
 
@@ -396,7 +401,7 @@ impl WriteTransaction {
 
     /// Chooses what is logged of the table or multimap of this name, whether there is one or not; with `None` it is what is
     /// logged [of all](crate::Builder::set_cdc). Holds for what is opened from now on, and in later transactions. Goes along
-    /// when the table is renamed, and ends when it is deleted.
+    /// when the table is renamed, and ends when it is deleted; restoring a savepoint, or a past commit, does not change it.
     ///
     /// # Errors
     ///
