@@ -163,14 +163,16 @@ fn append<V: Value>(value: &mut Option<Vec<u8>>, suffix: &[u8]) -> Result<(), Fa
     let length = before.unwrap_or(0).saturating_add(suffix.len());
     check_length(length)?;
     let bytes = value.get_or_insert_default();
-    bytes.try_reserve(suffix.len()).map_err(|_| Fault::TooLarge(length))?;
-    bytes.extend_from_slice(suffix);
-    let checked = check::<V>(bytes);
-    if checked.is_err() {
+    let reserved = bytes.try_reserve(suffix.len()).map_err(|_| Fault::TooLarge(length));
+    let appended = reserved.and_then(|()| {
+        bytes.extend_from_slice(suffix);
+        check::<V>(bytes)
+    });
+    if appended.is_err() {
         bytes.truncate(before.unwrap_or(0));
         value.take_if(|_| before.is_none());
     }
-    checked
+    appended
 }
 
 /// An error unless the table may hold these bytes.

@@ -45,8 +45,8 @@ impl Tables {
             return Err(TableError::TableExists(new_name.to_string()));
         }
         self.mark_dirty();
-        self.log_renamed(name, new_name)?;
-        self.or_break(self.move_rows(&mut state.catalog, name, new_name, &entry))?;
+        let renamed = self.log_renamed(name, new_name);
+        self.or_break(renamed.and_then(|()| self.move_rows(&mut state.catalog, name, new_name, &entry)))?;
         if let Some(table) = state.tables.remove(name) {
             state.tables.insert(new_name.to_string(), table);
         }
