@@ -35,7 +35,8 @@ impl CdcMode {
 /// What is logged, and what of the log stays: see [`Builder::set_cdc`](crate::Builder::set_cdc).
 ///
 /// The oldest transactions go when there are more, when they have more bytes, or when they are older than is said here, and
-/// no [cursor](crate::WriteTransaction::hold_cdc_cursor) holds them. They go some at a time: a sixteenth more may be there.
+/// no [cursor](crate::WriteTransaction::hold_cdc_cursor) holds them. They go with a commit, some at a time: a sixteenth more may
+/// be there. The newest one stays, whatever the limits are.
 ///
 /// ```
 /// use sapwood::{CdcConfig, CdcMode};
@@ -68,14 +69,13 @@ impl CdcConfig {
         Self { transactions, ..self }
     }
 
-    /// So many bytes of events stay in the log: keys, values and names, and some bytes for each. The newest transaction stays
-    /// however large it is.
+    /// So many bytes of events stay in the log: keys, values and names, and some bytes for each.
     #[must_use]
     pub const fn with_max_bytes(self, bytes: u64) -> Self {
         Self { bytes, ..self }
     }
 
-    /// Events stay in the log so long, to the millisecond.
+    /// Events stay in the log so long, in milliseconds.
     #[must_use]
     pub fn with_max_age(self, age: Duration) -> Self {
         Self { age: u64::try_from(age.as_millis()).unwrap_or(u64::MAX), ..self }

@@ -565,3 +565,21 @@ fn a_pin_that_outlives_its_history_keeps_no_commit_once_it_is_taken_back() {
     assert_eq!(db.transaction_history().unwrap(), []);
     db.verify().unwrap();
 }
+
+#[test]
+fn versions_of_a_key_go_on_behind_a_table_of_another_type() {
+    let (db, _) = with_history(100);
+    put(&db, 1..2, &[1], Durability::Immediate);
+    let txn = db.begin_write().unwrap();
+    txn.delete_table(ROWS).unwrap();
+    txn.open_table(TableDefinition::<u64, u64>::new("rows")).unwrap().insert(1, 1).unwrap();
+    txn.commit().unwrap();
+    let txn = db.begin_write().unwrap();
+    txn.delete_table(TableDefinition::<u64, u64>::new("rows")).unwrap();
+    txn.open_table(ROWS).unwrap().insert(1, &[2_u8][..]).unwrap();
+    txn.commit().unwrap();
+    let versions: Vec<_> = db.key_history(ROWS, 1).unwrap().collect();
+    let [Ok(first), Err(Error::TableTypeMismatch { .. }), Ok(last)] = &versions[..] else { panic!("{versions:?}") };
+    let value = |version: &sapwood::KeyVersion<&[u8]>| version.value.as_ref().map(|value| value.value()[0]);
+    assert_eq!((value(first), value(last)), (Some(1), Some(2)));
+}

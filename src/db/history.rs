@@ -68,7 +68,8 @@ impl Database {
     /// What the recorded commits have under a key, oldest first: one version for each commit at which that changed, where
     /// `None` says that the key, or the table, was not there. Before the first commit that had it there is none.
     ///
-    /// Looks the key up in each recorded commit, as the iterator comes to it.
+    /// Looks the key up in each recorded commit, as the iterator comes to it. Where the table was of other types or of another
+    /// kind, it gives the error of [`open_table`](ReadTransaction::open_table), and goes on.
     ///
     /// ```
     /// use sapwood::{Builder, Error, TableDefinition, backends::InMemoryBackend};

@@ -209,8 +209,8 @@ impl WriteTransaction {
         self.tables.change_system(|rows| rows.put(&named_key(PIN, name), &transaction_id.to_le_bytes()))
     }
 
-    /// Takes a pin back, and says whether there was one. Its commit goes with the next durable commit, unless it is retained
-    /// otherwise.
+    /// Takes a pin back, and says whether there was one. Its commit goes as others of its age do: with one of the next durable
+    /// commits, unless it is retained otherwise.
     pub fn unpin_history(&self, name: &str) -> Result<bool, StorageError> {
         self.tables.change_system(|rows| rows.remove(&named_key(PIN, name)))
     }
