@@ -765,3 +765,41 @@ fn the_newest_transaction_stays_in_a_log_without_room() {
         }
     }
 }
+
+#[test]
+fn what_is_logged_of_a_table_is_looked_up_beside_who_writes_the_log() {
+    for cache in [0, 1 << 20] {
+        let mut builder = Builder::new();
+        builder.set_page_size(512).set_cache_size(cache).set_cdc(CdcConfig::new(CdcMode::OldAndNew));
+        let db = builder.set_history_retention(10).create_with_backend(RecordingBackend::new()).unwrap();
+        let mut txn = db.begin_write().unwrap();
+        let names: Vec<_> = (0..40).map(|nth| format!("table {nth}")).collect();
+        names.iter().for_each(|name| txn.set_table_cdc(name, Some(CdcMode::Keys)).unwrap());
+        txn.set_table_cdc("log", Some(CdcMode::OldAndNew)).unwrap();
+        txn.commit().unwrap();
+        let past = db.transaction_history().unwrap()[0].transaction_id;
+        let txn = db.begin_write().unwrap();
+        std::thread::scope(|scope| {
+            let (txn, names) = (&txn, &names);
+            scope.spawn(move || {
+                let mut rows = txn.open_table(table("log")).unwrap();
+                for nth in 0..4000_u32 {
+                    rows.insert(&nth.to_be_bytes()[..], &[nth as u8; 300][..]).unwrap();
+                }
+            });
+            scope.spawn(move || {
+                for nth in 0..4000 {
+                    let name = &names[nth % names.len()];
+                    txn.open_table(table(name)).unwrap().insert(&b"key"[..], &b"value"[..]).unwrap();
+                    txn.pin_history(&format!("pin {}", nth % 30), past).unwrap();
+                    if nth % 5 == 0 {
+                        assert!(txn.delete_table(table(name)).unwrap());
+                        txn.open_table(table(name)).unwrap();
+                    }
+                }
+            });
+        });
+        txn.commit().unwrap();
+        db.verify().unwrap();
+    }
+}

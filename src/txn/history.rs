@@ -230,9 +230,7 @@ impl WriteTransaction {
     }
 
     fn past_root(&self, id: TxnId) -> Result<Option<Pointer>, StorageError> {
-        let store = self.tables.store();
-        let system = self.tables.system_root();
-        Ok(entry_of(store, system, id)?.root)
+        self.tables.read_system(|store, system| Ok(entry_of(store, system, id)?.root))
     }
 }
 
@@ -248,7 +246,7 @@ mod tests {
         let txn = db.begin_write().unwrap();
         let forged = TransactionInfo { transaction_id: u64::MAX, timestamp_ms: 7 };
         txn.tables.change_system(|rows| rows.refer(&entry_key(forged), None)).unwrap();
-        let found = |time| last_until(txn.tables.store(), txn.tables.system_root(), time).unwrap();
+        let found = |time| txn.tables.read_system(|store, system| last_until(store, system, time)).unwrap();
         assert_eq!(found(7).map(|entry| entry.info), Some(forged));
         assert!(found(6).is_none());
     }

@@ -36,6 +36,16 @@ pub(super) fn stored_config(store: &Store, system: Option<Pointer>) -> Result<Op
     CdcConfig::from_bytes(&bytes).ok_or_else(malformed).map(Some)
 }
 
+/// What the file says is logged of a table.
+fn stored_mode(store: &Store, system: Option<Pointer>, table: &str) -> Result<Option<CdcMode>, StorageError> {
+    let Some(bytes) = system::value_of(store, system, &table_key(table))? else { return Ok(None) };
+    let mode = match *bytes {
+        [byte] => CdcMode::from_byte(byte),
+        _ => None,
+    };
+    mode.map(Some).ok_or_else(|| StorageError::corrupted("what is logged of a table is malformed"))
+}
+
 /// What is logged in a transaction.
 #[derive(Debug)]
 pub(crate) struct Log {
@@ -117,13 +127,8 @@ impl Tables {
         if !self.log.has_tables {
             return Ok(self.log.mode);
         }
-        let own = system::value_of(self.store(), self.system_root(), &table_key(name))?;
-        let malformed = || StorageError::corrupted("what is logged of a table is malformed");
-        match own.as_deref() {
-            None => Ok(self.log.mode),
-            Some([byte]) => CdcMode::from_byte(*byte).ok_or_else(malformed),
-            Some(_) => Err(malformed()),
-        }
+        let own = self.read_system(|store, system| stored_mode(store, system, name))?;
+        Ok(own.unwrap_or(self.log.mode))
     }
 
     /// Stages the event that `encode` makes.
@@ -174,20 +179,21 @@ impl Tables {
     pub(super) fn log_renamed(&self, table: &str, new_name: &str) -> Result<(), StorageError> {
         self.log_table(table, |bytes| Encoder::renamed(bytes, table, new_name))?;
         match self.take_mode(table)? {
-            Some(mode) => self.change_system(|rows| rows.put(&table_key(new_name), &mode)),
+            Some(mode) => self.change_system(|rows| rows.put(&table_key(new_name), &[mode.to_byte()])),
             None => Ok(()),
         }
     }
 
     /// Takes out what a table says of itself.
-    fn take_mode(&self, table: &str) -> Result<Option<Vec<u8>>, StorageError> {
+    fn take_mode(&self, table: &str) -> Result<Option<CdcMode>, StorageError> {
         if !self.log.has_tables {
             return Ok(None);
         }
-        let key = table_key(table);
-        let mode = system::value_of(self.store(), self.system_root(), &key)?.map(|mode| mode.to_vec());
-        self.change_system(|rows| rows.remove(&key))?;
-        Ok(mode)
+        self.change_system(|rows| {
+            let mode = stored_mode(rows.store(), rows.tree.root, table)?;
+            rows.remove(&table_key(table))?;
+            Ok(mode)
+        })
     }
 
     fn log_table(&self, table: &str, encode: impl FnOnce(&mut Vec<u8>)) -> Result<(), StorageError> {

@@ -321,8 +321,13 @@ impl Tables {
         change(&mut SystemEditor::new(&self.pages, &mut self.system.lock()))
     }
 
-    pub(super) fn system_root(&self) -> Option<Pointer> {
-        self.system.lock().root
+    /// Reads rows of the system tree, under its lock: events that come from another thread change its pages where they are.
+    pub(super) fn read_system<T>(
+        &self,
+        read: impl FnOnce(&Store, Option<Pointer>) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        let system = self.system.lock();
+        read(self.store(), system.root)
     }
 
     /// Seals every changed table, the catalog and the system tree.
@@ -570,7 +575,7 @@ impl WriteTransaction {
         };
         let mut commit = Commit { id: pages.id(), data: self.tables.seal_data()?, ..*pages.base() };
         let deletes = self.store_savepoints()?;
-        let retains = !retention(pages.store(), self.tables.system_root())?.is_off();
+        let retains = !self.tables.read_system(retention)?.is_off();
         let time = &pages.store().settings().time;
         self.tables.flush_log()?;
         let logged = self.tables.log.staged();
