@@ -100,6 +100,7 @@ impl<'t> OpenTree<'t> {
 
     /// Loads rows behind the last one of the table, which is not changed meanwhile.
     pub(super) fn loader(&self) -> Result<Loader<'t>, StorageError> {
+        let _loan = self.lend();
         Loader::behind(self.tables.pages(), &self.tree()?)
     }
 

@@ -89,7 +89,7 @@ impl TableState {
         }
     }
 
-    pub(super) fn rows(&self) -> &TableCell {
+    pub(super) fn rows(&self) -> &Arc<TableCell> {
         &self.rows.cell
     }
 
@@ -229,13 +229,14 @@ impl Tables {
     }
 
     /// Tells the change log of a value that was filled in since. Breaks the transaction if it fails.
-    pub(crate) fn settle_reserved(&self, table: &str, cell: &TableCell) -> Result<(), StorageError> {
+    pub(crate) fn settle_reserved(&self, table: &str, cell: &Arc<TableCell>) -> Result<(), StorageError> {
         let Some(row) = cell.take_reserved() else { return Ok(()) };
         self.or_break(self.tell_reserved(table, cell, row))
     }
 
-    fn tell_reserved(&self, table: &str, cell: &TableCell, row: ReservedRow) -> Result<(), StorageError> {
+    fn tell_reserved(&self, table: &str, cell: &Arc<TableCell>, row: ReservedRow) -> Result<(), StorageError> {
         let ReservedRow { key, old, mode } = row;
+        let _loan = cell.lend();
         let tree = cell.tree(&self.pages)?;
         let Some(root) = tree.root else { return Ok(()) };
         let new = get(self.store(), &tree.kind, &root, &key)?;
@@ -273,7 +274,7 @@ impl Tables {
     }
 
     /// A table is not worked on any more: no merges wait in it, and the change log has heard of all its rows.
-    pub(crate) fn closed(&self, name: &str, cell: &TableCell) {
+    pub(crate) fn closed(&self, name: &str, cell: &Arc<TableCell>) {
         // A failure breaks the transaction, so that the commit tells of it.
         let _ = cell.settle(&self.pages).and_then(|()| self.settle_reserved(name, cell));
         if let Some(table) = self.state.lock().tables.get_mut(name) {
