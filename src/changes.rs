@@ -34,9 +34,9 @@ impl CdcMode {
 
 /// What is logged, and what of the log stays: see [`Builder::set_cdc`](crate::Builder::set_cdc).
 ///
-/// The oldest transactions go when there are more, when they have more bytes, or when they are older than is said here, and
-/// no [cursor](crate::WriteTransaction::hold_cdc_cursor) holds them. They go with a commit, some at a time: a sixteenth more may
-/// be there. The newest one stays, whatever the limits are.
+/// The oldest transactions go when there are more, when they have more bytes, or when they are older than is said here,
+/// and no [cursor](crate::WriteTransaction::hold_cdc_cursor) holds them. They go with a commit, some at a time: a
+/// sixteenth more may be there. The newest one stays, whatever the limits are.
 ///
 /// ```
 /// use sapwood::{CdcConfig, CdcMode};

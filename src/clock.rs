@@ -4,7 +4,8 @@ use crate::error::StorageError;
 use crate::sync::{Arc, Mutex};
 use core::fmt::Debug;
 
-/// A source of the time, for what a database dates: commits, when its history or change log is on, and rows that expire.
+/// A source of the time, for what a database dates: commits, when its history or change log is on, and rows that
+/// expire.
 ///
 /// With `std` there is one unless [`Builder::set_clock`](crate::Builder::set_clock) gives another: [`SystemClock`].
 /// Without `std` there is none but that.
@@ -74,7 +75,8 @@ impl Time {
         }
     }
 
-    /// The time of the commit after one of the time `before`: now, but later than that. Without a clock they are counted.
+    /// The time of the commit after one of the time `before`: now, but later than that. Without a clock they are
+    /// counted.
     pub(crate) fn after(&self, before: u64) -> u64 {
         self.now().unwrap_or(0).max(before.saturating_add(1))
     }

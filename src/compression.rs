@@ -8,10 +8,10 @@ use alloc::vec::Vec;
 /// How a table stores its values: said for a [table](crate::TableDefinition::with_compression) or for a
 /// [database](crate::Builder::set_compression), when it is created.
 ///
-/// Each value is compressed for itself. One of less than 64 bytes or more than a gigabyte, or that would not be shorter by
-/// an eighth, or would take as many pages as before, is stored as it is, and is read without a copy. Values whose
-/// type has a fixed width of at most a quarter of a page are never compressed, nor are keys, nor the values of multimaps, nor
-/// what [`insert_reserve`](crate::Table::insert_reserve) gives out.
+/// Each value is compressed for itself. One of less than 64 bytes or more than a gigabyte, or that would not be shorter
+/// by an eighth, or would take as many pages as before, is stored as it is, and is read without a copy. Values whose
+/// type has a fixed width of at most a quarter of a page are never compressed, nor are keys, nor the values of
+/// multimaps, nor what [`insert_reserve`](crate::Table::insert_reserve) gives out.
 ///
 /// A value that was compressed is unpacked, into memory of its own, each time it is read.
 ///
@@ -153,7 +153,8 @@ impl Packing {
         if raw.len() == length { Ok(raw) } else { Err(self.damaged(block)) }
     }
 
-    /// Appends to `raw`, which has room for `length` bytes, at most so many; what it is on a damaged block is not that long.
+    /// Appends to `raw`, which has room for `length` bytes, at most so many; what it is on a damaged block is not that
+    /// long.
     fn decompress(&self, block: &[u8], raw: &mut Vec<u8>, length: usize) -> Result<(), StorageError> {
         match self.codec {
             #[cfg(feature = "lz4")]

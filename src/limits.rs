@@ -14,8 +14,8 @@ pub const MAX_VALUE_LENGTH: usize = 3 << 30;
 pub const MAX_KEY_LENGTH: usize = 3 << 30;
 /// Longest table name, in bytes of UTF-8.
 pub const MAX_NAME_LENGTH: usize = 4_096;
-/// Latest time at which a row of a TTL table may expire, in milliseconds since 1970. A time to live that goes beyond it ends
-/// there.
+/// Latest time at which a row of a TTL table may expire, in milliseconds since 1970. A time to live that goes beyond it
+/// ends there.
 pub const MAX_EXPIRY_MS: u64 = u64::MAX - 1;
 /// Height of the tallest tree: a page names its level, and a child's is one less than its parent's.
 pub const MAX_TREE_LEVEL: u8 = 40;

@@ -71,9 +71,9 @@ impl HistoryRetention {
         Self { commits, ..self }
     }
 
-    /// Commits stay so long, in milliseconds, and a sixteenth longer for a while: they go with a durable commit, some at a time.
-    /// Their age is the time between them and that commit. As dates never go back, they hardly age while a clock that was put
-    /// back has not come to the date of the newest.
+    /// Commits stay so long, in milliseconds, and a sixteenth longer for a while: they go with a durable commit, some
+    /// at a time. Their age is the time between them and that commit. As dates never go back, they hardly age while a
+    /// clock that was put back has not come to the date of the newest.
     #[must_use]
     pub fn with_max_age(self, age: Duration) -> Self {
         Self { age: u64::try_from(age.as_millis()).unwrap_or(u64::MAX), ..self }

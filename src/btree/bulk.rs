@@ -1,4 +1,5 @@
-//! Loading sorted rows: a tree of full pages grows beside the one that it is for, and is put behind it when it is whole.
+//! Loading sorted rows: a tree of full pages grows beside the one that it is for, and is put behind it when it is
+//! whole.
 
 use super::edit::{Path, Tree, TreeEditor};
 use super::get::{Slice, child_of, first_or_last};

@@ -1,8 +1,8 @@
 //! Removing all rows of a range: what lies wholly in it is unlinked without a look at its rows.
 //!
-//! The ways to the two ends of the range part in one branch, the fork. Left of the cut are the pages of the one way below
-//! it, right of it those of the other; all that is between goes. Then pages that face each other across the cut are put
-//! together from the fork down, as far as they fit.
+//! The ways to the two ends of the range part in one branch, the fork. Left of the cut are the pages of the one way
+//! below it, right of it those of the other; all that is between goes. Then pages that face each other across the cut
+//! are put together from the fork down, as far as they fit.
 
 use super::count::count;
 use super::cursor::RangeCursor;

@@ -20,7 +20,8 @@ pub(crate) struct Tree {
     /// The last leaf, if the last change was at its end: sorted inserts need no way down. Every other change, and
     /// sealing, forgets it.
     pub(super) tail: Option<Step>,
-    /// The root of what was taken out of the tree, and may be read until the tree is changed again: it is then unlinked.
+    /// The root of what was taken out of the tree, and may be read until the tree is changed again: it is then
+    /// unlinked.
     pub(super) leaving: Option<Pointer>,
     /// How often it was sealed: a way down that was made before may lead to frames that are no longer the pages.
     pub(super) sealings: u64,

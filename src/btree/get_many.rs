@@ -1,5 +1,5 @@
-//! The values of many keys in one walk: level by level, with one look at each page that is on the way to any of them. Which
-//! pages come next is known, so that memory is asked for ahead.
+//! The values of many keys in one walk: level by level, with one look at each page that is on the way to any of them.
+//! Which pages come next is known, so that memory is asked for ahead.
 
 use super::get::{Slice, child_of};
 use super::kind::{Sought, TreeKind};
@@ -93,8 +93,8 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// How many of the sorted keys belong below child `at` of a branch, to which the first does. Looks at one more key if
-    /// they are few, and at the logarithm of their number if they are many.
+    /// How many of the sorted keys belong below child `at` of a branch, to which the first does. Looks at one more key
+    /// if they are few, and at the logarithm of their number if they are many.
     fn share(&self, branch: &FrameRef, at: usize, wanted: &[Wanted<'_>]) -> Result<usize, StorageError> {
         if wanted.len() < 2 || at + 1 >= Node::new(branch).count() {
             return Ok(wanted.len());

@@ -89,7 +89,8 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
         self.guarded(|editor| editor.insert_row(key, value))
     }
 
-    /// Sets the value of a key to `length` zero bytes, of which the sink does not hear. Gives them, and the value before.
+    /// Sets the value of a key to `length` zero bytes, of which the sink does not hear. Gives them, and the value
+    /// before.
     pub(crate) fn reserve(&mut self, key: &[u8], length: usize) -> Result<Reserved, StorageError> {
         check_row(key.len(), length)?;
         self.guarded(|editor| {

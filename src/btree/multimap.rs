@@ -1,8 +1,8 @@
 //! Multimaps: trees that hold a set of values for each key, and the one way to change them.
 //!
-//! A small set lies in the key's leaf. A set that takes more than a [share](MultimapKind::most_inline) of the page is the
-//! keys of a tree of its own, and returns to the leaf when it has shrunk to half of that share: so a value that comes and
-//! goes at the border does not move the others each time.
+//! A small set lies in the key's leaf. A set that takes more than a [share](MultimapKind::most_inline) of the page is
+//! the keys of a tree of its own, and returns to the leaf when it has shrunk to half of that share: so a value that
+//! comes and goes at the border does not move the others each time.
 
 use super::edit::{Tree, TreeEditor};
 use super::get::{Slice, find};

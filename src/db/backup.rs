@@ -158,14 +158,15 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// [`Target`](BackupError::Target) if there is something at `path` (of kind `AlreadyExists`), or it cannot be written,
-    /// [`Storage`](BackupError::Storage) if this database cannot be read. What was written is removed then.
+    /// [`Target`](BackupError::Target) if there is something at `path` (of kind `AlreadyExists`), or it cannot be
+    /// written, [`Storage`](BackupError::Storage) if this database cannot be read. What was written is removed then.
     #[cfg(feature = "std")]
     pub fn backup(&self, path: impl AsRef<Path>) -> Result<BackupReport, BackupError> {
         to_path(&self.core.store, path.as_ref())
     }
 
-    /// Writes what [`backup`](Self::backup) does to `writer`, front to back, and flushes it: a pipe or a socket will do.
+    /// Writes what [`backup`](Self::backup) does to `writer`, front to back, and flushes it: a pipe or a socket will
+    /// do.
     ///
     /// ```
     /// use sapwood::{Database, backends::InMemoryBackend};
@@ -201,8 +202,8 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// As of [`backup`](Self::backup), and [`Target`](BackupError::Target) if the storage is not empty, which is left as it
-    /// is. After all others the storage is made empty.
+    /// As of [`backup`](Self::backup), and [`Target`](BackupError::Target) if the storage is not empty, which is left
+    /// as it is. After all others the storage is made empty.
     pub fn backup_with_backend(&self, backend: impl StorageBackend) -> Result<BackupReport, BackupError> {
         to_backend(&self.core.store, &backend)
     }

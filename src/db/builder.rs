@@ -106,8 +106,8 @@ impl Builder {
         self
     }
 
-    /// How tables store their values whose definition says nothing of it, in a file that is created; not compressed unless
-    /// said otherwise. An existing file keeps its own.
+    /// How tables store their values whose definition says nothing of it, in a file that is created; not compressed
+    /// unless said otherwise. An existing file keeps its own.
     ///
     /// ```
     /// # #[cfg(feature = "lz4")] {
@@ -132,8 +132,8 @@ impl Builder {
         self
     }
 
-    /// Which past commits stay readable, with [`Database::begin_read_at`]; none unless said otherwise, here or when the file
-    /// was last written: a file keeps what was said. In a number's stead, [`HistoryRetention`] has more to say.
+    /// Which past commits stay readable, with [`Database::begin_read_at`]; none unless said otherwise, here or when the
+    /// file was last written: a file keeps what was said. In a number's stead, [`HistoryRetention`] has more to say.
     ///
     /// ```
     /// use sapwood::{Builder, ReadableDatabase, TableDefinition, backends::InMemoryBackend};
@@ -155,23 +155,23 @@ impl Builder {
         self
     }
 
-    /// What is written to the change log, and how much of it stays; nothing unless said otherwise, here or when the file was
-    /// last written: a file keeps what was said. What single tables say is
+    /// What is written to the change log, and how much of it stays; nothing unless said otherwise, here or when the
+    /// file was last written: a file keeps what was said. What single tables say is
     /// [`set_table_cdc`](crate::WriteTransaction::set_table_cdc).
     ///
-    /// What a write transaction changed is logged with its commit: [`read_cdc_since`](crate::ReadTransaction::read_cdc_since)
-    /// reads it.
+    /// What a write transaction changed is logged with its commit:
+    /// [`read_cdc_since`](crate::ReadTransaction::read_cdc_since) reads it.
     pub fn set_cdc(&mut self, config: CdcConfig) -> &mut Self {
         self.settings.cdc = Some(config);
         self
     }
 
     /// Makes a merge operator known to the database, under the name by which
-    /// [`TableDefinition::with_merge`](crate::TableDefinition::with_merge) has tables refer to it. The file holds the name
-    /// alone: see to it that the name always stands for the same operator.
+    /// [`TableDefinition::with_merge`](crate::TableDefinition::with_merge) has tables refer to it. The file holds the
+    /// name alone: see to it that the name always stands for the same operator.
     ///
-    /// A name that is known already, be it of an operator that comes with the crate, makes creating and opening fail with
-    /// an I/O error of kind `InvalidInput`.
+    /// A name that is known already, be it of an operator that comes with the crate, makes creating and opening fail
+    /// with an I/O error of kind `InvalidInput`.
     ///
     /// ```
     /// use sapwood::{Builder, ReadableTable, SetUnion, TableDefinition, Value, backends::InMemoryBackend};
@@ -213,12 +213,12 @@ impl Builder {
         self
     }
 
-    /// Whether files are opened on a file system that has no locks, such as some network file systems; otherwise that is
-    /// [`StorageError::Unsupported`], and so it is unless this was called.
+    /// Whether files are opened on a file system that has no locks, such as some network file systems; otherwise that
+    /// is [`StorageError::Unsupported`], and so it is unless this was called.
     ///
-    /// Nothing then keeps anybody out: it is for you to see to it that while a [`Database`] has the file open nobody else
-    /// has, in this process or another, on this machine or another. Two that write destroy the file, and a reader beside
-    /// a writer sees pages change. Where the file system has locks they are taken as ever, and another's lock is
+    /// Nothing then keeps anybody out: it is for you to see to it that while a [`Database`] has the file open nobody
+    /// else has, in this process or another, on this machine or another. Two that write destroy the file, and a reader
+    /// beside a writer sees pages change. Where the file system has locks they are taken as ever, and another's lock is
     /// [`DatabaseAlreadyOpen`](DatabaseError::DatabaseAlreadyOpen).
     ///
     /// ```

@@ -8,8 +8,8 @@ use crate::sync::Arc;
 use crate::txn::has_persistent_savepoints;
 use core::ops::ControlFlow;
 
-/// Walks over all trees at most; each finds what the one before made room for. Two are enough, unless memory is so short
-/// that freed pages are not known as such before the next walk.
+/// Walks over all trees at most; each finds what the one before made room for. Two are enough, unless memory is so
+/// short that freed pages are not known as such before the next walk.
 const MOST_WALKS: u32 = 32;
 /// Commits after which nothing that was moved is kept for an older one.
 const SETTLING: u32 = 3;
@@ -101,7 +101,8 @@ impl<'c> Compaction<'c> {
     ) -> Result<(), StorageError> {
         exclusively(&mut || self.store.prepare_writes())?;
         for _ in 0..MOST_WALKS {
-            // What older commits alone need is free after that, and not taken for what has to fit the front of the file.
+            // What older commits alone need is free after that, and not taken for what has to fit the front of the
+            // file.
             for _ in 0..SETTLING {
                 exclusively(&mut || self.settle())?;
                 if between(&self.progress).is_break() {
@@ -166,8 +167,8 @@ impl Database {
     ///
     /// As redb, in this order: [`PersistentSavepointExists`](CompactionError::PersistentSavepointExists) in the newest
     /// commit, [`EphemeralSavepointExists`](CompactionError::EphemeralSavepointExists), and
-    /// [`TransactionInProgress`](CompactionError::TransactionInProgress) while a transaction lives, or a table or range of
-    /// one. [`compact_online`](Self::compact_online) works beside all of these.
+    /// [`TransactionInProgress`](CompactionError::TransactionInProgress) while a transaction lives, or a table or range
+    /// of one. [`compact_online`](Self::compact_online) works beside all of these.
     pub fn compact(&mut self) -> Result<bool, CompactionError> {
         check_no_savepoints(&self.core.store)?;
         let core = Arc::get_mut(&mut self.core).ok_or(CompactionError::TransactionInProgress)?;
@@ -177,11 +178,11 @@ impl Database {
         Ok(compaction.progress.pages_now < compaction.progress.pages_before)
     }
 
-    /// Compacts beside readers and writers, with savepoints or without: in steps, each a durable commit of its own, between
-    /// which other writers have their turn. `progress` is called after each step, and may end it.
+    /// Compacts beside readers and writers, with savepoints or without: in steps, each a durable commit of its own,
+    /// between which other writers have their turn. `progress` is called after each step, and may end it.
     ///
-    /// What readers and savepoints need that the newest commit does not link stays where it is, and the file ends behind
-    /// it. Once they are gone, compact again.
+    /// What readers and savepoints need that the newest commit does not link stays where it is, and the file ends
+    /// behind it. Once they are gone, compact again.
     ///
     /// ```
     /// use core::ops::ControlFlow;

@@ -35,13 +35,14 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// [`HistorySnapshotNotFound`](StorageError::HistorySnapshotNotFound) if the commit was not recorded, or has been let go.
+    /// [`HistorySnapshotNotFound`](StorageError::HistorySnapshotNotFound) if the commit was not recorded, or has been
+    /// let go.
     pub fn begin_read_at(&self, transaction_id: u64) -> Result<ReadTransaction, TransactionError> {
         txn::begin_read_at(&self.core.store, transaction_id)
     }
 
-    /// Begins a read transaction that sees the newest recorded commit that is not later than this, in milliseconds since
-    /// 1970.
+    /// Begins a read transaction that sees the newest recorded commit that is not later than this, in milliseconds
+    /// since 1970.
     ///
     /// # Errors
     ///
@@ -65,11 +66,11 @@ impl Database {
         Ok(self.begin_read_at(older)?.diff(&self.begin_read_at(newer)?)?)
     }
 
-    /// What the recorded commits have under a key, oldest first: one version for each commit at which that changed, where
-    /// `None` says that the key, or the table, was not there. Before the first commit that had it there is none.
+    /// What the recorded commits have under a key, oldest first: one version for each commit at which that changed,
+    /// where `None` says that the key, or the table, was not there. Before the first commit that had it there is none.
     ///
-    /// Looks the key up in each recorded commit, as the iterator comes to it. Where the table was of other types or of another
-    /// kind, it gives the error of [`open_table`](ReadTransaction::open_table), and goes on.
+    /// Looks the key up in each recorded commit, as the iterator comes to it. Where the table was of other types or of
+    /// another kind, it gives the error of [`open_table`](ReadTransaction::open_table), and goes on.
     ///
     /// ```
     /// use sapwood::{Builder, Error, TableDefinition, backends::InMemoryBackend};
@@ -95,7 +96,8 @@ impl Database {
         Ok(KeyHistory { store: self.core.store.clone(), commits, table, key, last: None, types: PhantomData })
     }
 
-    /// The names under which commits are [pinned](crate::WriteTransaction::pin_history), and their ids, ordered by name.
+    /// The names under which commits are [pinned](crate::WriteTransaction::pin_history), and their ids, ordered by
+    /// name.
     pub fn history_pins(&self) -> Result<Vec<(String, u64)>, StorageError> {
         txn::history_pins(&self.core.store)
     }
@@ -134,8 +136,8 @@ pub struct KeyVersion<V: Value + 'static> {
     pub value: Option<AccessGuard<'static, V>>,
 }
 
-/// The versions of a key in the recorded commits: see [`Database::key_history`]. Commits that are let go meanwhile are passed
-/// over.
+/// The versions of a key in the recorded commits: see [`Database::key_history`]. Commits that are let go meanwhile are
+/// passed over.
 pub struct KeyHistory<K: Key + 'static, V: Value + 'static> {
     store: Arc<Store>,
     commits: vec::IntoIter<TransactionInfo>,

@@ -232,11 +232,11 @@ impl Database {
     /// # Ok::<(), sapwood::Error>(())
     /// ```
     ///
-    /// Nothing is written and nobody waits: unlike [`verify`](Self::verify) it does not ask which pages are free, but in a
-    /// file that was closed and not written since. What is below a damaged page is passed over, all else is looked at; a
-    /// page that cannot be read is a finding as well. Persistent savepoints are checked, and their rows not
-    /// counted. Pages that are only in memory, of commits without durability, are checked as they are there. Memory: a few
-    /// bits per page of the file, the longest value, and the findings.
+    /// Nothing is written and nobody waits: unlike [`verify`](Self::verify) it does not ask which pages are free, but
+    /// in a file that was closed and not written since. What is below a damaged page is passed over, all else is looked
+    /// at; a page that cannot be read is a finding as well. Persistent savepoints are checked, and their rows not
+    /// counted. Pages that are only in memory, of commits without durability, are checked as they are there. Memory: a
+    /// few bits per page of the file, the longest value, and the findings.
     ///
     /// # Errors
     ///
@@ -269,8 +269,8 @@ impl Database {
     }
 
     /// Checks the file of a backup, or of any database that nobody has open: what
-    /// [`verify_integrity`](Self::verify_integrity) does, and that it was closed. If nothing else is wrong each of its pages
-    /// has to be needed or free, just as its record of free pages says.
+    /// [`verify_integrity`](Self::verify_integrity) does, and that it was closed. If nothing else is wrong each of its
+    /// pages has to be needed or free, just as its record of free pages says.
     ///
     /// ```
     /// use sapwood::{Database, VerifyLevel};

@@ -41,8 +41,8 @@ use std::{path::Path, time::Duration};
 /// An open database file. Clones are handles of the same one.
 ///
 /// Dropping the last handle closes the file, and so does [`close`](Self::close), which says how that went. A write
-/// transaction that is still open then keeps it open until it ends. What needs the database for itself refuses while there
-/// is another handle.
+/// transaction that is still open then keeps it open until it ends. What needs the database for itself refuses while
+/// there is another handle.
 ///
 /// ```
 /// use sapwood::{Database, ReadableDatabase, TableDefinition};
@@ -101,8 +101,8 @@ impl CacheStats {
         self.counts.misses
     }
 
-    /// Reads of pages that a write transaction had made before, to change them again, that found them in memory. Of several
-    /// threads some go uncounted.
+    /// Reads of pages that a write transaction had made before, to change them again, that found them in memory. Of
+    /// several threads some go uncounted.
     pub fn write_hits(&self) -> u64 {
         self.counts.write_hits
     }
@@ -190,7 +190,8 @@ impl Database {
         &self.outcome
     }
 
-    /// Begins the write transaction. Waits while there is another; those who wait have their turn in the order of coming.
+    /// Begins the write transaction. Waits while there is another; those who wait have their turn in the order of
+    /// coming.
     pub fn begin_write(&self) -> Result<WriteTransaction, TransactionError> {
         self.begin_with(self.core.gate.pass())
     }
@@ -251,8 +252,8 @@ impl Database {
         Ok(made)
     }
 
-    /// Closes the database, as dropping the last handle does, and says whether that went well. After an error the file is
-    /// one that was not closed, and whole.
+    /// Closes the database, as dropping the last handle does, and says whether that went well. After an error the file
+    /// is one that was not closed, and whole.
     ///
     /// Readers that are still there get [`DatabaseClosed`](StorageError::DatabaseClosed) where they read on.
     ///
@@ -309,9 +310,9 @@ impl Database {
     }
 
     /// Checks the whole newest commit, as [`verify_integrity`](Self::verify_integrity) does at the level
-    /// [`Rows`](VerifyLevel::Rows), and that each page of the file is exactly one of linked, kept for a snapshot, and free.
-    /// What is found first is an error. Reads everything and changes no row; like a write transaction, it makes the file
-    /// one that is in use, and waits while there is a write transaction.
+    /// [`Rows`](VerifyLevel::Rows), and that each page of the file is exactly one of linked, kept for a snapshot, and
+    /// free. What is found first is an error. Reads everything and changes no row; like a write transaction, it makes
+    /// the file one that is in use, and waits while there is a write transaction.
     pub fn verify(&self) -> Result<VerifyReport, DatabaseError> {
         let _pass = self.core.gate.pass();
         Ok(verify::verify(&self.core.store)?)
@@ -320,8 +321,8 @@ impl Database {
     /// Checks the file as it is on disk, and puts right what can be without a loss of rows: `true` if all was well,
     /// `false` if something was not and is now.
     ///
-    /// What can be put right are copies of the header and of commit slots, the file's length, and the record of its free
-    /// pages. Nothing need be done so after a crash, which opening and the first write deal with. Commits without
+    /// What can be put right are copies of the header and of commit slots, the file's length, and the record of its
+    /// free pages. Nothing need be done so after a crash, which opening and the first write deal with. Commits without
     /// durability are made durable first. Reads everything anew, whatever the page cache holds.
     ///
     /// ```
@@ -335,7 +336,8 @@ impl Database {
     /// # Errors
     ///
     /// [`TransactionInProgress`](DatabaseError::TransactionInProgress) while a transaction lives, or a table or range
-    /// of one. [`Corrupted`](crate::StorageError::Corrupted) if a page of a table is damaged: no older commit is gone back to.
+    /// of one. [`Corrupted`](crate::StorageError::Corrupted) if a page of a table is damaged: no older commit is gone
+    /// back to.
     pub fn check_integrity(&mut self) -> Result<bool, DatabaseError> {
         let core = Arc::get_mut(&mut self.core).ok_or(DatabaseError::TransactionInProgress)?;
         Arc::get_mut(&mut core.store).ok_or(DatabaseError::TransactionInProgress)?;

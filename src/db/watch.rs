@@ -11,8 +11,8 @@ use core::task::{Context, Poll};
 #[cfg(feature = "std")]
 use core::time::Duration;
 
-/// Waits for commits that are newer than the ones it has told of; [`Database::watch`] makes it. It does not keep the database
-/// open.
+/// Waits for commits that are newer than the ones it has told of; [`Database::watch`] makes it. It does not keep the
+/// database open.
 pub struct CommitWatch {
     store: Arc<Store>,
     seen: u64,
@@ -21,8 +21,8 @@ pub struct CommitWatch {
 }
 
 impl CommitWatch {
-    /// Waits until there is a newer commit, whoever made it, and gives its transaction's id; of several the newest. `None`
-    /// after `timeout`; without one it waits until there is a commit, or the database is closed.
+    /// Waits until there is a newer commit, whoever made it, and gives its transaction's id; of several the newest.
+    /// `None` after `timeout`; without one it waits until there is a commit, or the database is closed.
     ///
     /// ```
     /// use sapwood::{Database, TableDefinition, backends::InMemoryBackend};
@@ -59,8 +59,8 @@ impl CommitWatch {
         self.take(self.store.commits().heard(self.seen))
     }
 
-    /// The next commit, as a future: for asynchronous code, whatever runs it. Nothing is lost if it is dropped early. The waker
-    /// that was given last is called, once.
+    /// The next commit, as a future: for asynchronous code, whatever runs it. Nothing is lost if it is dropped early.
+    /// The waker that was given last is called, once.
     pub fn next_commit(&mut self) -> NextCommit<'_> {
         NextCommit(self)
     }

@@ -751,8 +751,8 @@ impl Error {
         own.unwrap_or_else(Self::BatchFailed)
     }
 
-    /// Whether the same call may succeed at another time, with nothing else done about it: somebody else has what it needs,
-    /// or the storage was busy, interrupted or full.
+    /// Whether the same call may succeed at another time, with nothing else done about it: somebody else has what it
+    /// needs, or the storage was busy, interrupted or full.
     ///
     /// ```
     /// use sapwood::Error;
@@ -761,8 +761,8 @@ impl Error {
     /// assert!(!Error::DatabaseClosed.is_retryable());
     /// ```
     ///
-    /// After a failed write or sync the database must be opened again before anything is retried: then further writes fail
-    /// with [`PreviousIo`](Self::PreviousIo), for which this is `false`.
+    /// After a failed write or sync the database must be opened again before anything is retried: then further writes
+    /// fail with [`PreviousIo`](Self::PreviousIo), for which this is `false`.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::DatabaseAlreadyOpen | Self::TransactionInProgress | Self::ReadTransactionStillInUse(_) => true,

@@ -33,8 +33,8 @@ macro_rules! bitwise {
 }
 
 bitwise! {
-    /// Keeps the bits that value and operand both have. They must be of one width, which may be any; without a value the
-    /// operand is the value.
+    /// Keeps the bits that value and operand both have. They must be of one width, which may be any; without a value
+    /// the operand is the value.
     ///
     /// ```
     /// use sapwood::{BitwiseAnd, MergeOperator};
@@ -46,8 +46,8 @@ bitwise! {
 }
 
 bitwise! {
-    /// Keeps the bits that value or operand have. They must be of one width, which may be any; without a value the operand
-    /// is the value.
+    /// Keeps the bits that value or operand have. They must be of one width, which may be any; without a value the
+    /// operand is the value.
     ///
     /// ```
     /// use sapwood::{BitwiseOr, MergeOperator};
@@ -58,8 +58,8 @@ bitwise! {
 }
 
 bitwise! {
-    /// Keeps the bits that one of value and operand has. They must be of one width, which may be any; without a value the
-    /// operand is the value.
+    /// Keeps the bits that one of value and operand has. They must be of one width, which may be any; without a value
+    /// the operand is the value.
     ///
     /// ```
     /// use sapwood::{BitwiseXor, MergeOperator};
@@ -71,8 +71,8 @@ bitwise! {
 
 /// Puts the operand behind the value. Without a value the operand is the value, also if it is empty.
 ///
-/// What one merge costs depends on the operand alone as long as the value waits in memory and its type takes any bytes, as
-/// `&[u8]` does. Of other types, such as `&str`, the whole value is looked at each time.
+/// What one merge costs depends on the operand alone as long as the value waits in memory and its type takes any bytes,
+/// as `&[u8]` does. Of other types, such as `&str`, the whole value is looked at each time.
 ///
 /// ```
 /// use sapwood::{BytesAppend, Database, ReadableTable, TableDefinition, backends::InMemoryBackend};
@@ -108,8 +108,8 @@ impl MergeOperator for BytesAppend {
 /// Joins two sets, stored as `Vec<T>`: the elements of both, in the order of `T` as a key, each once. Value and operand
 /// need not be sorted. Of elements that are equal as keys the value's first is kept.
 ///
-/// It is no operator that every database knows: register it under a name of your own for each `T`. Each merge takes time in
-/// proportion to the set; for large sets there are [multimap tables](crate::MultimapTable).
+/// It is no operator that every database knows: register it under a name of your own for each `T`. Each merge takes
+/// time in proportion to the set; for large sets there are [multimap tables](crate::MultimapTable).
 ///
 /// ```
 /// use sapwood::{Database, ReadableTable, SetUnion, TableDefinition, backends::InMemoryBackend};

@@ -18,8 +18,8 @@ use core::cmp::Ordering;
 /// assert!(NumericAdd.merge(b"", Some(&[250]), &[10, 0]).is_err());
 /// ```
 ///
-/// Errors as of any operator for numbers: [`WidthMismatch`](MergeError::WidthMismatch) unless value and operand have one
-/// width, and it is one that the operator is for. [`FloatAdd`] is for floats.
+/// Errors as of any operator for numbers: [`WidthMismatch`](MergeError::WidthMismatch) unless value and operand have
+/// one width, and it is one that the operator is for. [`FloatAdd`] is for floats.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NumericAdd;
 
@@ -41,8 +41,8 @@ pub enum SaturatingAdd {
     Signed,
 }
 
-/// Adds integers of 1, 2, 4, 8 or 16 bytes: a sum that does not fit is an error, and changes nothing. Without a value the
-/// operand is the value.
+/// Adds integers of 1, 2, 4, 8 or 16 bytes: a sum that does not fit is an error, and changes nothing. Without a value
+/// the operand is the value.
 ///
 /// ```
 /// use sapwood::{CheckedAdd, MergeOperator};
@@ -251,8 +251,8 @@ fn integers(
     Ok(Some(made.to_le_bytes().into_iter().take(operand.len()).collect()))
 }
 
-/// What `combine` makes of two floats of one width. Two of 4 bytes are combined as two of 8, which gives the same: no sum
-/// of theirs is rounded twice to another number.
+/// What `combine` makes of two floats of one width. Two of 4 bytes are combined as two of 8, which gives the same: no
+/// sum of theirs is rounded twice to another number.
 fn floats(
     existing: Option<&[u8]>,
     operand: &[u8],

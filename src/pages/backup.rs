@@ -29,8 +29,8 @@ pub(crate) type Put<'p> = dyn FnMut(&[u8]) -> Result<(), crate::io::Error> + 'p;
 const CHUNK: usize = 64 << 10;
 
 impl Store {
-    /// Hands to `put` a closed file that holds the tables of `commit`, which is a snapshot, but for its last page, where the
-    /// mirror belongs. Gives what the slots are, which are left blank.
+    /// Hands to `put` a closed file that holds the tables of `commit`, which is a snapshot, but for its last page,
+    /// where the mirror belongs. Gives what the slots are, which are left blank.
     pub(crate) fn copy_commit(&self, commit: &Commit, put: &mut Put<'_>) -> Result<CommitSlot, BackupError> {
         let mut copier = Copier { store: self, put, chunk: Vec::new(), next: 0, left: self.file_pages() };
         let mut front = vec![0; self.geometry.first_page() as usize * self.page_size()];

@@ -27,14 +27,14 @@ const WATCHED: u64 = 256;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum VerifyLevel {
-    /// The copies of header and commit slots; all pages that lead to others: their checksums, shapes and row counts, and
-    /// that none is linked twice. Pages that are in memory are not read again.
+    /// The copies of header and commit slots; all pages that lead to others: their checksums, shapes and row counts,
+    /// and that none is linked twice. Pages that are in memory are not read again.
     Structure,
     /// Every page and every long key and value, read from the storage whatever is in memory, with its checksum.
     Pages,
-    /// And the order of keys, within and across pages: wholly where it is that of their bytes, else as far as the numbers
-    /// that a page keeps of its keys tell. That no value is in a set twice, that what is compressed unpacks, if its
-    /// codec is there, and that the index of a TTL table has the expiries of its rows.
+    /// And the order of keys, within and across pages: wholly where it is that of their bytes, else as far as the
+    /// numbers that a page keeps of its keys tell. That no value is in a set twice, that what is compressed unpacks, if
+    /// its codec is there, and that the index of a TTL table has the expiries of its rows.
     Rows,
 }
 

@@ -18,9 +18,9 @@ struct Frontier {
     met: PageSet,
 }
 
-/// The order in which pages of two trees are looked at: one that has another below it, in either tree, comes first. It is
-/// younger, or in a tree that has the other's root, or of a higher level. The last two are how many roots above it, and
-/// the page.
+/// The order in which pages of two trees are looked at: one that has another below it, in either tree, comes first. It
+/// is younger, or in a tree that has the other's root, or of a higher level. The last two are how many roots above it,
+/// and the page.
 type Place = (TxnId, Reverse<u32>, u8, PageNumber);
 
 impl Frontier {
@@ -55,8 +55,9 @@ impl Frontier {
 }
 
 impl Store {
-    /// Shows what only one of two trees of data, both sealed, links, with its length in pages, and whether it is the second.
-    /// Reads nothing below what they share, nor leaves without pointers. What is shown has been read as far as it will be.
+    /// Shows what only one of two trees of data, both sealed, links, with its length in pages, and whether it is the
+    /// second. Reads nothing below what they share, nor leaves without pointers. What is shown has been read as far as
+    /// it will be.
     pub(crate) fn compare_trees(
         &self,
         first: Option<Pointer>,

@@ -15,7 +15,8 @@ pub struct SnapshotInfo {
     pub transaction_id: u64,
     /// Read transactions that see it, with what was opened in them.
     pub readers: usize,
-    /// What else leads to it: savepoints, ephemeral and persistent, commits of the history, and read transactions of these.
+    /// What else leads to it: savepoints, ephemeral and persistent, commits of the history, and read transactions of
+    /// these.
     pub references: usize,
     /// How long it is kept: since it was committed, or the file was opened. `None` without `std`.
     pub age: Option<Duration>,

@@ -120,8 +120,8 @@ impl Store {
     /// Child `at` of `parent`. Levels fall by one, so that every descent ends.
     ///
     /// A child in memory is known by its number: a number is given to another page only when no snapshot needs the page
-    /// that had it, and has a new frame from then on. The rest of the pointer stands elsewhere in the parent, and is read
-    /// only if there is no frame.
+    /// that had it, and has a new frame from then on. The rest of the pointer stands elsewhere in the parent, and is
+    /// read only if there is no frame.
     #[inline]
     pub(crate) fn view_child<'p>(
         &self,

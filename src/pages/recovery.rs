@@ -39,8 +39,8 @@ impl Store {
     }
 
     /// The free map of a file whose only snapshots are `commit` and what is under `references`, roots of data, and the
-    /// page of its mirror, which ends the file at `mirror_ends`. Where power loss has taken that end, there is none, and the
-    /// last page may be any. Reads branches and those leaves that hold pointers.
+    /// page of its mirror, which ends the file at `mirror_ends`. Where power loss has taken that end, there is none,
+    /// and the last page may be any. Reads branches and those leaves that hold pointers.
     pub(super) fn rebuild_free_map(
         &self,
         commit: &Commit,

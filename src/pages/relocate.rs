@@ -18,8 +18,8 @@ use alloc::vec::Vec;
 /// Pages from a root to what is farthest below it: the catalog's, a table's, a set's.
 pub(super) const DEEPEST: usize = 4 * (MAX_TREE_LEVEL as usize + 1);
 
-/// Branches above leaves whose leaves one step looks at, beside those that the step before ended in. Those are as many as
-/// trees are within each other there: were they counted, a step might come to no others.
+/// Branches above leaves whose leaves one step looks at, beside those that the step before ended in. Those are as many
+/// as trees are within each other there: were they counted, a step might come to no others.
 const LOOKS: u32 = 1;
 
 /// A walk over all trees that moves pages, some at a time.

@@ -16,8 +16,8 @@ use alloc::vec::Vec;
 
 #[derive(Debug, Default)]
 pub(super) struct Savepoints {
-    /// By birth, how many persistent savepoints and commits of the history refer to the root: those of the head, and new
-    /// ones of the live write transaction.
+    /// By birth, how many persistent savepoints and commits of the history refer to the root: those of the head, and
+    /// new ones of the live write transaction.
     persistent: BTreeMap<TxnId, usize>,
     /// The live write transaction takes some of them out.
     pub(super) deleting: bool,
@@ -158,8 +158,8 @@ impl Store {
         root.into_iter().for_each(|root| space.add_data_snapshot(root));
     }
 
-    /// Keeps what is under a root that `head`, a commit that is kept, refers to, and the system tree of that. False, and
-    /// nothing is done, if the root may be gone by now.
+    /// Keeps what is under a root that `head`, a commit that is kept, refers to, and the system tree of that. False,
+    /// and nothing is done, if the root may be gone by now.
     pub(crate) fn hold_past(&self, head: &Commit, root: Option<&Pointer>) -> bool {
         let mut space = self.space.lock();
         // Until the first write nobody has noted what the newest commit refers to, and nobody has let go of it.

@@ -44,7 +44,8 @@ pub(crate) enum Class {
     System,
 }
 
-/// A page or run that the live write transaction links and its base does not, though it is older, or the other way round.
+/// A page or run that the live write transaction links and its base does not, though it is older, or the other way
+/// round.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LinkChange {
     pub(crate) linked: bool,
@@ -228,8 +229,8 @@ impl Space {
         self.keep_budget(cache);
     }
 
-    /// Keeps what is under `root`, a data root of some commit, readable. Its birth is the snapshot's id: no page of data was
-    /// unlinked between that and the commit, whose data root would be another.
+    /// Keeps what is under `root`, a data root of some commit, readable. Its birth is the snapshot's id: no page of
+    /// data was unlinked between that and the commit, whose data root would be another.
     pub(super) fn add_data_snapshot(&mut self, root: &Pointer) {
         self.data.snapshots.add(root.birth, Some(*root));
     }
@@ -287,8 +288,8 @@ impl Space {
         all
     }
 
-    /// Whether pages may be allocated that the next opener, for whom persistent savepoints are the only snapshots beside
-    /// the head, has no use for.
+    /// Whether pages may be allocated that the next opener, for whom persistent savepoints are the only snapshots
+    /// beside the head, has no use for.
     pub(super) fn may_leave_lost_pages(&self) -> bool {
         let ends = |lost: &Lost| {
             let lives = self.data.snapshots.holders_in(lost.needed_by);

@@ -13,7 +13,8 @@ use alloc::vec::Vec;
 /// A snapshot, and what it needs in one class of pages: its root, and the free map that was saved with it.
 type Needs = (TxnId, Vec<Pointer>);
 
-/// What a survey begins with. All snapshots in it stay live until it ends, so that none of its pages is freed by others.
+/// What a survey begins with. All snapshots in it stay live until it ends, so that none of its pages is freed by
+/// others.
 struct Survey {
     /// Pages that are allocated, and for no reason that is known without looking at trees.
     unexplained: PageSet,
@@ -39,9 +40,9 @@ impl Store {
         Ok(())
     }
 
-    /// Finds all lost pages, and frees those that no snapshot needs. `writer` is the live write transaction, if there is
-    /// one; the caller holds the writer's gate. Gives all kept pages, of which not all may be remembered as such, if some
-    /// were lost.
+    /// Finds all lost pages, and frees those that no snapshot needs. `writer` is the live write transaction, if there
+    /// is one; the caller holds the writer's gate. Gives all kept pages, of which not all may be remembered as such, if
+    /// some were lost.
     pub(crate) fn find_lost_pages(&self, writer: Option<&PageWriter>) -> Result<PageSet, StorageError> {
         let begin = |own: &PageSet| self.space.lock().begin_survey(own, self.page_size());
         let survey = match writer {
@@ -61,8 +62,9 @@ impl Store {
         Ok(([data, system], needed))
     }
 
-    /// Walks from the newest snapshot, which is the head, to the oldest, passing over pages that were met before. A page
-    /// is needed by the snapshot that it is met from, and by no older one than the first that is not older than it.
+    /// Walks from the newest snapshot, which is the head, to the oldest, passing over pages that were met before. A
+    /// page is needed by the snapshot that it is met from, and by no older one than the first that is not older than
+    /// it.
     fn explain_class(
         &self,
         snapshots: &[Needs],

@@ -11,9 +11,9 @@ use crate::format::node::{Node, PointerRole};
 use alloc::vec::Vec;
 
 impl Store {
-    /// Shows every pointer that `roots` reach and own, with its length in pages, reading no leaf without pointers. What is
-    /// shown has been read as far as it will be, so `seen` may let it go; a `seen` that refuses a page met twice ends
-    /// any walk.
+    /// Shows every pointer that `roots` reach and own, with its length in pages, reading no leaf without pointers. What
+    /// is shown has been read as far as it will be, so `seen` may let it go; a `seen` that refuses a page met twice
+    /// ends any walk.
     pub(crate) fn walk(
         &self,
         roots: impl IntoIterator<Item = Pointer>,

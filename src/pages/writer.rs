@@ -14,8 +14,8 @@ use crate::sync::{Arc, AtomicBool, Mutex, Ordering};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-/// Pages of a transaction from which on its branches are put side by side. Fewer are few writes wherever they lie, and in
-/// single free pages they lie where the file has its blocks: a sync that adds blocks takes longer.
+/// Pages of a transaction from which on its branches are put side by side. Fewer are few writes wherever they lie, and
+/// in single free pages they lie where the file has its blocks: a sync that adds blocks takes longer.
 const MANY: u32 = 32;
 
 /// The id that comes `gap` after `last`.
@@ -359,7 +359,8 @@ impl PageWriter {
         work.top = lowest;
     }
 
-    /// The trees of this transaction no longer link `roots`, nor anything below them. After an error some of it is gone.
+    /// The trees of this transaction no longer link `roots`, nor anything below them. After an error some of it is
+    /// gone.
     pub(crate) fn unlink_tree(
         &self,
         roots: impl IntoIterator<Item = Pointer>,

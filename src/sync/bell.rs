@@ -83,7 +83,8 @@ impl Bell {
         self.state.lock().heard(known)
     }
 
-    /// What there is to hear. If nothing, the waker is called when there is, instead of the one that the listener gave before.
+    /// What there is to hear. If nothing, the waker is called when there is, instead of the one that the listener gave
+    /// before.
     pub(crate) fn listen(&self, known: u64, listener: u64, waker: &Waker) -> Heard {
         let mut waker = Some(waker.clone());
         let mut state = self.state.lock();

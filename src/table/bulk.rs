@@ -7,7 +7,8 @@ use core::borrow::Borrow;
 
 /// Loading many rows.
 impl<K: Key + 'static, V: Value + 'static> Table<'_, K, V> {
-    /// Inserts rows that come in the order of their keys into an empty table, or behind its last row. Gives their number.
+    /// Inserts rows that come in the order of their keys into an empty table, or behind its last row. Gives their
+    /// number.
     ///
     /// All pages but the last are filled as far as rows fit. What is loaded takes no more memory than other changes do:
     /// pages that do not fit the cache are written.

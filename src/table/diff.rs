@@ -42,8 +42,8 @@ pub struct TypedDiffRows<K: Value + 'static, V: Value + 'static> {
 
 /// A row that one state of a table has and the other has not, or has with another value.
 ///
-/// Of a multimap it is a key and one of its values, which is the old value if it went, and the new one if it came. It keeps
-/// its bytes in memory, not its transactions.
+/// Of a multimap it is a key and one of its values, which is the old value if it went, and the new one if it came. It
+/// keeps its bytes in memory, not its transactions.
 pub struct TypedDiffRow<K: Value + 'static, V: Value + 'static> {
     key: AccessGuard<'static, K>,
     old: Option<AccessGuard<'static, V>>,

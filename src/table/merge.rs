@@ -14,10 +14,10 @@ use core::borrow::Borrow;
 impl<K: Key + 'static, V: Value + 'static> Table<'_, K, V> {
     /// Has `operator` make the value of a key of the one that it has, if there is one, and `operand`.
     ///
-    /// Merges of the same few keys do not change the tree each time. The values wait in memory until the table is read or
-    /// changed otherwise, or closed; nobody sees a difference. Up to 256 keys of a table wait, in a sixteenth of the cache's
-    /// budget, or 64 KiB if that is more, for all tables of the transaction; a value that is longer than that comes to the
-    /// tree each time.
+    /// Merges of the same few keys do not change the tree each time. The values wait in memory until the table is read
+    /// or changed otherwise, or closed; nobody sees a difference. Up to 256 keys of a table wait, in a sixteenth of the
+    /// cache's budget, or 64 KiB if that is more, for all tables of the transaction; a value that is longer than that
+    /// comes to the tree each time.
     ///
     /// ```
     /// use sapwood::{Database, NumericAdd, NumericMax, ReadableTable, TableDefinition, backends::InMemoryBackend};

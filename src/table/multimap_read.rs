@@ -49,7 +49,8 @@ pub trait ReadableMultimapTable<K: Key + 'static, V: Key + 'static>: ReadableTab
 /// A multimap table of a read transaction. It keeps the transaction's snapshot, so it may outlive it.
 ///
 /// ```
-/// use sapwood::{Database, MultimapTableDefinition, ReadableDatabase, ReadableTableMetadata, backends::InMemoryBackend};
+/// use sapwood::{Database, MultimapTableDefinition, ReadableDatabase, ReadableTableMetadata};
+/// use sapwood::backends::InMemoryBackend;
 ///
 /// const TAGS: MultimapTableDefinition<&str, u64> = MultimapTableDefinition::new("tags");
 /// let db = Database::builder().create_with_backend(InMemoryBackend::new())?;
@@ -96,8 +97,8 @@ impl<K: Key + 'static, V: Key + 'static> ReadOnlyMultimapTable<K, V> {
         Ok(MultimapRange::new(cursor, self.kind, self.tree.source()))
     }
 
-    /// The keys of a range and the values of each, in an iterator that keeps the read transaction alive, as does what it
-    /// gives.
+    /// The keys of a range and the values of each, in an iterator that keeps the read transaction alive, as does what
+    /// it gives.
     pub fn range_owned<'a, KR>(&self, range: impl RangeBounds<KR>) -> Result<OwnedMultimapRange<K, V>, StorageError>
     where
         KR: Borrow<K::SelfType<'a>>,

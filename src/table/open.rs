@@ -161,8 +161,8 @@ impl<'t> OpenTree<'t> {
 
     /// Has `change` merge `operand` into the value of a key; an error must leave the value as it is.
     ///
-    /// Every merge comes through here, and the change log is told of it here, not when what it made comes to the tree: for
-    /// several merges that happens once.
+    /// Every merge comes through here, and the change log is told of it here, not when what it made comes to the tree:
+    /// for several merges that happens once.
     pub(super) fn merge(
         &self,
         key: &[u8],

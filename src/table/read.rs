@@ -96,8 +96,8 @@ pub trait ReadableTable<K: Key + 'static, V: Value + 'static>: ReadableTableMeta
 
     /// Number of rows in a range of keys. A range whose start is after its end has none.
     ///
-    /// Takes a way down the tree for each end of the range, whatever lies between. In a write transaction the pages that it has
-    /// changed are looked through besides.
+    /// Takes a way down the tree for each end of the range, whatever lies between. In a write transaction the pages
+    /// that it has changed are looked through besides.
     ///
     /// ```
     /// use sapwood::{Database, ReadableTable, TableDefinition, backends::InMemoryBackend};
@@ -153,8 +153,8 @@ pub trait ReadableTable<K: Key + 'static, V: Value + 'static>: ReadableTableMeta
 
     /// The values of many keys, in the order in which they are asked for; they may come in any, and more than once.
     ///
-    /// The tree is walked once for all, and each of its pages is read at most once. From some tens of keys on this takes
-    /// less time than a [`get`](Self::get) for each. The values keep their pages in memory.
+    /// The tree is walked once for all, and each of its pages is read at most once. From some tens of keys on this
+    /// takes less time than a [`get`](Self::get) for each. The values keep their pages in memory.
     ///
     /// ```
     /// use sapwood::{Database, ReadableTable, TableDefinition, backends::InMemoryBackend};

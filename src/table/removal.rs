@@ -8,7 +8,8 @@ use core::ops::RangeBounds;
 
 /// Removing all rows of a range.
 impl<K: Key + 'static, V: Value + 'static> Table<'_, K, V> {
-    /// Removes the rows of a range of keys, and says how many there were. A range whose start is after its end has none.
+    /// Removes the rows of a range of keys, and says how many there were. A range whose start is after its end has
+    /// none.
     ///
     /// Pages that lie wholly in the range are let go without a look at their rows: of leaves, those at the two ends are
     /// read, a neighbour of each if what is left of it is little, and those that point to long keys and values.
@@ -40,8 +41,8 @@ impl<K: Key + 'static, V: Value + 'static> Table<'_, K, V> {
     {
         with_bounds::<K, KR, _>(&range, |start, end| self.edit(|editor| editor.delete_range(start, end)))
     }
-    /// The rows of a range of keys, in an iterator from both ends that removes them. A range whose start is after its end
-    /// has none.
+    /// The rows of a range of keys, in an iterator from both ends that removes them. A range whose start is after its
+    /// end has none.
     ///
     /// When it is dropped, the rows that it has not given are removed as well, as by
     /// [`delete_range`](Self::delete_range). If it is leaked, they stay.

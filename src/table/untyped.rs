@@ -44,7 +44,8 @@ macro_rules! untyped {
 }
 
 untyped! {
-    /// A table of a read transaction whose types are not known. It keeps the transaction's snapshot, so it may outlive it.
+    /// A table of a read transaction whose types are not known. It keeps the transaction's snapshot, so it may outlive
+    /// it.
     ///
     /// [`ReadTransaction::open_untyped_table`](crate::ReadTransaction::open_untyped_table) makes it.
     ReadOnlyUntypedTable,

@@ -199,7 +199,8 @@ impl<'txn, K: Key + 'static, V: Value + 'static> Table<'txn, K, V> {
         retain::<K, V>(self.sweep::<KR>(&range), predicate)
     }
 
-    /// A cursor at the gap before the first row that the bound admits as a lower bound, to insert and remove rows there.
+    /// A cursor at the gap before the first row that the bound admits as a lower bound, to insert and remove rows
+    /// there.
     pub fn lower_bound_mut<'a>(
         &mut self,
         bound: Bound<impl Borrow<K::SelfType<'a>>>,

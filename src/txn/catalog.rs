@@ -1,8 +1,8 @@
 //! The tree under the data root: what tables there are, of which types, and their roots.
 //!
 //! Each table has two rows: space byte, name, 0 -> its definition, and space byte, name, 1 -> its root, which is
-//! missing while the table is empty. A TTL table has a third: space byte, name, 2 -> the root of the tree of its expiries,
-//! which is missing while no row expires.
+//! missing while the table is empty. A TTL table has a third: space byte, name, 2 -> the root of the tree of its
+//! expiries, which is missing while no row expires.
 
 use crate::btree::{RangeCursor, Slice, TreeKind, find, get};
 use crate::compression::Codec;

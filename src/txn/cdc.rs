@@ -219,8 +219,8 @@ fn prune(rows: &mut SystemEditor<'_>, config: &CdcConfig, now: u64) -> Result<()
     rows.put(&[LOG_PRUNED], &bytes_of(gone).collect::<Vec<_>>())
 }
 
-/// Events of the change log, as they were committed, of a read transaction, which it keeps. Reads one page of the log at a
-/// time.
+/// Events of the change log, as they were committed, of a read transaction, which it keeps. Reads one page of the log
+/// at a time.
 #[derive(Debug)]
 pub struct ChangeStream {
     snapshot: Arc<Snapshot>,
@@ -370,7 +370,8 @@ impl WriteTransaction {
         self.change_cursor(name, |cursor| cursor.position = position)
     }
 
-    /// Chooses whether what comes after the cursor stays in the log; makes the cursor, before all events, if there is none.
+    /// Chooses whether what comes after the cursor stays in the log; makes the cursor, before all events, if there is
+    /// none.
     ///
     /// One that holds, and is never advanced, lets the log grow without bound.
     ///
@@ -399,9 +400,10 @@ impl WriteTransaction {
         self.tables.change_system(|rows| rows.remove(&system::named_key(LOG_CURSOR, name)))
     }
 
-    /// Chooses what is logged of the table or multimap of this name, whether there is one or not; with `None` it is what is
-    /// logged [of all](crate::Builder::set_cdc). Holds for what is opened from now on, and in later transactions. Goes along
-    /// when the table is renamed, and ends when it is deleted; restoring a savepoint, or a past commit, does not change it.
+    /// Chooses what is logged of the table or multimap of this name, whether there is one or not; with `None` it is
+    /// what is logged [of all](crate::Builder::set_cdc). Holds for what is opened from now on, and in later
+    /// transactions. Goes along when the table is renamed, and ends when it is deleted; restoring a savepoint, or a
+    /// past commit, does not change it.
     ///
     /// # Errors
     ///

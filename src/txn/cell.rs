@@ -1,5 +1,5 @@
-//! A table's tree within a write transaction, and the merges that are not in it yet. Nobody comes to the tree but through
-//! the cell, which brings the merges to it first.
+//! A table's tree within a write transaction, and the merges that are not in it yet. Nobody comes to the tree but
+//! through the cell, which brings the merges to it first.
 
 use super::merges::{MergeRoom, Merged, Merges};
 use crate::btree::{Tree, TreeKind};

@@ -6,13 +6,13 @@ use alloc::string::{String, ToString};
 use core::fmt::Write;
 use core::ops::Bound;
 
-/// Writes events of the change log as JSON, one line each, in the shape of Debezium's change events without schema: `before`,
-/// `after`, `source`, `op` and `ts_ms`.
+/// Writes events of the change log as JSON, one line each, in the shape of Debezium's change events without schema:
+/// `before`, `after`, `source`, `op` and `ts_ms`.
 ///
-/// A row is an object of `key` and `value`, in Base64, as Debezium writes bytes; a value that the log leaves out is `null`. `op`
-/// is `c` for insertions, `u` for updates and merges, `d` for deletions and expiries, `t` where a table was deleted, and `m`
-/// for what Debezium has no word for: a range, or what was done to tables, then told by `message`. A pair of a multimap comes and goes
-/// as a row does.
+/// A row is an object of `key` and `value`, in Base64, as Debezium writes bytes; a value that the log leaves out is
+/// `null`. `op` is `c` for insertions, `u` for updates and merges, `d` for deletions and expiries, `t` where a table
+/// was deleted, and `m` for what Debezium has no word for: a range, or what was done to tables, then told by `message`.
+/// A pair of a multimap comes and goes as a row does.
 ///
 /// ```
 /// use sapwood::{Builder, CdcConfig, CdcMode, ChangePosition, DebeziumEncoder, ReadableDatabase, TableDefinition};

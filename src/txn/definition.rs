@@ -147,16 +147,17 @@ impl<'a, K: Key + 'static, V: Value + 'static> TableDefinition<'a, K, V> {
     }
 
     /// The same table, whose operands are merged by the operator of that name: see
-    /// [`Table::merge_registered`](crate::Table::merge_registered). The file keeps the name. A table that has none takes
-    /// that of the first definition which names one, when it is opened to be written; from then on no definition may name
-    /// another, but one may name none.
+    /// [`Table::merge_registered`](crate::Table::merge_registered). The file keeps the name. A table that has none
+    /// takes that of the first definition which names one, when it is opened to be written; from then on no definition
+    /// may name another, but one may name none.
     ///
     /// Every database knows the operators of this crate by these names: `add`, `saturating_add.unsigned`,
-    /// `saturating_add.signed`, `checked_add.unsigned`, `checked_add.signed`, `float_add`, `max.unsigned`, `max.signed`,
-    /// `max.float`, `min.unsigned`, `min.signed`, `min.float`, `bitwise_and`, `bitwise_or`, `bitwise_xor` and
-    /// `bytes_append`. Others are registered by
-    /// [`Builder::register_merge_operator`](crate::Builder::register_merge_operator); without that the table is read and
-    /// changed as any, and merging is an error. A name has at most 4,096 bytes; none at all is as if nothing was named.
+    /// `saturating_add.signed`, `checked_add.unsigned`, `checked_add.signed`, `float_add`, `max.unsigned`,
+    /// `max.signed`, `max.float`, `min.unsigned`, `min.signed`, `min.float`, `bitwise_and`, `bitwise_or`, `bitwise_xor`
+    /// and `bytes_append`. Others are registered by
+    /// [`Builder::register_merge_operator`](crate::Builder::register_merge_operator); without that the table is read
+    /// and changed as any, and merging is an error. A name has at most 4,096 bytes; none at all is as if nothing was
+    /// named.
     ///
     /// ```
     /// use sapwood::{Database, ReadableTable, TableDefinition, backends::InMemoryBackend};
@@ -250,8 +251,8 @@ named! {
 }
 
 impl<K: Key + 'static, V: Value + 'static> TtlTableDefinition<'_, K, V> {
-    /// The same table, with rows that expire so long after they were inserted, unless the insertion says otherwise. Without
-    /// this they do not expire. The file does not know of it: whoever opens the table says it.
+    /// The same table, with rows that expire so long after they were inserted, unless the insertion says otherwise.
+    /// Without this they do not expire. The file does not know of it: whoever opens the table says it.
     #[must_use]
     pub const fn with_default_ttl(self, ttl: Duration) -> Self {
         Self { default_ttl: Some(ttl), ..self }

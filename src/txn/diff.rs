@@ -108,8 +108,8 @@ impl ReadTransaction {
         Ok(Diff { rows, pair })
     }
 
-    /// The rows in which a table that `newer` sees differs from what this transaction sees, in key order. Where one of them
-    /// has no such table, it counts as empty.
+    /// The rows in which a table that `newer` sees differs from what this transaction sees, in key order. Where one of
+    /// them has no such table, it counts as empty.
     ///
     /// As for [`diff`](Self::diff), pages that both states have are not read. A few pages are kept in memory, however
     /// much differs.
@@ -142,7 +142,8 @@ impl ReadTransaction {
     /// # Errors
     ///
     /// [`OtherDatabase`](DiffError::OtherDatabase) if the transactions are of two databases; errors as of
-    /// [`open_table`](Self::open_table), [`TableDoesNotExist`](TableError::TableDoesNotExist) only if neither has the table.
+    /// [`open_table`](Self::open_table), [`TableDoesNotExist`](TableError::TableDoesNotExist) only if neither has the
+    /// table.
     pub fn diff_table<K: Key + 'static, V: Value + 'static>(
         &self,
         newer: &Self,
@@ -153,8 +154,8 @@ impl ReadTransaction {
         Ok(TypedDiffRows::new(RowDiffs::of_tables(old, new, Some(K::compare)), pair))
     }
 
-    /// The pairs of key and value in which a multimap table that `newer` sees differs from what this transaction sees, in
-    /// the order of keys, and of values for each. Each row has a value that went, or one that came. Otherwise as
+    /// The pairs of key and value in which a multimap table that `newer` sees differs from what this transaction sees,
+    /// in the order of keys, and of values for each. Each row has a value that went, or one that came. Otherwise as
     /// [`diff_table`](Self::diff_table).
     ///
     /// ```
@@ -225,8 +226,8 @@ impl Diff {
             let (name, row) = catalog::table_of_row(&key).ok_or_else(unknown)?;
             let (old, new) = self.pair.look_up(name)?;
             let definition = |entry: &Option<TableEntry>| entry.as_ref().map(|entry| entry.definition.clone());
-            // A table is listed once: with the row of its root only if that of its definition is as before. An index does not
-            // differ unless its rows do.
+            // A table is listed once: with the row of its root only if that of its definition is as before. An index
+            // does not differ unless its rows do.
             let is_new = row == CatalogRow::Root && definition(&old) == definition(&new);
             if row == CatalogRow::Definition || is_new {
                 return Ok(Some(TableDiff { name: name.to_string(), old, new, pair: self.pair.clone() }));
@@ -274,13 +275,13 @@ impl TableDiff {
         self.new.as_ref().map(kind_of)
     }
 
-    /// The rows that differ, as bytes; in a TTL table with the time of the expiry, as [`Change`](crate::Change) has it, before
-    /// each value. Of a table that was retyped, all old rows go and all new ones come. There may be none:
-    /// a row that was removed and inserted again is where it was, on another page.
+    /// The rows that differ, as bytes; in a TTL table with the time of the expiry, as [`Change`](crate::Change) has it,
+    /// before each value. Of a table that was retyped, all old rows go and all new ones come. There may be none: a row
+    /// that was removed and inserted again is where it was, on another page.
     ///
-    /// They come in key order if keys are integers, strings, byte slices, `bool`, `char` or `()`, and, of a multimap, so are
-    /// values. How others are compared is known to their type alone: of those, rows come in no particular order, and the
-    /// rows between two that both states have are kept in memory until all of them are read.
+    /// They come in key order if keys are integers, strings, byte slices, `bool`, `char` or `()`, and, of a multimap,
+    /// so are values. How others are compared is known to their type alone: of those, rows come in no particular order,
+    /// and the rows between two that both states have are kept in memory until all of them are read.
     /// [`diff_table`](ReadTransaction::diff_table) knows the types, and needs no such memory.
     pub fn rows(&self) -> DiffRows {
         let (old, new) = (self.old.as_ref(), self.new.as_ref());

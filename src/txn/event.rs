@@ -23,8 +23,8 @@ use core::ops::Bound;
 pub struct ChangeEvent {
     /// Where in the log it stands.
     pub position: ChangePosition,
-    /// When its transaction was committed, in milliseconds since 1970: the same for all events of one, and later than those
-    /// of the ones before.
+    /// When its transaction was committed, in milliseconds since 1970: the same for all events of one, and later than
+    /// those of the ones before.
     pub timestamp_ms: u64,
     /// Name of the table, empty where all are meant.
     pub table: String,
@@ -32,9 +32,9 @@ pub struct ChangeEvent {
     pub change: Change,
 }
 
-/// What happened to a table. Keys and values are the bytes that the types' `as_bytes` gives; a value is `None` where the
-/// log's [mode](CdcMode) leaves it out. A value of a TTL table has when its row expires before it: 8 bytes, little-endian, in
-/// milliseconds since 1970, all ones if it does not.
+/// What happened to a table. Keys and values are the bytes that the types' `as_bytes` gives; a value is `None` where
+/// the log's [mode](CdcMode) leaves it out. A value of a TTL table has when its row expires before it: 8 bytes,
+/// little-endian, in milliseconds since 1970, all ones if it does not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the fields are what their names say")]
@@ -45,8 +45,8 @@ pub enum Change {
     Update { key: Vec<u8>, old: Option<Vec<u8>>, new: Option<Vec<u8>> },
     /// A key went.
     Delete { key: Vec<u8>, old: Option<Vec<u8>> },
-    /// A key of a TTL table whose row had expired went, or is about to get another value. When it is removed, not when its
-    /// time comes.
+    /// A key of a TTL table whose row had expired went, or is about to get another value. When it is removed, not when
+    /// its time comes.
     Expire { key: Vec<u8>, old: Option<Vec<u8>> },
     /// An operand was merged into the value of a key. `is_there` says whether it has a value since.
     Merge { key: Vec<u8>, operand: Option<Vec<u8>>, old: Option<Vec<u8>>, new: Option<Vec<u8>>, is_there: bool },
@@ -62,8 +62,8 @@ pub enum Change {
     DeleteTable,
     /// The table got another name.
     RenameTable { new_name: String },
-    /// All tables became what they were after the newest commit whose id is not greater than that: a savepoint was restored,
-    /// or a past commit. What the transaction did before is not in the log.
+    /// All tables became what they were after the newest commit whose id is not greater than that: a savepoint was
+    /// restored, or a past commit. What the transaction did before is not in the log.
     Revert { to: u64 },
 }
 

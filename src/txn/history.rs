@@ -20,8 +20,8 @@ use alloc::vec::Vec;
 pub struct TransactionInfo {
     /// Id of the transaction that was committed. Ids ascend, with gaps.
     pub transaction_id: u64,
-    /// When it was committed, in milliseconds since 1970. Each commit is dated later than the one before, whatever the clock
-    /// says.
+    /// When it was committed, in milliseconds since 1970. Each commit is dated later than the one before, whatever the
+    /// clock says.
     pub timestamp_ms: u64,
 }
 
@@ -115,7 +115,8 @@ pub(super) fn retention(store: &Store, system: Option<Pointer>) -> Result<Histor
     store.settings().history.map_or_else(|| stored_retention(store, system), Ok)
 }
 
-/// Records a commit that is about to be made durable, and takes out those that are retained no longer. Gives their roots.
+/// Records a commit that is about to be made durable, and takes out those that are retained no longer. Gives their
+/// roots.
 pub(super) fn record(rows: &mut SystemEditor<'_>, commit: &Commit) -> Result<Vec<Pointer>, StorageError> {
     let (store, system) = (rows.store(), rows.tree.root);
     let (stored, wanted) = (stored_retention(store, system)?, retention(store, system)?);
@@ -209,8 +210,8 @@ impl WriteTransaction {
         self.tables.change_system(|rows| rows.put(&named_key(PIN, name), &transaction_id.to_le_bytes()))
     }
 
-    /// Takes a pin back, and says whether there was one. Its commit goes as others of its age do: with one of the next durable
-    /// commits, unless it is retained otherwise.
+    /// Takes a pin back, and says whether there was one. Its commit goes as others of its age do: with one of the next
+    /// durable commits, unless it is retained otherwise.
     pub fn unpin_history(&self, name: &str) -> Result<bool, StorageError> {
         self.tables.change_system(|rows| rows.remove(&named_key(PIN, name)))
     }
@@ -221,8 +222,8 @@ impl WriteTransaction {
     ///
     /// # Errors
     ///
-    /// [`HistorySnapshotNotFound`](StorageError::HistorySnapshotNotFound) if the history has no such commit. After an error
-    /// of the storage the transaction can only be aborted, or go back to a checkpoint.
+    /// [`HistorySnapshotNotFound`](StorageError::HistorySnapshotNotFound) if the history has no such commit. After an
+    /// error of the storage the transaction can only be aborted, or go back to a checkpoint.
     pub fn revert_to(&mut self, transaction_id: u64) -> Result<(), SavepointError> {
         let root = self.past_root(transaction_id)?;
         self.hold_until_end(root);

@@ -1,8 +1,8 @@
 //! What a write transaction tells the change log.
 //!
-//! Events wait in memory, and go into the system tree when they are many, and at the commit. A checkpoint remembers both, so
-//! what is rolled back takes its events along. Until the commit nobody knows its id, so the rows go by the id with which the
-//! transaction began; the row before its events, written at the end, has the other.
+//! Events wait in memory, and go into the system tree when they are many, and at the commit. A checkpoint remembers
+//! both, so what is rolled back takes its events along. Until the commit nobody knows its id, so the rows go by the id
+//! with which the transaction began; the row before its events, written at the end, has the other.
 
 use super::catalog::Definition;
 use super::event::Encoder;

@@ -17,7 +17,8 @@ const ROW_COST: usize = 128;
 /// The part of the cache's budget that merges may take beside it, and the least that they may.
 const ROOM_PART: usize = 16;
 const LEAST_ROOM: usize = 64 << 10;
-/// Rows of a table that may wait: not so many that their leaves, which were read, are no longer near when they are written.
+/// Rows of a table that may wait: not so many that their leaves, which were read, are no longer near when they are
+/// written.
 const MOST_ROWS: usize = 256;
 
 /// The memory that merges take which wait in the tables of one transaction.

@@ -125,7 +125,8 @@ impl WriteTransaction {
     ///
     /// [`TableAlreadyOpen`](TableError::TableAlreadyOpen) while it is open in this transaction; a [`Table`] that is
     /// given itself is closed first. [`TableIsMultimap`](TableError::TableIsMultimap) for a multimap, and
-    /// [`TableIsTtl`](TableError::TableIsTtl) for a TTL table. If the storage fails half-way, the transaction can only be aborted.
+    /// [`TableIsTtl`](TableError::TableIsTtl) for a TTL table. If the storage fails half-way, the transaction can only
+    /// be aborted.
     ///
     /// [`Table`]: crate::Table
     pub fn delete_table(&self, definition: impl TableHandle) -> Result<bool, TableError> {
@@ -235,7 +236,8 @@ impl WriteTransaction {
     ///
     /// # Errors
     ///
-    /// As of [`delete_table`](Self::delete_table), but [`TableIsNotTtl`](TableError::TableIsNotTtl) for a table that is none.
+    /// As of [`delete_table`](Self::delete_table), but [`TableIsNotTtl`](TableError::TableIsNotTtl) for a table that is
+    /// none.
     pub fn delete_ttl_table(&self, definition: impl TtlTableHandle) -> Result<bool, TableError> {
         self.tables.delete(&name_of(definition, TtlTableHandle::name)?, TableKind::Ttl)
     }
@@ -257,8 +259,8 @@ impl WriteTransaction {
     ///
     /// # Errors
     ///
-    /// As of [`rename_table`](Self::rename_table), but [`TableIsNotTtl`](TableError::TableIsNotTtl) where either name is that
-    /// of a table that is none.
+    /// As of [`rename_table`](Self::rename_table), but [`TableIsNotTtl`](TableError::TableIsNotTtl) where either name
+    /// is that of a table that is none.
     pub fn rename_ttl_table(
         &self,
         definition: impl TtlTableHandle,
@@ -268,8 +270,8 @@ impl WriteTransaction {
         self.tables.rename(&name, &name_of(new_name, TtlTableHandle::name)?, TableKind::Ttl)
     }
 
-    /// The TTL tables that there are, ordered by name, those made by this transaction included. Other tables are not among
-    /// them.
+    /// The TTL tables that there are, ordered by name, those made by this transaction included. Other tables are not
+    /// among them.
     pub fn list_ttl_tables(&self) -> Result<impl Iterator<Item = UntypedTtlTableHandle> + '_, StorageError> {
         Ok(self.tables.names(TableKind::Ttl)?.into_iter().map(UntypedTtlTableHandle::new))
     }

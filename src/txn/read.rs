@@ -163,7 +163,8 @@ impl ReadTransaction {
     /// Opens a multimap table whose types are not known, to learn its length and size.
     ///
     /// ```
-    /// # use sapwood::{Database, MultimapTableDefinition, ReadableDatabase, ReadableTableMetadata, backends::InMemoryBackend};
+    /// # use sapwood::{Database, MultimapTableDefinition, ReadableDatabase, ReadableTableMetadata};
+    /// # use sapwood::backends::InMemoryBackend;
     /// # const TAGS: MultimapTableDefinition<&str, u64> = MultimapTableDefinition::new("tags");
     /// # let db = Database::builder().create_with_backend(InMemoryBackend::new())?;
     /// # let txn = db.begin_write()?;
@@ -189,14 +190,14 @@ impl ReadTransaction {
 
     /// Opens a table whose rows may expire.
     ///
-    /// The first one that is opened reads the [clock](crate::Builder::set_clock), once for the whole transaction: what is seen
-    /// does not change while it lives. A transaction that sees the [past](crate::Database::begin_read_at) has the time of its
-    /// commit.
+    /// The first one that is opened reads the [clock](crate::Builder::set_clock), once for the whole transaction: what
+    /// is seen does not change while it lives. A transaction that sees the [past](crate::Database::begin_read_at) has
+    /// the time of its commit.
     ///
     /// # Errors
     ///
-    /// As of [`open_table`](Self::open_table), but [`TableIsNotTtl`](TableError::TableIsNotTtl) for a table of another kind;
-    /// [`ClockMissing`](StorageError::ClockMissing) without a clock.
+    /// As of [`open_table`](Self::open_table), but [`TableIsNotTtl`](TableError::TableIsNotTtl) for a table of another
+    /// kind; [`ClockMissing`](StorageError::ClockMissing) without a clock.
     pub fn open_ttl_table<K: Key + 'static, V: Value + 'static>(
         &self,
         definition: TtlTableDefinition<'_, K, V>,

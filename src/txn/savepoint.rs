@@ -12,8 +12,8 @@ use core::fmt::{Debug, Formatter};
 
 /// A state of all tables that can be restored. Pages that it alone needs are not used again while it lives.
 ///
-/// Made by [`WriteTransaction::ephemeral_savepoint`], gone when it is dropped; or a handle of a persistent savepoint, which
-/// stays in the file when the handle is dropped. The database may be closed before.
+/// Made by [`WriteTransaction::ephemeral_savepoint`], gone when it is dropped; or a handle of a persistent savepoint,
+/// which stays in the file when the handle is dropped. The database may be closed before.
 ///
 /// ```
 /// use sapwood::{Database, ReadableDatabase, ReadableTableMetadata, TableDefinition, backends::InMemoryBackend};
@@ -57,8 +57,8 @@ impl Debug for Savepoint {
     }
 }
 
-/// A state of one write transaction, to which it can go back: see [`WriteTransaction::checkpoint`]. It keeps nothing: what
-/// there is to go back to is the transaction's.
+/// A state of one write transaction, to which it can go back: see [`WriteTransaction::checkpoint`]. It keeps nothing:
+/// what there is to go back to is the transaction's.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
     /// Shared with the transaction's mark, which is known by it.
@@ -113,8 +113,8 @@ impl WriteTransaction {
     ///
     /// # Errors
     ///
-    /// [`InvalidSavepoint`](SavepointError::InvalidSavepoint) if the transaction has opened, renamed or deleted a table,
-    /// or restored a savepoint: see [`checkpoint`](Self::checkpoint) for that.
+    /// [`InvalidSavepoint`](SavepointError::InvalidSavepoint) if the transaction has opened, renamed or deleted a
+    /// table, or restored a savepoint: see [`checkpoint`](Self::checkpoint) for that.
     pub fn ephemeral_savepoint(&self) -> Result<Savepoint, SavepointError> {
         let saved = self.clean_state()?;
         let store = self.tables.store().clone();
@@ -166,8 +166,8 @@ impl WriteTransaction {
         Ok(Savepoint { store, id, saved, ephemeral: false })
     }
 
-    /// Deletes a persistent savepoint, and says whether there was one. Its pages come back with the durable commit after
-    /// the one that deletes it: until then damage may still lead back to a commit that has it.
+    /// Deletes a persistent savepoint, and says whether there was one. Its pages come back with the durable commit
+    /// after the one that deletes it: until then damage may still lead back to a commit that has it.
     ///
     /// # Errors
     ///
@@ -190,19 +190,19 @@ impl WriteTransaction {
         Ok(left.into_iter())
     }
 
-    /// Makes all tables what they were when the savepoint was made. Savepoints made after it are not valid any more once
-    /// this transaction is committed, and persistent ones among them are deleted; checkpoints of this transaction stay
-    /// valid.
+    /// Makes all tables what they were when the savepoint was made. Savepoints made after it are not valid any more
+    /// once this transaction is committed, and persistent ones among them are deleted; checkpoints of this transaction
+    /// stay valid.
     ///
     /// Reads what differs, not what both states share.
     ///
     /// # Errors
     ///
-    /// [`InvalidSavepoint`](SavepointError::InvalidSavepoint) if the savepoint is of another database, was deleted by an
-    /// earlier transaction, or an older one was restored since;
-    /// [`ImmediateDurabilityRequired`](SavepointError::ImmediateDurabilityRequired) if there are younger persistent ones
-    /// and the transaction is of another durability. After an error of the storage the
-    /// transaction can only be aborted, or go back to a checkpoint.
+    /// [`InvalidSavepoint`](SavepointError::InvalidSavepoint) if the savepoint is of another database, was deleted by
+    /// an earlier transaction, or an older one was restored since;
+    /// [`ImmediateDurabilityRequired`](SavepointError::ImmediateDurabilityRequired) if there are younger persistent
+    /// ones and the transaction is of another durability. After an error of the storage the transaction can only be
+    /// aborted, or go back to a checkpoint.
     pub fn restore_savepoint(&mut self, savepoint: &Savepoint) -> Result<(), SavepointError> {
         if !self.is_valid(savepoint)? {
             return Err(SavepointError::InvalidSavepoint);
@@ -220,8 +220,8 @@ impl WriteTransaction {
         Ok(())
     }
 
-    /// Remembers the transaction as it is now, to go back to with [`rollback_to`](Self::rollback_to). Checkpoints nest, and
-    /// tables may have been changed before.
+    /// Remembers the transaction as it is now, to go back to with [`rollback_to`](Self::rollback_to). Checkpoints nest,
+    /// and tables may have been changed before.
     ///
     /// ```
     /// use sapwood::{Database, ReadableTableMetadata, TableDefinition, backends::InMemoryBackend};
@@ -253,13 +253,13 @@ impl WriteTransaction {
         Ok(Checkpoint { id })
     }
 
-    /// Undoes all that the transaction did since the checkpoint, savepoints included. The checkpoint stays; younger ones
-    /// are not valid any more. Reads nothing. A transaction that an operation broke half-way is whole again.
+    /// Undoes all that the transaction did since the checkpoint, savepoints included. The checkpoint stays; younger
+    /// ones are not valid any more. Reads nothing. A transaction that an operation broke half-way is whole again.
     ///
     /// # Errors
     ///
-    /// [`InvalidSavepoint`](SavepointError::InvalidSavepoint) if the checkpoint is of another transaction, was released, or
-    /// an older one was gone back to or released since.
+    /// [`InvalidSavepoint`](SavepointError::InvalidSavepoint) if the checkpoint is of another transaction, was
+    /// released, or an older one was gone back to or released since.
     pub fn rollback_to(&mut self, checkpoint: &Checkpoint) -> Result<(), SavepointError> {
         let nth = self.place_of(checkpoint)?;
         let mut undo = self.undo.lock();
@@ -292,8 +292,8 @@ impl WriteTransaction {
         self.undo.lock().held.extend(root);
     }
 
-    /// Makes a part of the transaction's changes: all of them or, if `part` fails or what it did cannot be committed, none.
-    /// After it no table is open, not even one whose handle was forgotten.
+    /// Makes a part of the transaction's changes: all of them or, if `part` fails or what it did cannot be committed,
+    /// none. After it no table is open, not even one whose handle was forgotten.
     pub(crate) fn attempt<E>(
         &mut self,
         part: impl FnOnce(&Self) -> Result<(), E>,

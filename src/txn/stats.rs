@@ -119,8 +119,8 @@ impl Tables {
         Ok(stats)
     }
 
-    /// The roots of a table's rows and expiries, whose pages nobody changes meanwhile: of an open table, those from before this
-    /// transaction.
+    /// The roots of a table's rows and expiries, whose pages nobody changes meanwhile: of an open table, those from
+    /// before this transaction.
     fn quiet_roots(&self, state: &State, name: &str) -> Result<[Option<Pointer>; 2], StorageError> {
         match state.tables.get(name) {
             Some(table) if table.is_open() => self.roots_in(self.pages().base().data, name),

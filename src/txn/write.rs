@@ -322,7 +322,8 @@ impl Tables {
         change(&mut SystemEditor::new(&self.pages, &mut self.system.lock()))
     }
 
-    /// Reads rows of the system tree, under its lock: events that come from another thread change its pages where they are.
+    /// Reads rows of the system tree, under its lock: events that come from another thread change its pages where they
+    /// are.
     pub(super) fn read_system<T>(
         &self,
         read: impl FnOnce(&Store, Option<Pointer>) -> Result<T, StorageError>,
@@ -494,13 +495,13 @@ impl WriteTransaction {
 
     /// Opens a table whose rows may expire, making it if there is none of that name.
     ///
-    /// The first one that is opened reads the [clock](crate::Builder::set_clock), once for the whole transaction, whose commit
-    /// is then dated.
+    /// The first one that is opened reads the [clock](crate::Builder::set_clock), once for the whole transaction, whose
+    /// commit is then dated.
     ///
     /// # Errors
     ///
-    /// As of [`open_table`](Self::open_table), but [`TableIsNotTtl`](TableError::TableIsNotTtl) for a table of another kind;
-    /// [`ClockMissing`](StorageError::ClockMissing) without a clock.
+    /// As of [`open_table`](Self::open_table), but [`TableIsNotTtl`](TableError::TableIsNotTtl) for a table of another
+    /// kind; [`ClockMissing`](StorageError::ClockMissing) without a clock.
     #[track_caller]
     pub fn open_ttl_table<'txn, K: Key + 'static, V: Value + 'static>(
         &'txn self,

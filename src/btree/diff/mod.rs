@@ -1,9 +1,9 @@
 //! Which rows two trees do not have alike.
 //!
 //! Both are walked at once, each in its order. A page that both come to at the same time holds the same rows on both
-//! sides, as all that is before it was left behind, and is passed by. Otherwise pages are entered, those of higher levels
-//! first, until rows come next on both sides, which are compared. What was changed in between takes each side off the
-//! pages that are shared for a leaf or two: where rows are equal again, so are the pages behind them.
+//! sides, as all that is before it was left behind, and is passed by. Otherwise pages are entered, those of higher
+//! levels first, until rows come next on both sides, which are compared. What was changed in between takes each side
+//! off the pages that are shared for a leaf or two: where rows are equal again, so are the pages behind them.
 //!
 //! - Each side holds one page of each level.
 //! - Each side enters a page once at most, or the file is damaged.
@@ -28,8 +28,8 @@ pub(crate) struct RowDiff {
     pub(crate) new: Option<Slice>,
 }
 
-/// The rows in which two tables differ, or the pairs of key and value in which two multimaps do. After an error there are
-/// no more.
+/// The rows in which two tables differ, or the pairs of key and value in which two multimaps do. After an error there
+/// are no more.
 #[derive(Debug, Default)]
 pub(crate) struct RowDiffs {
     rows: TreeDiff,

@@ -33,7 +33,8 @@ pub(super) enum Next<'s> {
 
 /// A tree, or a set, as far as the walk has come.
 ///
-/// - No level is at its end, and the entry of a branch that has another level above it on the path is that level's page.
+/// - No level is at its end, and the entry of a branch that has another level above it on the path is that level's
+///   page.
 #[derive(Debug, Default)]
 pub(super) struct Side {
     /// The root, while it is not entered.

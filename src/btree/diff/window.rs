@@ -1,8 +1,8 @@
 //! The comparison of trees in whose order only a type that is not known can put keys.
 //!
-//! Both still have their rows in one order. Where other rows come next on one side than on the other, both are read on, in
-//! turn, until one side comes to a row that the other has come to before: what was read before that row is on one side only.
-//! Where the same page comes next on both sides, all that was read is.
+//! Both still have their rows in one order. Where other rows come next on one side than on the other, both are read on,
+//! in turn, until one side comes to a row that the other has come to before: what was read before that row is on one
+//! side only. Where the same page comes next on both sides, all that was read is.
 
 use super::side::Next;
 use super::{Met, Place, Step, TreeDiff, step_of_pages};

@@ -42,7 +42,8 @@ impl Database {
     }
 }
 
-/// Those whose batches the transaction holds. Who was told nothing before it is dropped waits for a thread that panicked.
+/// Those whose batches the transaction holds. Who was told nothing before it is dropped waits for a thread that
+/// panicked.
 #[derive(Default)]
 struct Members {
     seats: Vec<Arc<Seat>>,

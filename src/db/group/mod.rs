@@ -27,9 +27,10 @@ pub struct WriteBatch {
 impl WriteBatch {
     /// The changes that `change` makes.
     ///
-    /// It may run on another thread than the one that submits it. Its transaction is not to be committed or ended by it, nor
-    /// are checkpoints made or savepoints restored, all of which would be others' concern as well; new savepoints can only
-    /// be made by the first batch of a transaction, and that is nobody's choice. What it opens is closed when it ends.
+    /// It may run on another thread than the one that submits it. Its transaction is not to be committed or ended by
+    /// it, nor are checkpoints made or savepoints restored, all of which would be others' concern as well; new
+    /// savepoints can only be made by the first batch of a transaction, and that is nobody's choice. What it opens is
+    /// closed when it ends.
     pub fn new<E: Into<Box<dyn core::error::Error + Send + Sync>>>(
         change: impl FnOnce(&WriteTransaction) -> Result<(), E> + Send + 'static,
     ) -> Self {
@@ -64,10 +65,10 @@ impl GroupCommitOptions {
         Self { max_batches: batches.max(1), ..self }
     }
 
-    /// How long a batch waits for others at most, from when it was submitted, unless there are as many as one transaction
-    /// takes. What it waits for another transaction to end is part of that. Without a delay those are together that came
-    /// while another transaction was committed, or while the batches before them ran; that is enough where many threads
-    /// write, and a delay makes each batch slower where few do.
+    /// How long a batch waits for others at most, from when it was submitted, unless there are as many as one
+    /// transaction takes. What it waits for another transaction to end is part of that. Without a delay those are
+    /// together that came while another transaction was committed, or while the batches before them ran; that is enough
+    /// where many threads write, and a delay makes each batch slower where few do.
     #[must_use]
     pub fn set_max_delay(self, delay: Duration) -> Self {
         Self { max_delay: delay, ..self }
@@ -91,9 +92,9 @@ impl Database {
     /// [`Durability::Immediate`](crate::Durability::Immediate) with one sync. Returns when they are on disk.
     ///
     /// While a transaction is synced batches gather, and the next one takes them. One of the waiting threads runs the
-    /// batches, one after the other in the order of coming, each of which sees what those before it did. It has its turn
-    /// beside those who [`begin_write`](Self::begin_write). A batch that fails or panics is undone, and all others are
-    /// committed.
+    /// batches, one after the other in the order of coming, each of which sees what those before it did. It has its
+    /// turn beside those who [`begin_write`](Self::begin_write). A batch that fails or panics is undone, and all others
+    /// are committed.
     ///
     /// ```
     /// use sapwood::{Database, Error, ReadableTableMetadata, TableDefinition, WriteBatch, backends::InMemoryBackend};
@@ -118,10 +119,10 @@ impl Database {
     /// # Errors
     ///
     /// Those of this batch alone: [`BatchFailed`](GroupCommitError::BatchFailed) with what it gave;
-    /// [`TransactionFailed`](GroupCommitError::TransactionFailed) and [`CommitFailed`](GroupCommitError::CommitFailed) as
-    /// from `begin_write` and [`commit`](WriteTransaction::commit). [`Nested`](GroupCommitError::Nested) if a batch submits
-    /// another to its own database. As from `begin_write`, it does not return while the thread itself has a write
-    /// transaction, or a batch waits for a thread that does the like.
+    /// [`TransactionFailed`](GroupCommitError::TransactionFailed) and [`CommitFailed`](GroupCommitError::CommitFailed)
+    /// as from `begin_write` and [`commit`](WriteTransaction::commit). [`Nested`](GroupCommitError::Nested) if a batch
+    /// submits another to its own database. As from `begin_write`, it does not return while the thread itself has a
+    /// write transaction, or a batch waits for a thread that does the like.
     ///
     /// # Panics
     ///

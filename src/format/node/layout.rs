@@ -266,7 +266,8 @@ pub(super) struct Header {
     pub(super) key_width: u16,
     /// Width of values, or of the members of sets.
     pub(super) value_width: u16,
-    /// The first bytes of the prefix, as [`head_after`](super::search::head_after) reads them, so that a search need not look into a record.
+    /// The first bytes of the prefix, as [`head_after`](super::search::head_after) reads them, so that a search need
+    /// not look into a record.
     pub(super) lead: u64,
 }
 

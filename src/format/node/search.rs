@@ -95,8 +95,8 @@ impl Node<'_> {
     }
 }
 
-/// How many of the ascending `heads` are less than `head`, if `room` is the page from the first of them on. If they do not
-/// ascend: some number up to their count.
+/// How many of the ascending `heads` are less than `head`, if `room` is the page from the first of them on. If they do
+/// not ascend: some number up to their count.
 ///
 /// There is no branch on what a head is, and none on the count for a usual leaf's number of heads: where a processor
 /// guesses wrong it finds out when the page arrives from memory, and what it did meanwhile is lost.

@@ -37,8 +37,8 @@ impl<'a> Node<'a> {
         Self { bytes, front: bytes, header: Header::read(bytes) }
     }
 
-    /// A page that has a copy of its start elsewhere, as long as [`front_len`](Self::front_len) at least. Records alone are read
-    /// from the page itself.
+    /// A page that has a copy of its start elsewhere, as long as [`front_len`](Self::front_len) at least. Records alone
+    /// are read from the page itself.
     #[inline]
     pub(crate) fn with_front(page: &'a [u8], front: &'a [u8]) -> Self {
         let bytes = page.get(..usable(page.len())).unwrap_or_default();

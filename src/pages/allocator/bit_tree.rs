@@ -78,7 +78,8 @@ impl BitTree {
         true
     }
 
-    /// Clears a bit and those that sum up nothing then; the height at which others are left in its word, and their first.
+    /// Clears a bit and those that sum up nothing then; the height at which others are left in its word, and their
+    /// first.
     fn clear(&mut self, bit: u32) -> Option<(usize, u32)> {
         let mut at = bit;
         for (height, level) in iter::once(&mut self.words).chain(&mut self.summaries).enumerate() {

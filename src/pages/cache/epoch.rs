@@ -1,9 +1,9 @@
 //! When memory that readers find without a lock may be freed.
 //!
 //! A reader pins: it adds one to a counter, looks at the table, and takes the one off again. There are two
-//! counters (phases) in each of [`STRIPES`] stripes. The first [`OWNED_STRIPES`] threads of a process have a stripe each, which
-//! only they write, so that they need no read-modify-write; the others share [`SHARED_STRIPES`] stripes. An object that
-//! was unlinked from the table waits in limbo until each of the counters has been seen at zero once.
+//! counters (phases) in each of [`STRIPES`] stripes. The first [`OWNED_STRIPES`] threads of a process have a stripe
+//! each, which only they write, so that they need no read-modify-write; the others share [`SHARED_STRIPES`] stripes. An
+//! object that was unlinked from the table waits in limbo until each of the counters has been seen at zero once.
 //!
 //! That is enough. Let an object be unlinked by a write U to the cell that names it, let the owner of the limbo
 //! load a counter C after U and see zero, and let P be a pin on C, which adds and then loads cells. U, the load

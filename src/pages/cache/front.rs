@@ -1,10 +1,10 @@
 //! Copies of the starts of pages, side by side.
 //!
-//! A look-up reads of most leaves nothing but the arrays at their start, and of another one record. The starts of pages lie
-//! pages apart, and what a processor fetches around each of them takes more room in its caches than what is read. So a
-//! slab keeps, before its frames, a front for each of them: where a page's arrays fit its front, it has a copy there as
-//! long as it is clean, and searches read that. [`LENGTH_PART`] of a page is enough for the arrays of rows of some 170
-//! bytes.
+//! A look-up reads of most leaves nothing but the arrays at their start, and of another one record. The starts of pages
+//! lie pages apart, and what a processor fetches around each of them takes more room in its caches than what is read.
+//! So a slab keeps, before its frames, a front for each of them: where a page's arrays fit its front, it has a copy
+//! there as long as it is clean, and searches read that. [`LENGTH_PART`] of a page is enough for the arrays of rows of
+//! some 170 bytes.
 //!
 //! A front is where its frame is: both are known by the frame's address, and no memory is read to find one.
 #![allow(unsafe_code)]
@@ -53,8 +53,9 @@ impl Fronts {
 
     /// Where the front of a frame of such a slab is.
     ///
-    /// The frame's index is exact: with `i` of `n` frames, `d` the distance of two, and `r` the reciprocal, `i d r / 2^32`
-    /// is `i` and `i (d r - 2^32) / 2^32`, where the bracket is less than `d`, and `i d` less than the slab's length.
+    /// The frame's index is exact: with `i` of `n` frames, `d` the distance of two, and `r` the reciprocal, `i d r /
+    /// 2^32` is `i` and `i (d r - 2^32) / 2^32`, where the bracket is less than `d`, and `i d` less than the slab's
+    /// length.
     #[inline]
     pub(super) fn of(&self, frame: NonNull<Frame>) -> NonNull<u8> {
         let offset = frame.addr().get() & self.mask;
@@ -85,10 +86,12 @@ impl Fronts {
     ///
     /// # Safety
     ///
-    /// [`copy`](Self::copy) was true for the frame, and neither frame nor front change for as long as the slices are used.
+    /// [`copy`](Self::copy) was true for the frame, and neither frame nor front change for as long as the slices are
+    /// used.
     #[inline]
     pub(super) unsafe fn get<'p>(&self, frame: NonNull<Frame>) -> (&'p [u8], &'p [u8]) {
-        // SAFETY: `copy` has filled the front; a frame's bytes follow its header, and in a slab there are `page` of them.
+        // SAFETY: `copy` has filled the front; a frame's bytes follow its header, and in a slab there are `page` of
+        // them.
         unsafe {
             let bytes = frame.add(1).cast::<u8>();
             (

@@ -92,8 +92,8 @@ enum Retired {
     Chunk(#[expect(dead_code, reason = "kept for its drop")] OwnedChunk),
 }
 
-/// Counts since the cache was made, all of reads but the last. Where more threads run than there are stripes some hits go
-/// uncounted.
+/// Counts since the cache was made, all of reads but the last. Where more threads run than there are stripes some hits
+/// go uncounted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct CacheStats {
     pub(crate) hits: u64,
@@ -128,8 +128,8 @@ impl Pin<'_> {
             found.frame().prefetch(LINES);
             return Some(self.seen(&found, Sight::new(found.frame())));
         }
-        // SAFETY: the page has a front, so it is clean, and stays so under this pin: who changes it is its only owner, and
-        // takes the front away first.
+        // SAFETY: the page has a front, so it is clean, and stays so under this pin: who changes it is its only owner,
+        // and takes the front away first.
         let (front, bytes) = unsafe { self.cache.fronts.get(found.address()) };
         prefetch(front, LINES);
         if cfg!(feature = "paranoid") {
@@ -187,8 +187,8 @@ impl Cache {
         let (table, books) = Table::new();
         let pool = OwnedPool::new(budget, page_size);
         let slack = (budget / SLACK_PART).min(MOST_SLACK);
-        // Room for limbo, twice: what waits and what leaves; for a chunk; for a slab that is leaving. Between `limit` and
-        // `most` the free frames of a new slab have room, and those that limbo, twice, becomes in the end.
+        // Room for limbo, twice: what waits and what leaves; for a chunk; for a slab that is leaving. Between `limit`
+        // and `most` the free frames of a new slab have room, and those that limbo, twice, becomes in the end.
         let reserve = slack + OwnedChunk::BYTES + pool.slab_bytes();
         let most = budget.saturating_sub(reserve);
         Self {
@@ -304,8 +304,8 @@ impl Cache {
         self.budget
     }
 
-    /// Takes so many bytes of the budget for something outside of the cache, instead of those that were taken before, and
-    /// makes room for them.
+    /// Takes so many bytes of the budget for something outside of the cache, instead of those that were taken before,
+    /// and makes room for them.
     pub(crate) fn set_aside(&self, bytes: usize) {
         let before = self.aside_bytes();
         if bytes == before {
@@ -361,7 +361,8 @@ impl Cache {
         CacheStats { hits, misses: state.misses, write_hits, write_misses, evictions: state.evictions }
     }
 
-    /// A write transaction reads a page that it has made, which is here or not. Of several threads some may go uncounted.
+    /// A write transaction reads a page that it has made, which is here or not. Of several threads some may go
+    /// uncounted.
     pub(crate) fn count_own_read(&self, is_here: bool) {
         let [hits, misses] = &self.own_reads;
         let count = if is_here { hits } else { misses };
@@ -405,8 +406,8 @@ impl Cache {
     }
 
     fn cleanse(&self, state: &mut State, frame: FrameRef) {
-        // SAFETY: a dirty page has no front. If it had one before it became dirty, nobody looks at that any more: the page
-        // is its writer's alone, whose looks were over when it was changed.
+        // SAFETY: a dirty page has no front. If it had one before it became dirty, nobody looks at that any more: the
+        // page is its writer's alone, whose looks were over when it was changed.
         let fronted = unsafe { self.fronts.copy(&frame) };
         state.cleanse(&self.table.0, frame, fronted);
     }

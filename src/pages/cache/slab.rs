@@ -1,11 +1,11 @@
 //! Memory for frames of the page size: slabs of many frames, in huge pages where the system has them.
 //!
 //! A slab is as large as a huge page if the budget has room for [`PARTS`] of them, and the greatest power of two within
-//! a [`PARTS`]th of the budget if not, and its address is a multiple of its size; a cache whose slabs would be of less than
-//! [`LEAST`] frames has none:
+//! a [`PARTS`]th of the budget if not, and its address is a multiple of its size; a cache whose slabs would be of less
+//! than [`LEAST`] frames has none:
 //!
-//! > `slab = min(budget / PARTS, 2 MiB)`, rounded down, hence huge pages from 128 MiB on, and no slabs below about 300 to
-//! > 600 pages.
+//! > `slab = min(budget / PARTS, 2 MiB)`, rounded down, hence huge pages from 128 MiB on, and no slabs below about 300
+//! > to 600 pages.
 //!
 //! A slab is taken only when there is no free frame, when it fits what the cache may still take, and when the cache
 //! already takes a [`STARTS`]th of it, so that a small database does not pay for a large slab. Else a frame is an
@@ -53,8 +53,8 @@ impl Shape {
     fn new(budget: usize, length: usize) -> Self {
         let (head, stride, front) = (size_of::<Head>(), frame::stride(length), front::length_of(length));
         let alignment: usize = (budget / PARTS).min(HUGE).checked_ilog2().map_or(1, |bits| 1 << bits);
-        // Short of that: an allocator that keeps notes beside what it gives out can pack slabs side by side. Not shorter:
-        // the system gives a huge page only where all of it belongs to the program.
+        // Short of that: an allocator that keeps notes beside what it gives out can pack slabs side by side. Not
+        // shorter: the system gives a huge page only where all of it belongs to the program.
         let size = alignment.saturating_sub(ALIGNMENT);
         let frames = size.saturating_sub(head + ALIGNMENT - 1) / stride.saturating_add(front);
         let first = (head + frames * front).next_multiple_of(ALIGNMENT);
@@ -137,8 +137,8 @@ struct Slab {
     pinned: bool,
 }
 
-// SAFETY: the pointers name memory that is tied to no thread, and that the books own: frames that nobody uses, and heads,
-// whose one shared part, the pool, is for all threads.
+// SAFETY: the pointers name memory that is tied to no thread, and that the books own: frames that nobody uses, and
+// heads, whose one shared part, the pool, is for all threads.
 unsafe impl Send for Slab {}
 
 impl Slab {
@@ -452,8 +452,8 @@ fn release(slab: Option<Slab>, shape: &Shape) {
     let Some(slab) = slab else { return };
     #[cfg(test)]
     super::frame::live::count_slab(shape.length, -1);
-    // SAFETY: none of its frames is in use, so nobody reads the head any more; the books let go of it. The head is moved
-    // out before its memory goes, and both are as `grow` made them. Frames need no drop.
+    // SAFETY: none of its frames is in use, so nobody reads the head any more; the books let go of it. The head is
+    // moved out before its memory goes, and both are as `grow` made them. Frames need no drop.
     let head = unsafe {
         let head = slab.head.read();
         dealloc(slab.head.as_ptr().cast(), shape.layout);

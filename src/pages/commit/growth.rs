@@ -51,8 +51,8 @@ fn file_full() -> StorageError {
 }
 
 impl Store {
-    /// Chooses the end of the file and reserves its last page for the mirror. Unless the file is to be `tight`, a free tail
-    /// stays that will soon be used again.
+    /// Chooses the end of the file and reserves its last page for the mirror. Unless the file is to be `tight`, a free
+    /// tail stays that will soon be used again.
     pub(super) fn plan_extent(&self, tight: bool) -> Result<Extent, StorageError> {
         let mut space = self.space.lock();
         let old_mirror = space.mirror;

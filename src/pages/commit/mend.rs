@@ -37,8 +37,8 @@ impl Store {
         Ok(damaged || wrong)
     }
 
-    /// What is wrong in the file with header, slots, mirror and length, which commits may be writing meanwhile. A crash may
-    /// tear all of them but the header, so that of what it left no more is asked until the next write.
+    /// What is wrong in the file with header, slots, mirror and length, which commits may be writing meanwhile. A crash
+    /// may tear all of them but the header, so that of what it left no more is asked until the next write.
     pub(crate) fn damaged_copies(&self) -> Result<Vec<&'static str>, StorageError> {
         let mut found = Vec::new();
         for _ in 0..COPY_LOOKS {

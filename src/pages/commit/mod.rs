@@ -156,7 +156,8 @@ impl Store {
         let mut space = self.space.lock();
         space.publish(commit, changes, &self.cache);
         if mode.refers_to_itself {
-            // Whoever finds the reference finds it alive; before the commit is the head nothing newer may be a snapshot.
+            // Whoever finds the reference finds it alive; before the commit is the head nothing newer may be a
+            // snapshot.
             space.keep_reference(commit.data.as_ref());
         }
         space.slot_written(written.index, written.slot, &self.cache);

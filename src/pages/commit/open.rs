@@ -34,8 +34,8 @@ pub enum OpenOutcome {
     RolledBack(String),
 }
 
-/// Hears how much of an unclean file was looked at, from 0.0 to less than 1.0, and may end it. A file for which there is
-/// nothing to find out, then or before the first write, is not told of.
+/// Hears how much of an unclean file was looked at, from 0.0 to less than 1.0, and may end it. A file for which there
+/// is nothing to find out, then or before the first write, is not told of.
 pub(crate) type Watch<'w> = dyn FnMut(f64) -> Result<(), DatabaseError> + 'w;
 
 /// A store, and how it was found.
@@ -335,8 +335,8 @@ impl Copies {
     /// Whether a slot that cannot be read may have named a newer commit than any that can.
     ///
     /// Slot and mirror are written in one sync, so that a commit which was acknowledged is in the mirror: one that
-    /// knows the newest readable commit has seen all there were. Only the one that ends the file can know: an older one,
-    /// from before the file grew, has not seen what came after.
+    /// knows the newest readable commit has seen all there were. Only the one that ends the file can know: an older
+    /// one, from before the file grew, has not seen what came after.
     fn lost_a_slot(&self) -> bool {
         let newest = self.candidates().first().map_or(0, |(_, slot)| slot.id);
         let closed = self.candidates().first().is_some_and(|(_, slot)| slot.is_closed());

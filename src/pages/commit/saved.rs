@@ -22,7 +22,8 @@ use alloc::vec::Vec;
 
 const HEADER: usize = 16;
 const UNSURE: u32 = 1;
-/// Pages by which the file may grow, beside an eighth, between the reservation of the map and the plan of the file's end.
+/// Pages by which the file may grow, beside an eighth, between the reservation of the map and the plan of the file's
+/// end.
 const GROWTH: usize = 1 << 10;
 
 impl PageWriter {
@@ -119,8 +120,8 @@ impl Store {
         self.space.lock().newest_slot().copied().filter(CommitSlot::is_closed)
     }
 
-    /// Which pages the free map that `slot` names has as allocated, the run of it, and whether nobody may need some of these
-    /// pages. `None` if it is not right.
+    /// Which pages the free map that `slot` names has as allocated, the run of it, and whether nobody may need some of
+    /// these pages. `None` if it is not right.
     pub(crate) fn saved_map(&self, slot: &CommitSlot) -> Option<(PageSet, Pointer, bool)> {
         let (map, unsure) = self.load_state(slot)?;
         Some((map.allocated_set(), slot.saved?, unsure))

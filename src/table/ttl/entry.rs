@@ -65,13 +65,13 @@ impl<'a, K: Key + 'static, V: Value + 'static> TtlEntry<'a, K, V> {
         }
     }
 
-    /// Inserts a value if there is none, as [`TtlTable::insert`](crate::TtlTable::insert) does. Gives the value, to be read or
-    /// replaced.
+    /// Inserts a value if there is none, as [`TtlTable::insert`](crate::TtlTable::insert) does. Gives the value, to be
+    /// read or replaced.
     ///
     /// # Errors
     ///
-    /// [`ValueTooLarge`](StorageError::ValueTooLarge) if the value is over the [limit](crate::limits), from which 8 bytes go
-    /// to the time.
+    /// [`ValueTooLarge`](StorageError::ValueTooLarge) if the value is over the [limit](crate::limits), from which 8
+    /// bytes go to the time.
     pub fn or_insert<'v>(
         self,
         default: impl Borrow<V::SelfType<'v>>,
@@ -147,8 +147,8 @@ impl<'a, K: Key + 'static, V: Value + 'static> OccupiedTtlEntry<'a, K, V> {
     ///
     /// # Errors
     ///
-    /// [`ValueTooLarge`](StorageError::ValueTooLarge) if the value is over the [limit](crate::limits), from which 8 bytes go
-    /// to the time.
+    /// [`ValueTooLarge`](StorageError::ValueTooLarge) if the value is over the [limit](crate::limits), from which 8
+    /// bytes go to the time.
     pub fn insert<'v>(&mut self, value: impl Borrow<V::SelfType<'v>>) -> Result<TtlAccessGuard<'_, V>, StorageError> {
         let time = self.lifetimes.default_time();
         self.insert_until(V::as_bytes(value.borrow()).as_ref(), time)
@@ -202,8 +202,8 @@ impl<'a, K: Key + 'static, V: Value + 'static> VacantTtlEntry<'a, K, V> {
     ///
     /// # Errors
     ///
-    /// [`ValueTooLarge`](StorageError::ValueTooLarge) if the value is over the [limit](crate::limits), from which 8 bytes go
-    /// to the time.
+    /// [`ValueTooLarge`](StorageError::ValueTooLarge) if the value is over the [limit](crate::limits), from which 8
+    /// bytes go to the time.
     pub fn insert<'v>(self, value: impl Borrow<V::SelfType<'v>>) -> Result<TtlAccessGuardMut<'a, V>, StorageError> {
         let time = self.lifetimes.default_time();
         self.insert_until(V::as_bytes(value.borrow()).as_ref(), time)

@@ -100,8 +100,8 @@ pub(super) fn live_row<K: Key + 'static, V: Value + 'static>(
     }
 }
 
-/// The rows of a range of keys of a TTL table, in key order, from both ends, without those that have expired. After an error
-/// it gives no more.
+/// The rows of a range of keys of a TTL table, in key order, from both ends, without those that have expired. After an
+/// error it gives no more.
 pub struct TtlRange<'a, K: Key + 'static, V: Value + 'static> {
     rows: Range<'a, K, Expiring<V>>,
     now: Now,

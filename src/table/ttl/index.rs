@@ -12,7 +12,8 @@ use crate::types::KeyType;
 use alloc::vec::Vec;
 use core::ops::Bound;
 
-/// The kind of an index's tree. Its keys are in the order of their bytes, so that the row that expires first comes first.
+/// The kind of an index's tree. Its keys are in the order of their bytes, so that the row that expires first comes
+/// first.
 pub(crate) fn expiries_kind(page_size: usize) -> TreeKind {
     TreeKind::new(KeyType::of::<&[u8]>(), Some(0), page_size)
 }
@@ -60,7 +61,8 @@ impl<'t> RowSink<'t> {
         })
     }
 
-    /// Tells the change log of a row of a TTL table, and, if it had expired, of that: wherever such a row goes, it passes here.
+    /// Tells the change log of a row of a TTL table, and, if it had expired, of that: wherever such a row goes, it
+    /// passes here.
     fn tell(&mut self, change: Change<'_>) -> Result<(), StorageError> {
         let now = Now::new(self.recorder.tables.now()?);
         let Some(old) = change.old.filter(|old| now.has_come(split(old).0)) else {

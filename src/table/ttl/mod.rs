@@ -1,7 +1,7 @@
 //! Tables whose rows may expire.
 //!
-//! - A TTL table is a table whose values have the time of their expiry before them, and an index: a tree of the times of all
-//!   rows that expire, each with the row's key behind it.
+//! - A TTL table is a table whose values have the time of their expiry before them, and an index: a tree of the times
+//!   of all rows that expire, each with the row's key behind it.
 //! - Every change of a row passes [`RowSink`], which changes the index in the same step.
 //! - A row that has expired is not shown. It is stored until something removes it.
 

@@ -25,11 +25,12 @@ pub trait TtlParts<K: Key + 'static, V: Value + 'static>: Sealed {
     fn expired(&self) -> Result<u64, StorageError>;
 }
 
-/// What can be read from a TTL table, in a read transaction or a write transaction. Rows that have expired are not seen.
+/// What can be read from a TTL table, in a read transaction or a write transaction. Rows that have expired are not
+/// seen.
 ///
-/// A row expires by the transaction's time, which is that of the [clock](crate::Builder::set_clock) when the transaction
-/// opened its first TTL table; in a transaction that sees the [past](crate::Database::begin_read_at), that of the commit. So
-/// what a transaction sees does not change by the passing of time.
+/// A row expires by the transaction's time, which is that of the [clock](crate::Builder::set_clock) when the
+/// transaction opened its first TTL table; in a transaction that sees the [past](crate::Database::begin_read_at), that
+/// of the commit. So what a transaction sees does not change by the passing of time.
 ///
 /// Rows that have expired and are still stored are passed over one by one where a range meets them.
 ///
@@ -104,23 +105,23 @@ pub trait ReadableTtlTable<K: Key + 'static, V: Value + 'static>: ReadableTableM
         Ok(self.get(key)?.map(|row| Expiry::of(row.time())))
     }
 
-    /// How long it is until a row expires: [`Duration::MAX`] if it never does. `None` if there is no row with this key, or it
-    /// has expired.
+    /// How long it is until a row expires: [`Duration::MAX`] if it never does. `None` if there is no row with this key,
+    /// or it has expired.
     fn remaining<'a>(&self, key: impl Borrow<K::SelfType<'a>>) -> Result<Option<Duration>, StorageError> {
         Ok(self.get(key)?.map(|row| self.now().until(row.time())))
     }
 
     /// Number of rows that have not expired. Takes a way down the index of expiries, as
-    /// [`ReadableTable::count`] does, however many they are. [`len`](ReadableTableMetadata::len) is the number of all that are
-    /// stored.
+    /// [`ReadableTable::count`] does, however many they are. [`len`](ReadableTableMetadata::len) is the number of all
+    /// that are stored.
     fn len_live(&self) -> Result<u64, StorageError> {
         Ok(self.len()?.saturating_sub(self.expired()?))
     }
 
     /// Number of rows in a range of keys. A range whose start is after its end has none.
     ///
-    /// Takes a way down the tree for each end of the range if no row of the table has expired that is still stored, else looks
-    /// at each row of the range.
+    /// Takes a way down the tree for each end of the range if no row of the table has expired that is still stored,
+    /// else looks at each row of the range.
     fn count<'a, KR>(&self, range: impl RangeBounds<KR> + 'a) -> Result<u64, StorageError>
     where
         KR: Borrow<K::SelfType<'a>> + 'a,

@@ -56,13 +56,13 @@ impl<'txn, K: Key + 'static, V: Value + 'static> TtlTable<'txn, K, V> {
     }
 
     /// Sets the value of a key, and gives the value that it had. The row expires after the
-    /// [default TTL](crate::TtlTableDefinition::with_default_ttl) from now, or never if there is none; what its key had before
-    /// does not matter.
+    /// [default TTL](crate::TtlTableDefinition::with_default_ttl) from now, or never if there is none; what its key had
+    /// before does not matter.
     ///
     /// # Errors
     ///
-    /// [`ValueTooLarge`](StorageError::ValueTooLarge) if key or value are over the [limit](crate::limits), from which 8 bytes
-    /// go to the time; the transaction is then as it was.
+    /// [`ValueTooLarge`](StorageError::ValueTooLarge) if key or value are over the [limit](crate::limits), from which 8
+    /// bytes go to the time; the transaction is then as it was.
     pub fn insert<'k, 'v>(
         &mut self,
         key: impl Borrow<K::SelfType<'k>>,
@@ -71,8 +71,8 @@ impl<'txn, K: Key + 'static, V: Value + 'static> TtlTable<'txn, K, V> {
         self.insert_until(key, value, self.lifetimes.default_time())
     }
 
-    /// The same, but the row expires so long from now, to the millisecond, rounded down: after zero it is never seen. It
-    /// expires at [`MAX_EXPIRY_MS`](crate::limits::MAX_EXPIRY_MS) at the latest.
+    /// The same, but the row expires so long from now, to the millisecond, rounded down: after zero it is never seen.
+    /// It expires at [`MAX_EXPIRY_MS`](crate::limits::MAX_EXPIRY_MS) at the latest.
     pub fn insert_with_ttl<'k, 'v>(
         &mut self,
         key: impl Borrow<K::SelfType<'k>>,
@@ -112,19 +112,20 @@ impl<'txn, K: Key + 'static, V: Value + 'static> TtlTable<'txn, K, V> {
         Ok(self.rows.get_mut(key)?.and_then(|row| TtlAccessGuardMut::live(row, now)))
     }
 
-    /// What the table holds under a key, to be changed there. A row that has expired is removed, and the entry is vacant.
+    /// What the table holds under a key, to be changed there. A row that has expired is removed, and the entry is
+    /// vacant.
     ///
     /// # Errors
     ///
-    /// [`ValueTooLarge`](StorageError::ValueTooLarge) if the key is over the [limit](crate::limits), from which 8 bytes go to
-    /// the time.
+    /// [`ValueTooLarge`](StorageError::ValueTooLarge) if the key is over the [limit](crate::limits), from which 8 bytes
+    /// go to the time.
     pub fn entry<'a>(&'a mut self, key: K::SelfType<'a>) -> Result<TtlEntry<'a, K, V>, StorageError> {
         check_key::<K>(&key)?;
         TtlEntry::find(self.rows.open(), key, self.lifetimes)
     }
 
-    /// Has a row expire so long from now, as [`insert_with_ttl`](Self::insert_with_ttl) does. False if there is no row with
-    /// this key, or it has expired.
+    /// Has a row expire so long from now, as [`insert_with_ttl`](Self::insert_with_ttl) does. False if there is no row
+    /// with this key, or it has expired.
     ///
     /// The value is read, and written again.
     pub fn touch<'k>(&mut self, key: impl Borrow<K::SelfType<'k>>, ttl: Duration) -> Result<bool, StorageError> {
@@ -198,8 +199,8 @@ impl<'txn, K: Key + 'static, V: Value + 'static> TtlTable<'txn, K, V> {
         self.rows.retain_in(range, |key, (time, bytes)| !now.has_come(time) && predicate(key, V::from_bytes(bytes)))
     }
 
-    /// Removes the rows of a range of keys, and says how many of them had not expired. A range whose start is after its end
-    /// has none.
+    /// Removes the rows of a range of keys, and says how many of them had not expired. A range whose start is after its
+    /// end has none.
     ///
     /// Every row of the range is read, and taken out of the index by itself.
     ///
@@ -215,8 +216,8 @@ impl<'txn, K: Key + 'static, V: Value + 'static> TtlTable<'txn, K, V> {
         Ok(live.saturating_sub(self.len_live()?))
     }
 
-    /// The rows of a range of keys that have not expired, in an iterator from both ends that removes all rows of the range:
-    /// see [`Table::drain`].
+    /// The rows of a range of keys that have not expired, in an iterator from both ends that removes all rows of the
+    /// range: see [`Table::drain`].
     pub fn drain<'a, KR>(&mut self, range: impl RangeBounds<KR> + 'a) -> Result<TtlDrain<'_, K, V>, StorageError>
     where
         KR: Borrow<K::SelfType<'a>> + 'a,
@@ -232,8 +233,8 @@ impl<'txn, K: Key + 'static, V: Value + 'static> TtlTable<'txn, K, V> {
     ///
     /// # Errors
     ///
-    /// Those of the storage; rows that were removed until then stay so. [`Corrupted`](StorageError::Corrupted) if the index of
-    /// expiries is not that of the rows: the transaction can then only be aborted.
+    /// Those of the storage; rows that were removed until then stay so. [`Corrupted`](StorageError::Corrupted) if the
+    /// index of expiries is not that of the rows: the transaction can then only be aborted.
     pub fn purge_expired(&mut self, limit: u64) -> Result<u64, StorageError> {
         let mut purged = 0;
         while purged < limit {
