@@ -108,10 +108,6 @@ impl<'txn, K: Key + 'static, V: Value + 'static> Table<'txn, K, V> {
     /// After an error the iterator gives [`PreviousIo`](StorageError::PreviousIo) for good; the rows that it gave are
     /// removed.
     ///
-    /// # Errors
-    ///
-    /// Those of the storage. Rows that were removed until then stay so, unless the transaction is aborted.
-    ///
     /// # Panics
     ///
     /// If `predicate` panics, the transaction can only be aborted.
