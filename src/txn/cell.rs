@@ -92,7 +92,7 @@ impl TableCell {
         Ok(())
     }
 
-    /// The value of this row is to be told to the change log when the table is changed next, or the transaction ends.
+    /// The value of this row is to be told to the change log when the table is changed next, or closed.
     pub(crate) fn reserve(&self, row: ReservedRow) {
         *self.reserved.lock() = Some(row);
     }
