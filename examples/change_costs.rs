@@ -45,43 +45,77 @@ fn write(db: &Database, numbers: impl Iterator<Item = u64>, version: u8) {
     txn.commit().unwrap();
 }
 
-fn main() {
-    let temporary = tempfile::tempdir().unwrap();
-    let folder = std::env::args().nth(1).map_or_else(|| temporary.path().to_path_buf(), PathBuf::from);
-    let log = |mode| move |builder: &mut Builder| _ = builder.set_cdc(CdcConfig::new(mode).with_max_transactions(1000));
-    let mut contenders = [
-        Contender::new("without", &folder, |_| {}),
-        Contender::new("without, again", &folder, |_| {}),
-        Contender::new("log off", &folder, log(CdcMode::Off)),
-        Contender::new("log of keys", &folder, log(CdcMode::Keys)),
-        Contender::new("log of old and new", &folder, log(CdcMode::OldAndNew)),
-        Contender::new("history of 1,000", &folder, |builder| _ = builder.set_history_retention(1000)),
-    ];
-    for (what, commits, rows) in [("commits of one row", 50, 1), ("batches of 1,000 rows", 1, 1000)] {
-        let mut next = 0;
-        for contender in &mut contenders {
-            contender.times.clear();
-            if rows == 1 {
-                (0..1200).for_each(|number| write(&contender.db, number..number + 1, 2));
+/// Commits of so many rows, `commits` in a round.
+struct Load {
+    what: &'static str,
+    commits: u64,
+    rows: u64,
+    retained: u64,
+}
+
+impl Load {
+    /// Commits until old ones are let go for new ones: the file has its length then.
+    fn until_steady(&self) -> u64 {
+        self.retained + self.retained / 4 + 2
+    }
+
+    fn contenders(&self, folder: &Path) -> Vec<Contender> {
+        let log =
+            |mode| move |builder: &mut Builder| _ = builder.set_cdc(CdcConfig::new(mode).with_max_transactions(1000));
+        vec![
+            Contender::new("without", folder, |_| {}),
+            Contender::new("without, again", folder, |_| {}),
+            Contender::new("log off", folder, log(CdcMode::Off)),
+            Contender::new("log of keys", folder, log(CdcMode::Keys)),
+            Contender::new("log of old and new", folder, log(CdcMode::OldAndNew)),
+            Contender::new("history", folder, |builder| _ = builder.set_history_retention(self.retained)),
+        ]
+    }
+
+    fn run(&self, contenders: &mut [Contender]) {
+        let write_round = |db: &Database, from: u64, commits: u64| {
+            for commit in 0..commits {
+                let start = from + commit * self.rows;
+                write(db, start..start + self.rows, start as u8);
             }
+        };
+        let mut next = 0;
+        for contender in &*contenders {
+            write_round(&contender.db, next, self.until_steady());
         }
         for round in 0..ROUNDS {
+            next += self.commits * self.rows;
             for nth in 0..contenders.len() {
                 let place = (nth + round) % contenders.len();
                 let contender = &mut contenders[place];
                 let start = Instant::now();
-                for commit in 0..commits {
-                    let from = next + commit * rows;
-                    write(&contender.db, from..from + rows, round as u8);
-                }
+                write_round(&contender.db, next, self.commits);
                 contender.times.push(start.elapsed().as_nanos());
             }
-            next += commits * rows;
         }
+    }
+
+    fn report(&self, contenders: &[Contender]) {
         let without = contenders[0].median();
-        println!("{what}: {} us each", without / 1000 / u128::from(commits));
-        for contender in &contenders {
+        println!("{}: {} us each; {} retained", self.what, without / 1000 / u128::from(self.commits), self.retained);
+        for contender in contenders {
             println!("  {:20} {:.2}", contender.name, contender.median() as f64 / without as f64);
         }
+    }
+}
+
+fn main() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = std::env::args().nth(1).map_or_else(|| temporary.path().to_path_buf(), PathBuf::from);
+    let loads = [
+        Load { what: "commits of one row", commits: 50, rows: 1, retained: 1000 },
+        Load { what: "batches of 1,000 rows", commits: 1, rows: 1000, retained: 50 },
+    ];
+    for (nth, load) in loads.iter().enumerate() {
+        let folder = folder.join(nth.to_string());
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut contenders = load.contenders(&folder);
+        load.run(&mut contenders);
+        load.report(&contenders);
     }
 }
