@@ -138,8 +138,8 @@ impl Findings<'_> {
 
 impl Inspector for Findings<'_> {
     fn enter_row(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<CatalogRow, &'static str> {
-        let (name, row) = table_of_row(key).ok_or("holds a row that is about no table")?;
-        self.table = Some(name.to_string());
+        let (table, row) = table_of_row(key).ok_or("holds a row that is about no table")?;
+        self.table = Some(table.name.to_string());
         match (row, value) {
             (CatalogRow::Definition, Some(bytes)) if is_definition(bytes) => Ok(row),
             (CatalogRow::Definition, _) => Err("holds a malformed definition of a table"),

@@ -1,6 +1,6 @@
 //! The tree under the data root: what tables there are, of which types, and their roots.
 //!
-//! Each table has two rows: space byte, name, 0 -> its definition, and space byte, name, 1 -> its root, which is
+//! Tables are named within a space. Each table has two rows: space byte, name, 0 -> its definition, and space byte, name, 1 -> its root, which is
 //! missing while the table is empty. A TTL table has a third: space byte, name, 2 -> the root of the tree of its
 //! expiries, which is missing while no row expires.
 
@@ -18,13 +18,44 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::ops::Bound;
 
-/// The name space that tables of all kinds share.
-const TABLES: u8 = 1;
 const DEFINITION: u8 = 0;
 const ROOT: u8 = 1;
 const EXPIRIES: u8 = 2;
 /// Width of a type that has none.
 const VARIABLE: u64 = u64::MAX;
+
+/// Names that are not each other's though they be the same. Its byte begins the rows of its tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Space {
+    /// Tables of all kinds that users make.
+    Tables = 1,
+}
+
+impl Space {
+    const ALL: [Self; 1] = [Self::Tables];
+
+    fn from_byte(byte: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|space| *space as u8 == byte)
+    }
+}
+
+/// What the catalog calls a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct TableId<'n> {
+    pub(crate) space: Space,
+    pub(crate) name: &'n str,
+}
+
+impl<'n> TableId<'n> {
+    /// A table that a user made.
+    pub(crate) fn of_user(name: &'n str) -> Self {
+        Self { space: Space::Tables, name }
+    }
+
+    pub(super) fn owned(&self) -> (Space, String) {
+        (self.space, self.name.to_string())
+    }
+}
 
 /// Kinds of tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +76,7 @@ pub(crate) fn wrong_expiries(
 ) -> Result<Vec<(String, StorageError)>, StorageError> {
     let mut wrong = Vec::new();
     for name in names(store, root, TableKind::Ttl)? {
-        let Some(TableEntry { root, expiries, .. }) = look_up(store, root, &name)? else { continue };
+        let Some(TableEntry { root, expiries, .. }) = look_up(store, root, TableId::of_user(&name))? else { continue };
         match check_expiries(store, root, expiries) {
             // Without its codec nothing can be said of it.
             Ok(()) | Err(StorageError::CodecUnavailable(_)) => {}
@@ -102,22 +133,22 @@ pub(super) fn compare() -> Compare {
     <&[u8]>::compare
 }
 
-pub(super) fn definition_key(name: &str) -> Vec<u8> {
-    row_key(name, DEFINITION)
+pub(super) fn definition_key(table: TableId<'_>) -> Vec<u8> {
+    row_key(table, DEFINITION)
 }
 
-pub(super) fn root_key(name: &str) -> Vec<u8> {
-    row_key(name, ROOT)
+pub(super) fn root_key(table: TableId<'_>) -> Vec<u8> {
+    row_key(table, ROOT)
 }
 
-pub(super) fn expiries_key(name: &str) -> Vec<u8> {
-    row_key(name, EXPIRIES)
+pub(super) fn expiries_key(table: TableId<'_>) -> Vec<u8> {
+    row_key(table, EXPIRIES)
 }
 
-fn row_key(name: &str, row: u8) -> Vec<u8> {
-    let mut key = Vec::with_capacity(name.len() + 2);
-    key.push(TABLES);
-    key.extend_from_slice(name.as_bytes());
+fn row_key(table: TableId<'_>, row: u8) -> Vec<u8> {
+    let mut key = Vec::with_capacity(table.name.len() + 2);
+    key.push(table.space as u8);
+    key.extend_from_slice(table.name.as_bytes());
     key.push(row);
     key
 }
@@ -129,29 +160,33 @@ pub(super) fn check_name(name: &str) -> Result<(), TableError> {
     Ok(())
 }
 
-/// The table of that name in the catalog under `root`.
-pub(super) fn look_up(store: &Store, root: Option<Pointer>, name: &str) -> Result<Option<TableEntry>, StorageError> {
+/// What the catalog under `root` has of a table.
+pub(super) fn look_up(
+    store: &Store,
+    root: Option<Pointer>,
+    table: TableId<'_>,
+) -> Result<Option<TableEntry>, StorageError> {
     let Some(root) = root else { return Ok(None) };
     let kind = kind(store.page_size());
-    let Some(bytes) = get(store, &kind, &root, &definition_key(name))? else { return Ok(None) };
-    let definition = Definition::decode(&bytes).ok_or_else(|| malformed(name))?;
+    let Some(bytes) = get(store, &kind, &root, &definition_key(table))? else { return Ok(None) };
+    let definition = Definition::decode(&bytes).ok_or_else(|| malformed(table))?;
     let tree = |key: &[u8]| {
         find(store, &kind, &root, key, |leaf, at| match leaf.node().value(at) {
             ValuePart::Subtree(root) => Ok(root),
-            _ => Err(malformed(name)),
+            _ => Err(malformed(table)),
         })
     };
-    let expiries = if definition.kind == TableKind::Ttl { tree(&expiries_key(name))? } else { None };
-    Ok(Some(TableEntry { definition, root: tree(&root_key(name))?, expiries }))
+    let expiries = if definition.kind == TableKind::Ttl { tree(&expiries_key(table))? } else { None };
+    Ok(Some(TableEntry { definition, root: tree(&root_key(table))?, expiries }))
 }
 
-fn malformed(name: &str) -> StorageError {
-    StorageError::corrupted(format!("the definition of table '{name}' is malformed"))
+fn malformed(table: TableId<'_>) -> StorageError {
+    StorageError::corrupted(format!("the definition of table '{}' is malformed", table.name))
 }
 
 /// The table that a row of the catalog is about, and what of it.
-pub(crate) fn table_of_row(key: &[u8]) -> Option<(&str, CatalogRow)> {
-    let [TABLES, name @ .., row] = key else { return None };
+pub(crate) fn table_of_row(key: &[u8]) -> Option<(TableId<'_>, CatalogRow)> {
+    let [space, name @ .., row] = key else { return None };
     // Findings repeat the name, which must not take the memory of a long key in a forged file each time.
     if name.len() > MAX_NAME_LENGTH {
         return None;
@@ -162,7 +197,7 @@ pub(crate) fn table_of_row(key: &[u8]) -> Option<(&str, CatalogRow)> {
         EXPIRIES => CatalogRow::Expiries,
         _ => return None,
     };
-    Some((core::str::from_utf8(name).ok()?, row))
+    Some((TableId { space: Space::from_byte(*space)?, name: core::str::from_utf8(name).ok()? }, row))
 }
 
 /// Whether these bytes are a table's definition.
@@ -170,21 +205,27 @@ pub(crate) fn is_definition(bytes: &[u8]) -> bool {
     Definition::decode(bytes).is_some()
 }
 
-/// The names of all tables of a kind in the catalog under `root`, in their order.
-pub(super) fn names(store: &Store, root: Option<Pointer>, wanted: TableKind) -> Result<Vec<String>, StorageError> {
-    let mut names = Vec::new();
-    let bounds = (Bound::Included(&[TABLES][..]), Bound::Excluded(&[TABLES + 1][..]));
-    let mut rows = RangeCursor::new(store, &kind(store.page_size()), root, bounds.0, bounds.1)?;
+/// All tables in the catalog under `root`, in the order of spaces and names.
+pub(super) fn tables(store: &Store, root: Option<Pointer>) -> Result<Vec<((Space, String), Definition)>, StorageError> {
+    let mut tables = Vec::new();
+    let mut rows = RangeCursor::new(store, &kind(store.page_size()), root, Bound::Unbounded, Bound::Unbounded)?;
     while let Some((leaf, at)) = rows.next_place(store)? {
         let key = Slice::of_key(store, &leaf, at)?;
-        let [TABLES, name @ .., DEFINITION] = &*key else { continue };
-        let name = core::str::from_utf8(name).map_err(|_| StorageError::corrupted("a table's name is not UTF-8"))?;
-        let row = Slice::of_value(store, &leaf, at)?;
-        if Definition::decode(&row).ok_or_else(|| malformed(name))?.kind == wanted {
-            names.push(name.to_string());
+        let unknown = || StorageError::corrupted("a row of the catalog is about no table");
+        let (table, row) = table_of_row(&key).ok_or_else(unknown)?;
+        if row == CatalogRow::Definition {
+            let bytes = Slice::of_value(store, &leaf, at)?;
+            tables.push((table.owned(), Definition::decode(&bytes).ok_or_else(|| malformed(table))?));
         }
     }
-    Ok(names)
+    Ok(tables)
+}
+
+/// The names of all tables of a kind that users made, in their order.
+pub(super) fn names(store: &Store, root: Option<Pointer>, wanted: TableKind) -> Result<Vec<String>, StorageError> {
+    let is_wanted = |space, definition: &Definition| space == Space::Tables && definition.kind == wanted;
+    let tables = tables(store, root)?.into_iter();
+    Ok(tables.filter_map(|((space, name), definition)| is_wanted(space, &definition).then_some(name)).collect())
 }
 
 impl Definition {

@@ -1,6 +1,6 @@
 //! What differs between the states that two read transactions see.
 
-use super::catalog::{self, Definition, TableEntry, TableKind};
+use super::catalog::{self, Definition, Space, TableEntry, TableId, TableKind};
 use super::definition::{MultimapTableDefinition, MultimapTableHandle, TableDefinition, TableHandle};
 use super::read::ReadTransaction;
 use crate::btree::RowDiffs;
@@ -201,7 +201,7 @@ impl ReadTransaction {
 /// The roots of a table in both states, if it is as `wanted` where it is.
 fn roots(pair: &Pair, name: &str, wanted: &Definition) -> Result<(Option<Pointer>, Option<Pointer>), TableError> {
     catalog::check_name(name)?;
-    let (old, new) = pair.look_up(name)?;
+    let (old, new) = pair.look_up(TableId::of_user(name))?;
     for entry in [&old, &new].into_iter().flatten() {
         entry.definition.check(name, wanted)?;
     }
@@ -213,8 +213,8 @@ fn roots(pair: &Pair, name: &str, wanted: &Definition) -> Result<(Option<Pointer
 }
 
 impl Pair {
-    fn look_up(&self, name: &str) -> Result<(Option<TableEntry>, Option<TableEntry>), StorageError> {
-        let entry = |of: &super::Snapshot| catalog::look_up(of.store(), of.commit().data, name);
+    fn look_up(&self, table: TableId<'_>) -> Result<(Option<TableEntry>, Option<TableEntry>), StorageError> {
+        let entry = |of: &super::Snapshot| catalog::look_up(of.store(), of.commit().data, table);
         Ok((entry(&self.old)?, entry(&self.new)?))
     }
 }
@@ -223,14 +223,17 @@ impl Diff {
     fn next_table(&mut self) -> Result<Option<TableDiff>, StorageError> {
         while let Some(key) = self.rows.next_key(self.pair.new.store())? {
             let unknown = || StorageError::corrupted("a row of the catalog is about no table");
-            let (name, row) = catalog::table_of_row(&key).ok_or_else(unknown)?;
-            let (old, new) = self.pair.look_up(name)?;
+            let (table, row) = catalog::table_of_row(&key).ok_or_else(unknown)?;
+            if table.space != Space::Tables {
+                continue;
+            }
+            let (old, new) = self.pair.look_up(table)?;
             let definition = |entry: &Option<TableEntry>| entry.as_ref().map(|entry| entry.definition.clone());
             // A table is listed once: with the row of its root only if that of its definition is as before. An index
             // does not differ unless its rows do.
             let is_new = row == CatalogRow::Root && definition(&old) == definition(&new);
             if row == CatalogRow::Definition || is_new {
-                return Ok(Some(TableDiff { name: name.to_string(), old, new, pair: self.pair.clone() }));
+                return Ok(Some(TableDiff { name: table.name.to_string(), old, new, pair: self.pair.clone() }));
             }
         }
         Ok(None)

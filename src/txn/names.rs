@@ -1,6 +1,6 @@
 //! Tables by their names: which there are, renaming and deleting them.
 
-use super::catalog::{self, TableEntry, TableKind};
+use super::catalog::{self, TableEntry, TableId, TableKind};
 use super::definition::{
     MultimapTableHandle, TableHandle, TtlTableHandle, UntypedMultimapTableHandle, UntypedTableHandle,
     UntypedTtlTableHandle,
@@ -25,9 +25,10 @@ impl Tables {
         let Some(entry) = self.closed_entry(&state, name, kind)? else { return Ok(false) };
         self.log_deleted(name)?;
         let stored = || entry.root.into_iter().chain(entry.expiries).collect();
-        let roots = state.tables.get(name).map(|table| table.roots(self.pages())).transpose()?;
+        let id = TableId::of_user(name);
+        let roots = state.tables.get(&id.owned()).map(|table| table.roots(self.pages())).transpose()?;
         let roots = roots.unwrap_or_else(stored);
-        state.tables.remove(name);
+        state.tables.remove(&id.owned());
         self.mark_dirty();
         self.or_break(self.delete_entry(&mut state.catalog, name, roots))?;
         Ok(true)
@@ -47,19 +48,19 @@ impl Tables {
         self.mark_dirty();
         let renamed = self.log_renamed(name, new_name);
         self.or_break(renamed.and_then(|()| self.move_rows(&mut state.catalog, name, new_name, &entry)))?;
-        if let Some(table) = state.tables.remove(name) {
-            state.tables.insert(new_name.to_string(), table);
+        if let Some(table) = state.tables.remove(&TableId::of_user(name).owned()) {
+            state.tables.insert(TableId::of_user(new_name).owned(), table);
         }
         Ok(())
     }
 
     fn closed_entry(&self, state: &State, name: &str, kind: TableKind) -> Result<Option<TableEntry>, TableError> {
-        state.check_closed(name)?;
+        state.check_closed(TableId::of_user(name))?;
         self.entry(state, name, kind)
     }
 
     fn entry(&self, state: &State, name: &str, kind: TableKind) -> Result<Option<TableEntry>, TableError> {
-        let entry = catalog::look_up(self.store(), state.catalog.root, name)?;
+        let entry = catalog::look_up(self.store(), state.catalog.root, TableId::of_user(name))?;
         entry.as_ref().map_or(Ok(()), |entry| entry.definition.check_kind(name, kind))?;
         Ok(entry)
     }
@@ -85,15 +86,17 @@ impl Tables {
         entry: &TableEntry,
     ) -> Result<(), StorageError> {
         self.remove_rows(catalog, name)?;
-        self.define(catalog, new_name, &entry.definition)?;
-        self.store_root(catalog, &catalog::root_key(new_name), entry.root)?;
-        self.store_root(catalog, &catalog::expiries_key(new_name), entry.expiries)
+        let id = TableId::of_user(new_name);
+        self.define(catalog, id, &entry.definition)?;
+        self.store_root(catalog, &catalog::root_key(id), entry.root)?;
+        self.store_root(catalog, &catalog::expiries_key(id), entry.expiries)
     }
 
     fn remove_rows(&self, catalog: &mut Tree, name: &str) -> Result<(), StorageError> {
-        TreeEditor::new(self.pages(), catalog, &mut ()).remove(&Target::Key(&catalog::definition_key(name)))?;
-        self.store_root(catalog, &catalog::root_key(name), None)?;
-        self.store_root(catalog, &catalog::expiries_key(name), None)
+        let id = TableId::of_user(name);
+        TreeEditor::new(self.pages(), catalog, &mut ()).remove(&Target::Key(&catalog::definition_key(id)))?;
+        self.store_root(catalog, &catalog::root_key(id), None)?;
+        self.store_root(catalog, &catalog::expiries_key(id), None)
     }
 }
 

@@ -1,4 +1,4 @@
-use super::catalog::{self, Definition, TableEntry, TableKind};
+use super::catalog::{self, Definition, TableEntry, TableId, TableKind};
 use super::definition::{
     MultimapTableDefinition, MultimapTableHandle, TableDefinition, TableHandle, TtlTableDefinition, TtlTableHandle,
     UntypedMultimapTableHandle, UntypedTableHandle, UntypedTtlTableHandle,
@@ -229,7 +229,7 @@ impl ReadTransaction {
     ) -> Result<TableEntry, TableError> {
         catalog::check_name(name)?;
         self.snapshot.store.check_open()?;
-        let entry = catalog::look_up(&self.snapshot.store, self.snapshot.commit.data, name)?
+        let entry = catalog::look_up(&self.snapshot.store, self.snapshot.commit.data, TableId::of_user(name))?
             .ok_or_else(|| TableError::TableDoesNotExist(name.to_string()))?;
         check(name, &entry.definition)?;
         Ok(entry)

@@ -1,6 +1,6 @@
 //! How much room the whole database takes.
 
-use super::catalog::{self, TableKind};
+use super::catalog::{self, TableId};
 use super::write::{State, Tables, WriteTransaction};
 use crate::btree::TreeStats;
 use crate::error::StorageError;
@@ -107,13 +107,11 @@ impl Tables {
         let state = self.state.lock();
         let mut stats = DatabaseStats::of_catalog(self.store(), state.catalog.root)?;
         let mut tallest = 0;
-        for kind in TableKind::ALL {
-            for name in catalog::names(self.store(), state.catalog.root, kind)? {
-                let [rows, expiries] = self.quiet_roots(&state, &name)?;
-                let table = TreeStats::of_indexed(self.store(), rows, expiries)?;
-                tallest = tallest.max(table.height);
-                stats.add_table(&table);
-            }
+        for ((space, name), _) in catalog::tables(self.store(), state.catalog.root)? {
+            let [rows, expiries] = self.quiet_roots(&state, TableId { space, name: &name })?;
+            let table = TreeStats::of_indexed(self.store(), rows, expiries)?;
+            tallest = tallest.max(table.height);
+            stats.add_table(&table);
         }
         stats.tree_height += tallest;
         Ok(stats)
@@ -121,16 +119,16 @@ impl Tables {
 
     /// The roots of a table's rows and expiries, whose pages nobody changes meanwhile: of an open table, those from
     /// before this transaction.
-    fn quiet_roots(&self, state: &State, name: &str) -> Result<[Option<Pointer>; 2], StorageError> {
-        match state.tables.get(name) {
-            Some(table) if table.is_open() => self.roots_in(self.pages().base().data, name),
-            Some(table) => table.current_roots(self.pages()),
-            None => self.roots_in(state.catalog.root, name),
+    fn quiet_roots(&self, state: &State, table: TableId<'_>) -> Result<[Option<Pointer>; 2], StorageError> {
+        match state.tables.get(&table.owned()) {
+            Some(opened) if opened.is_open() => self.roots_in(self.pages().base().data, table),
+            Some(opened) => opened.current_roots(self.pages()),
+            None => self.roots_in(state.catalog.root, table),
         }
     }
 
-    fn roots_in(&self, catalog: Option<Pointer>, name: &str) -> Result<[Option<Pointer>; 2], StorageError> {
-        let entry = catalog::look_up(self.store(), catalog, name)?;
+    fn roots_in(&self, catalog: Option<Pointer>, table: TableId<'_>) -> Result<[Option<Pointer>; 2], StorageError> {
+        let entry = catalog::look_up(self.store(), catalog, table)?;
         Ok(entry.map_or([None; 2], |entry| [entry.root, entry.expiries]))
     }
 }

@@ -1,4 +1,4 @@
-use super::catalog::{Definition, TableKind};
+use super::catalog::{Definition, TableId, TableKind};
 use super::{TableDefinition, TableHandle, WriteTransaction};
 use crate::backend::InMemoryBackend;
 use crate::error::TableError;
@@ -14,7 +14,7 @@ fn begin(db: &Database) -> WriteTransaction {
     let txn = db.begin_write().unwrap();
     txn.open_table(PLAIN).unwrap().insert(1, 1).unwrap();
     let definition = Definition::of::<u64, u64>().with_kind(TableKind::Multimap);
-    txn.tables.define(&mut txn.tables.state.lock().catalog, MULTIMAP.name(), &definition).unwrap();
+    txn.tables.define(&mut txn.tables.state.lock().catalog, TableId::of_user(MULTIMAP.name()), &definition).unwrap();
     txn
 }
 

@@ -1,4 +1,4 @@
-use super::catalog::{self, Definition, TableEntry, TableKind};
+use super::catalog::{self, Definition, Space, TableEntry, TableId, TableKind};
 use super::cdc;
 use super::cell::{ReservedRow, TableCell};
 use super::definition::{
@@ -156,7 +156,7 @@ pub(super) struct Stage {
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) catalog: Tree,
-    pub(super) tables: BTreeMap<String, TableState>,
+    pub(super) tables: BTreeMap<(Space, String), TableState>,
 }
 
 impl State {
@@ -165,10 +165,10 @@ impl State {
         Self { catalog: Tree::new(catalog::kind(page_size), root, Class::Data), tables: BTreeMap::new() }
     }
 
-    /// An error while the table of that name is open.
-    pub(super) fn check_closed(&self, name: &str) -> Result<(), TableError> {
-        match self.tables.get(name).and_then(|table| table.open) {
-            Some(earlier) => Err(TableError::TableAlreadyOpen(name.to_string(), earlier)),
+    /// An error while the table is open.
+    pub(super) fn check_closed(&self, table: TableId<'_>) -> Result<(), TableError> {
+        match self.tables.get(&table.owned()).and_then(|table| table.open) {
+            Some(earlier) => Err(TableError::TableAlreadyOpen(table.name.to_string(), earlier)),
             None => Ok(()),
         }
     }
@@ -208,19 +208,19 @@ impl Tables {
     /// Opens a table, making it if there is none of that name.
     fn open(
         &self,
-        name: &str,
+        id: TableId<'_>,
         wanted: &Definition,
         kind: TreeKind,
         place: &'static Location<'static>,
     ) -> Result<(TableCells, Opening), TableError> {
-        let mode = self.log_mode(name)?;
+        let mode = self.log_mode(id.name)?;
         let mut state = self.state.lock();
-        state.check_closed(name)?;
-        let entry = catalog::look_up(self.store(), state.catalog.root, name)?;
-        let definition = self.settle_definition(&mut state.catalog, name, entry.as_ref(), wanted)?;
+        state.check_closed(id)?;
+        let entry = catalog::look_up(self.store(), state.catalog.root, id)?;
+        let definition = self.settle_definition(&mut state.catalog, id, entry.as_ref(), wanted)?;
         let kind = kind.packed_with(definition.codec);
         let fresh = || TableState::new(kind, &definition, entry.as_ref(), self);
-        let table = state.tables.entry(name.to_string()).or_insert_with(fresh);
+        let table = state.tables.entry(id.owned()).or_insert_with(fresh);
         table.open = Some(place);
         self.mark_dirty();
         let cells = table.cells();
@@ -248,36 +248,41 @@ impl Tables {
     fn settle_definition(
         &self,
         catalog: &mut Tree,
-        name: &str,
+        id: TableId<'_>,
         entry: Option<&TableEntry>,
         wanted: &Definition,
     ) -> Result<Definition, TableError> {
         let Some(entry) = entry else {
             wanted.codec.check()?;
-            self.define(catalog, name, wanted)?;
-            self.log_created(name, wanted)?;
+            self.define(catalog, id, wanted)?;
+            self.log_created(id.name, wanted)?;
             return Ok(wanted.clone());
         };
-        entry.definition.check(name, wanted)?;
+        entry.definition.check(id.name, wanted)?;
         let definition = entry.definition.clone().or_merged_by(wanted.merge.as_deref());
         if definition != entry.definition {
-            self.define(catalog, name, &definition)?;
+            self.define(catalog, id, &definition)?;
         }
         Ok(definition)
     }
 
-    pub(super) fn define(&self, catalog: &mut Tree, name: &str, definition: &Definition) -> Result<(), StorageError> {
+    pub(super) fn define(
+        &self,
+        catalog: &mut Tree,
+        id: TableId<'_>,
+        definition: &Definition,
+    ) -> Result<(), StorageError> {
         let row = definition.encode();
         let mut sink = ();
         let mut editor = TreeEditor::new(&self.pages, catalog, &mut sink);
-        editor.insert(&catalog::definition_key(name), NewValue::Bytes(&row)).map(|_| ())
+        editor.insert(&catalog::definition_key(id), NewValue::Bytes(&row)).map(|_| ())
     }
 
     /// A table is not worked on any more: no merges wait in it, and the change log has heard of all its rows.
     pub(crate) fn closed(&self, name: &str, cell: &Arc<TableCell>) {
         // A failure breaks the transaction, so that the commit tells of it.
         let _ = cell.settle(&self.pages).and_then(|()| self.settle_reserved(name, cell));
-        if let Some(table) = self.state.lock().tables.get_mut(name) {
+        if let Some(table) = self.state.lock().tables.get_mut(&TableId::of_user(name).owned()) {
             table.open = None;
         }
     }
@@ -341,13 +346,14 @@ impl Tables {
     fn seal_data(&self) -> Result<Option<Pointer>, StorageError> {
         let mut state = self.state.lock();
         let State { catalog, tables } = &mut *state;
-        for (name, table) in tables {
+        for ((space, name), table) in tables {
+            let id = TableId { space: *space, name };
             self.settle_reserved(name, table.rows())?;
             if let Some(root) = table.rows.seal(&self.pages)? {
-                self.store_root(catalog, &catalog::root_key(name), root)?;
+                self.store_root(catalog, &catalog::root_key(id), root)?;
             }
             if let Some(root) = table.expiries.as_mut().map_or(Ok(None), |tree| tree.seal(&self.pages))? {
-                self.store_root(catalog, &catalog::expiries_key(name), root)?;
+                self.store_root(catalog, &catalog::expiries_key(id), root)?;
             }
         }
         catalog.seal(&self.pages)
@@ -525,7 +531,7 @@ impl WriteTransaction {
     ) -> Result<OpenTable<'_>, TableError> {
         catalog::check_name(name)?;
         definition.merge.as_deref().map_or(Ok(()), catalog::check_name)?;
-        let (cells, opening) = self.tables.open(name, definition, kind, place)?;
+        let (cells, opening) = self.tables.open(TableId::of_user(name), definition, kind, place)?;
         Ok(OpenTable::new(name.to_string(), &self.tables, cells, opening))
     }
 
