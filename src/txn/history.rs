@@ -74,7 +74,7 @@ fn last_until(store: &Store, system: Option<Pointer>, time: u64) -> Result<Optio
     };
     let Some(mut last) = in_time(0)? else { return Ok(None) };
     let mut beyond = TxnId::MAX;
-    while last.info.transaction_id + 1 < beyond {
+    while last.info.transaction_id.saturating_add(1) < beyond {
         let middle = last.info.transaction_id + (beyond - last.info.transaction_id) / 2;
         match in_time(middle)? {
             Some(later) => last = later,

@@ -142,7 +142,7 @@ impl File {
 }
 
 /// What is put in the place of numbers.
-const NUMBERS: [u64; 6] = [0, 1, 9, NOW, 1 << 56, u64::MAX - 1];
+const NUMBERS: [u64; 7] = [0, 1, 9, NOW, 1 << 56, u64::MAX - 1, u64::MAX];
 
 /// Everything that is done to one row.
 fn variants(row: &Row) -> Vec<(String, Option<Row>)> {
