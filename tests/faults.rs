@@ -5,6 +5,8 @@
 mod common;
 #[path = "faults/group.rs"]
 mod group;
+#[path = "faults/merges.rs"]
+mod merges;
 #[path = "faults/steps.rs"]
 mod steps;
 
