@@ -100,6 +100,14 @@ impl File {
         Self { bytes, system, catalog, rows, index }
     }
 
+    /// Whether every pointer in a row is one of another file's rows.
+    fn points_as(&self, other: &Self) -> bool {
+        let rows = |file: &Self| [&file.system.rows[..], &file.catalog.rows].concat();
+        let known = rows(other);
+        let named = |row: &Row| known.iter().any(|known| (known.code, &known.value) == (row.code, &row.value));
+        rows(self).iter().filter(|row| row.code.is_some()).all(named)
+    }
+
     /// The page and the pointer that names it, unless that is forged to name none.
     fn put_leaf(bytes: &mut [u8], leaf: &Leaf, pointer: &mut [u8]) {
         let start = pointer.first_chunk().map_or(0, |number| u32::from_le_bytes(*number)) as usize * PAGE;
@@ -397,8 +405,8 @@ fn change(txn: &mut WriteTransaction) -> Result<(), Error> {
     Ok(())
 }
 
-/// Does everything that can be done with a file.
-fn exercise(bytes: &[u8], bounded: bool) -> Result<(), Error> {
+/// Does everything that can be done with a file; writes to it only if its free pages are what they should, if asked to.
+fn exercise(bytes: &[u8], bounded: bool, careful: bool) -> Result<(), Error> {
     let open = || builder(bounded).create_with_backend(Image::new(bytes.to_vec()));
     let db = open()?;
     let reading = read(&db);
@@ -406,8 +414,7 @@ fn exercise(bytes: &[u8], bounded: bool) -> Result<(), Error> {
     let clean = report.findings.iter().all(|finding| finding.page.is_none() && finding.table.is_none());
     drop(db.backup_with_backend(Image::default()));
     let verified = db.verify();
-    // Of a file that names a page for two things, the assertions on free pages do not hold.
-    let writable = !cfg!(feature = "paranoid") || verified.is_ok();
+    let writable = !careful || verified.is_ok();
     let written = (0..if writable { 3 } else { 0 }).try_for_each(|_| write(&db));
     drop((read(&db), db.verify()));
     drop(db);
@@ -447,7 +454,7 @@ fn the_file_is_taken_apart_and_put_together() {
     assert!((1..=9).all(|sort| sorts.contains(&sort)), "{sorts:?}");
     assert_eq!((whole.rows.rows.len(), whole.index.rows.len()), (20, 15));
     for closed in [true, false] {
-        exercise(&whole.clone().forged(closed), closed).unwrap();
+        exercise(&whole.clone().forged(closed), closed, false).unwrap();
     }
 }
 
@@ -455,12 +462,15 @@ fn the_file_is_taken_apart_and_put_together() {
 #[test]
 fn worker() {
     let Some(from) = batch::batch().and_then(|batch| batch.parse::<usize>().ok()) else { return };
+    let whole = File::new();
     let cases: Vec<_> = cases().skip(from).take(BATCH).collect();
     batch::work(cases.iter().map(|case| &case.0).enumerate().map(|(at, name)| format!("{at}: {name}")), |case| {
         let at: usize = case.split(':').next().unwrap().parse().unwrap();
         let (_, file, refused, [closed, bounded]) = &cases[at];
+        // Of a file that names a page for two things, the assertions on free pages do not hold.
+        let careful = cfg!(feature = "paranoid") && !file.points_as(&whole);
         let bytes = file.clone().forged(*closed);
-        match measured(|| exercise(&bytes, *bounded))? {
+        match measured(|| exercise(&bytes, *bounded, careful))? {
             Ok(()) if *refused => Err("accepted".to_string()),
             _ => Ok(()),
         }
