@@ -4,23 +4,29 @@
 //! `SAPWOOD_TEST_SCALE=10` tries ten times as much; `SAPWOOD_CRASH_SEED=7` only what follows from seed 7.
 
 mod common;
+#[path = "crash_everywhere/group.rs"]
+mod group;
 #[path = "crash_everywhere/model.rs"]
 mod model;
 #[path = "crash_everywhere/past.rs"]
 mod past;
 #[path = "crash_everywhere/program.rs"]
 mod program;
+#[path = "crash_everywhere/work.rs"]
+mod work;
 
+use common::clock::Hand;
 use common::crash::{CrashImages, CrashState, Fate, Op, Recording, RecordingBackend, Storm};
 use common::rng::Rng;
-use model::{History, Model, NUMBERS, text};
+use model::{FADING, History, Model, NUMBERS, Past, text};
 use past::check_past;
 use program::{Session, Setup};
-use sapwood::{Builder, Database, OpenOutcome, VerifyLevel};
+use sapwood::{Builder, Clock, Database, OpenOutcome, VerifyLevel};
 use std::fmt::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use work::purge;
 
 const SEEDS: u64 = 60;
 /// First crashes per seed; the chains that follow some of them come on top.
@@ -30,6 +36,7 @@ const IMAGES: u64 = 100;
 struct Wreck {
     state: CrashState,
     allowed: Vec<Model>,
+    past: Past,
     /// Nothing was lost, so that nothing may have to be rolled back.
     complete: bool,
 }
@@ -86,7 +93,7 @@ fn every_crash_leaves_a_commit() {
         let setup = Setup::random(&mut rng);
         _ = write!(story, "{setup:?}");
         let backend = RecordingBackend::new();
-        let mut session = Session::new(setup, backend.clone(), Model::default(), &mut rng);
+        let mut session = Session::new(&setup, backend.clone(), Model::default(), Past::new(), &mut rng);
         let transactions = 8 + session.rng.below(30) as usize;
         session.run(transactions)?;
         let history = session.history;
@@ -103,9 +110,9 @@ fn every_crash_leaves_a_commit() {
             let wreck = crash(&images, &history, recording.log.len(), 0, &mut rng, story);
             tried += 1;
             if rng.chance(77) {
-                tried += crash_again(setup, wreck, &mut rng, story)?;
+                tried += crash_again(&setup, wreck, &mut rng, story)?;
             } else {
-                check(setup, &wreck, &mut rng)?;
+                check(&setup, &wreck, &mut rng)?;
             }
         }
         Ok(tried)
@@ -124,20 +131,20 @@ fn crash(
     story: &mut String,
 ) -> Wreck {
     let settled = images.at() >= settled;
-    let allowed = history.allowed(images.marks());
+    let (allowed, past) = (history.allowed(images.marks()), history.past.clone());
     _ = write!(story, ", cut at {} of {len} with {} pending", images.at(), images.pending().len());
     if rng.chance(64) {
         if let Some(state) = rng.chance(64).then(|| images.kill_in_write(rng)).flatten() {
             story.push_str(", killed in a write");
-            return Wreck { state, allowed, complete: false };
+            return Wreck { state, allowed, past, complete: false };
         }
         story.push_str(", killed");
-        return Wreck { state: images.kill(), allowed, complete: settled };
+        return Wreck { state: images.kill(), allowed, past, complete: settled };
     }
     let storm = Storm::random(rng);
     _ = write!(story, ", {storm:?}");
     let image = images.power_loss_in(&storm, |_, op| fate(&storm, op, images.marks().is_empty(), rng));
-    Wreck { state: CrashState::durable(image), allowed, complete: settled && images.pending().is_empty() }
+    Wreck { state: CrashState::durable(image), allowed, past, complete: settled && images.pending().is_empty() }
 }
 
 /// A file that was given its length and holds garbage where the header goes is nobody's that one could tell; it must
@@ -155,13 +162,13 @@ fn no_violations(backend: &RecordingBackend) -> Result<(), String> {
 }
 
 /// Opens a wreck and gives what is in it.
-fn salvage(setup: Setup, wreck: &Wreck, backend: &RecordingBackend) -> Result<(Database, Model), String> {
+fn salvage(setup: &Setup, wreck: &Wreck, backend: &RecordingBackend) -> Result<(Database, Model), String> {
     let db = setup.open(backend)?;
     if wreck.complete && matches!(db.open_outcome(), OpenOutcome::RolledBack(_)) {
         return Err(format!("nothing was lost, but {:?}", db.open_outcome()));
     }
-    check_past(&db)?;
-    let found = Model::of(&db)?;
+    check_past(&db, &wreck.past)?;
+    let found = Model::of(&db, &setup.clock)?;
     if !wreck.allowed.contains(&found) {
         let rows: Vec<usize> = wreck.allowed.iter().map(Model::rows).collect();
         return Err(format!(
@@ -174,7 +181,7 @@ fn salvage(setup: Setup, wreck: &Wreck, backend: &RecordingBackend) -> Result<(D
 }
 
 /// The wreck must hold an allowed state, whole, and take one more commit.
-fn check(setup: Setup, wreck: &Wreck, rng: &mut Rng) -> Result<(), String> {
+fn check(setup: &Setup, wreck: &Wreck, rng: &mut Rng) -> Result<(), String> {
     let backend = RecordingBackend::from_state(wreck.state.clone());
     let (db, mut model) = salvage(setup, wreck, &backend)?;
     let report = db.verify_integrity(VerifyLevel::Rows).map_err(text)?;
@@ -183,7 +190,7 @@ fn check(setup: Setup, wreck: &Wreck, rng: &mut Rng) -> Result<(), String> {
         return Err(format!("found {finding}, {:?}", db.open_outcome()));
     }
     db.verify().map_err(|err| format!("verify after opening: {err:?}, {:?}", db.open_outcome()))?;
-    go_on(&db, &mut model, rng)?;
+    go_on(&db, &setup.clock, &mut model, rng)?;
     db.verify().map_err(|err| format!("verify after going on: {err:?}"))?;
     if rng.chance(32) {
         copy_is_whole(&db)?;
@@ -204,20 +211,26 @@ fn copy_is_whole(db: &Database) -> Result<(), String> {
     Ok(())
 }
 
-/// One more durable commit, read back.
-fn go_on(db: &Database, model: &mut Model, rng: &mut Rng) -> Result<(), String> {
+/// One more durable commit, read back. By then some rows have expired, and all those are found.
+fn go_on(db: &Database, clock: &Hand, model: &mut Model, rng: &mut Rng) -> Result<(), String> {
     let txn = db.begin_write().map_err(|err| format!("begin_write: {err:?}"))?;
     let value = rng.bytes(rng.clone().below(2000) as usize);
     for (definition, rows) in NUMBERS.iter().zip(&mut model.numbers) {
         txn.open_table(*definition).map_err(text)?.insert(7, &value[..]).map_err(text)?;
         rows.insert(7, value.as_slice().into());
     }
+    clock.advance(rng.below(200));
+    purge(&mut txn.open_ttl_table(FADING).map_err(text)?, model, clock.now_ms(), usize::MAX)?;
     txn.commit().map_err(|err| format!("commit: {err:?}"))?;
-    if Model::of(db)? == *model { Ok(()) } else { Err("the commit after the crash reads as something else".into()) }
+    if Model::of(db, clock)? == *model {
+        Ok(())
+    } else {
+        Err("the commit after the crash reads as something else".into())
+    }
 }
 
 /// Up to three more crashes, each in the session that follows the last one.
-fn crash_again(setup: Setup, mut wreck: Wreck, rng: &mut Rng, story: &mut String) -> Result<u64, String> {
+fn crash_again(setup: &Setup, mut wreck: Wreck, rng: &mut Rng, story: &mut String) -> Result<u64, String> {
     let mut tried = 0;
     for _ in 0..1 + rng.below(3) {
         let (recording, history, opening) = next_session(setup, &wreck, rng)?;
@@ -237,7 +250,7 @@ fn crash_again(setup: Setup, mut wreck: Wreck, rng: &mut Rng, story: &mut String
 
 /// What a session on the wreck does, its commits, and how much of the log is the opening. The first operation of
 /// opening is a sync, so whatever is found has to stay.
-fn next_session(setup: Setup, wreck: &Wreck, rng: &mut Rng) -> Result<(Recording, History, usize), String> {
+fn next_session(setup: &Setup, wreck: &Wreck, rng: &mut Rng) -> Result<(Recording, History, usize), String> {
     let backend = RecordingBackend::from_state(wreck.state.clone());
     let (db, model) = salvage(setup, wreck, &backend)?;
     if rng.chance(64) {
@@ -246,7 +259,7 @@ fn next_session(setup: Setup, wreck: &Wreck, rng: &mut Rng) -> Result<(Recording
         db.begin_write().map_err(|err| format!("begin_write: {err:?}"))?.abort().map_err(text)?;
     }
     let opening = backend.recording().log.len();
-    let mut session = Session::new(setup, backend.clone(), model, rng);
+    let mut session = Session::new(setup, backend.clone(), model, wreck.past.clone(), rng);
     for _ in 0..session.rng.below(5) {
         session.transaction(&db)?;
     }
@@ -258,7 +271,7 @@ fn next_session(setup: Setup, wreck: &Wreck, rng: &mut Rng) -> Result<(Recording
 
 /// A crash at every operation of the opening and of the closing commit.
 fn crash_at_every(
-    setup: Setup,
+    setup: &Setup,
     recording: &Recording,
     history: &History,
     opening: usize,
@@ -285,7 +298,7 @@ fn creation_and_closing_can_be_cut_off_anywhere() {
         let mut rng = Rng::new(seed);
         let setup = Setup::random(&mut rng);
         let backend = RecordingBackend::new();
-        let mut session = Session::new(setup, backend.clone(), Model::default(), &mut rng);
+        let mut session = Session::new(&setup, backend.clone(), Model::default(), Past::new(), &mut rng);
         let db = setup.open(&backend)?;
         backend.mark(session.history.acknowledged());
         if seed % 2 == 1 {
@@ -303,9 +316,9 @@ fn creation_and_closing_can_be_cut_off_anywhere() {
                 let wreck = crash(&images, &history, recording.log.len(), 0, &mut rng, story);
                 tried += 1;
                 if rng.chance(128) {
-                    tried += crash_again(setup, wreck, &mut rng, story)?;
+                    tried += crash_again(&setup, wreck, &mut rng, story)?;
                 } else {
-                    check(setup, &wreck, &mut rng)?;
+                    check(&setup, &wreck, &mut rng)?;
                 }
             }
             if !images.advance() {

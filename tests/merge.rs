@@ -7,13 +7,14 @@ use common::rng::Rng;
 use sapwood::backends::InMemoryBackend;
 use sapwood::limits::{MAX_NAME_LENGTH, MAX_VALUE_LENGTH};
 use sapwood::{
-    BitwiseAnd, BitwiseOr, BitwiseXor, Builder, BytesAppend, CheckedAdd, CommitError, Compression, Database,
-    DatabaseError, Error, Key, MergeError, MergeOperator, NumericAdd, NumericMax, ReadOnlyDatabase, ReadableDatabase,
-    ReadableTable, ReadableTableMetadata, SetUnion, StorageError, Table, TableDefinition, TableError, TypeName, Value,
-    WriteTransaction, merge_fn,
+    BitwiseAnd, BitwiseOr, BitwiseXor, Builder, BytesAppend, CheckedAdd, CommitError, CompactOptions, Compression,
+    Database, DatabaseError, Error, Key, MergeError, MergeOperator, NumericAdd, NumericMax, ReadOnlyDatabase,
+    ReadableDatabase, ReadableTable, ReadableTableMetadata, SetUnion, StorageError, Table, TableDefinition, TableError,
+    TypeName, Value, WriteTransaction, merge_fn,
 };
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -244,7 +245,7 @@ struct World {
 impl World {
     fn new(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
-        let cache = if rng.chance(128) { 64 << 10 } else { 4 << 20 };
+        let cache = *rng.pick(&[0, 64 << 10, 4 << 20]);
         let db = database(if rng.chance(128) { 512 } else { 4096 }, cache);
         let packed = if cfg!(feature = "lz4") && rng.chance(128) { packed() } else { Compression::None };
         let definitions = [BLOBS.with_compression(packed), OTHERS.with_merge("bytes_append")];
@@ -330,6 +331,22 @@ impl World {
         }
     }
 
+    /// Compacts in steps, between which others work.
+    fn compact(&mut self) {
+        let mut steps = self.rng.below(6);
+        let options = CompactOptions::new().set_pages_per_step(1 + self.rng.below(8) as u32);
+        let db = self.db.clone();
+        db.compact_online(options, |_| {
+            if steps == 0 {
+                return ControlFlow::Break(());
+            }
+            steps -= 1;
+            self.transaction();
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    }
+
     fn check(&self) {
         self.db.verify().unwrap();
         let txn = self.db.begin_read().unwrap();
@@ -357,6 +374,10 @@ fn programs_of_merges_and_all_else_give_what_a_map_gives() {
             for _ in 0..8 {
                 world.transaction();
                 world.check();
+                if world.rng.chance(24) {
+                    world.compact();
+                    world.check();
+                }
             }
         });
         assert!(run.is_ok(), "seed {seed}");

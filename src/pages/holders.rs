@@ -45,7 +45,7 @@ impl Space {
         let [data, system] = self.ledgers();
         // System pages are kept for commits and readers alone, and for those who read the past as if they read this.
         let (all, others) = (data.snapshots.holders(id), system.snapshots.holders(id).saturating_sub(past));
-        let kept = [&data.kept, &system.kept].map(|kept| kept.pages_for(id));
+        let kept = [&*data, &*system].map(|ledger| ledger.kept.pages_for(id, &ledger.snapshots));
         SnapshotInfo {
             transaction_id: id,
             readers: others.saturating_sub(commits),

@@ -2,16 +2,18 @@
 //!
 //! A page that was written at `birth` and unlinked at `unlinked_at` is kept for the live snapshots `s` with
 //! `birth <= s < unlinked_at`, and is free when there is none. Instead of the two ids of each page, the kept pages are
-//! held as sets per pair: the oldest and the newest live snapshot that need them. This is enough because:
+//! held as sets per pair: the oldest live snapshot that needed them when they were kept, and the newest that needs them.
+//! This is enough because:
 //!
-//! 1. `oldest` and `newest` of every set are live, and the set's pages are needed by the live snapshots in
-//!    `oldest..=newest` and by no others.
+//! 1. `newest` of every set is live, and the set's pages are needed by the live snapshots in `oldest..=newest` and by no
+//!    others.
 //! 2. Nothing comes to life inside a pair: a snapshot is added at the head, whose id is at least every `unlinked_at` so
 //!    far, or at an id that is live already.
-//! 3. So only dropping the last snapshot of an id changes a pair, and only where the id is its oldest (the next larger
-//!    live id takes its place) or its newest (the next smaller one does). A set that no live id is left for is free.
+//! 3. So only dropping the last snapshot of an id changes a pair, and only where the id is its newest: the next smaller
+//!    live id of the pair takes its place, and the set is free if there is none. That the oldest goes changes nothing, so
+//!    that a window of many snapshots moves on without touching their sets.
 //! 4. A page is in at most one set. It leaves when it becomes free, or when the set is shed to save memory.
-//! 5. No set is empty, `by_newest` has the same pairs as `sets`, and `words` is the number of words of all sets.
+//! 5. No set is empty, and `words` is the number of words of all sets.
 
 use super::page_set::PageSet;
 use crate::format::{PageNumber, Pointer, TxnId};
@@ -21,7 +23,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 use core::time::Duration;
 
-/// The oldest and the newest snapshot that need a page.
+/// An oldest and a newest snapshot, between which are all that need a page.
 pub(crate) type Pair = (TxnId, TxnId);
 
 /// The smallest range of ids that has both.
@@ -99,15 +101,17 @@ impl Snapshots {
 /// The pages that no longer belong to the newest state and are kept for snapshots.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct KeptSets {
-    sets: BTreeMap<Pair, PageSet>,
-    /// The pairs, newest first in each, to be found by it.
-    by_newest: BTreeSet<(TxnId, TxnId)>,
+    /// By pair, the newest first in each.
+    sets: BTreeMap<Reverse, PageSet>,
     /// Words of all sets.
     words: usize,
 }
 
-/// Memory that a set takes beside its words: its places in the two maps, and nodes that are not full.
-const SET_BYTES: usize = 128;
+/// A pair the other way round.
+type Reverse = (TxnId, TxnId);
+
+/// Memory that a set takes beside its words: its place in the map, and nodes that are not full.
+const SET_BYTES: usize = 96;
 
 impl KeptSets {
     /// Keeps pages that were just unlinked for the snapshots that need them, or gives them to `free`.
@@ -151,8 +155,8 @@ impl KeptSets {
 
     /// Takes in the other's sets, of other pages.
     pub(crate) fn absorb(&mut self, other: Self) {
-        for (pair, pages) in other.sets {
-            self.change(pair, |set| set.union_with(pages));
+        for ((newest, oldest), pages) in other.sets {
+            self.change((oldest, newest), |set| set.union_with(pages));
         }
     }
 
@@ -171,25 +175,23 @@ impl KeptSets {
         by_size.sort_unstable();
         let mut shed = None;
         while self.bytes() > budget / 2 {
-            let Some((_, pair)) = by_size.pop() else { break };
-            self.take(pair);
-            shed = hull(shed, Some(pair));
+            let Some((_, (newest, oldest))) = by_size.pop() else { break };
+            self.take((newest, oldest));
+            shed = hull(shed, Some((oldest, newest)));
         }
         shed
     }
 
     /// Moves the sets that ended at snapshots which are not live any more; what no one needs goes to `free`.
-    ///
-    /// All at once, for where there are many snapshots the oldest of them ends many sets.
     pub(crate) fn dropped(
         &mut self,
         snapshots: &Snapshots,
         ids: &BTreeSet<TxnId>,
         free: &mut impl FnMut(PageNumber, u32),
     ) {
-        for pair in self.pairs_ending_at(ids) {
-            let mut set = self.take(pair);
-            if let Some(smaller) = snapshots.pair_in(pair.0..pair.1.saturating_add(1)) {
+        for (newest, oldest) in self.ending_at(ids) {
+            let mut set = self.take((newest, oldest));
+            if let Some(smaller) = snapshots.pair_in(oldest..newest) {
                 self.change(smaller, |other| other.union_with(set));
                 continue;
             }
@@ -197,43 +199,35 @@ impl KeptSets {
         }
     }
 
-    fn pairs_ending_at(&self, ids: &BTreeSet<TxnId>) -> Vec<Pair> {
-        let mut pairs = Vec::new();
-        for id in ids {
-            pairs.extend(self.sets.range((*id, TxnId::MIN)..=(*id, TxnId::MAX)).map(|(pair, _)| *pair));
-            let newest = self.by_newest.range((*id, TxnId::MIN)..(*id, *id)).map(|(newest, oldest)| (*oldest, *newest));
-            pairs.extend(newest.filter(|(oldest, _)| !ids.contains(oldest)));
-        }
-        pairs
+    fn ending_at(&self, ids: &BTreeSet<TxnId>) -> Vec<Reverse> {
+        let ending = |id: &TxnId| self.sets.range((*id, TxnId::MIN)..=(*id, TxnId::MAX)).map(|(pair, _)| *pair);
+        ids.iter().flat_map(ending).collect()
     }
 
     /// Adds to the set of a pair, which must not stay empty.
     fn change(&mut self, pair: Pair, add: impl FnOnce(&mut PageSet)) {
-        let set = self.sets.entry(pair).or_insert_with(|| {
-            self.by_newest.insert((pair.1, pair.0));
-            PageSet::new()
-        });
+        let set = self.sets.entry((pair.1, pair.0)).or_default();
         self.words -= set.words();
         add(set);
         self.words += set.words();
     }
 
-    fn take(&mut self, pair: Pair) -> PageSet {
-        self.by_newest.remove(&(pair.1, pair.0));
+    fn take(&mut self, pair: Reverse) -> PageSet {
         let set = self.sets.remove(&pair).unwrap_or_default();
         self.words -= set.words();
         set
     }
 
     /// The sets, each with who needs it.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Pair, &PageSet)> {
-        self.sets.iter()
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Pair, &PageSet)> {
+        self.sets.iter().map(|((newest, oldest), set)| ((*oldest, *newest), set))
     }
 
     /// How many pages are kept for this snapshot alone, and for it and others.
-    pub(crate) fn pages_for(&self, id: TxnId) -> (u64, u64) {
-        let needed = self.sets.iter().filter(|((oldest, newest), _)| (*oldest..=*newest).contains(&id));
-        needed.fold((0, 0), |(own, shared), (pair, set)| match *pair == (id, id) {
+    pub(crate) fn pages_for(&self, id: TxnId, snapshots: &Snapshots) -> (u64, u64) {
+        let needed = self.iter().filter(|((oldest, newest), _)| (*oldest..=*newest).contains(&id));
+        let alone = |oldest, newest| newest == id && snapshots.pair_in(oldest..id).is_none();
+        needed.fold((0, 0), |(own, shared), ((oldest, newest), set)| match alone(oldest, newest) {
             true => (own + u64::from(set.len()), shared),
             false => (own, shared + u64::from(set.len())),
         })

@@ -278,7 +278,7 @@ impl Space {
 
     /// Kept pages that only snapshots keep which end with this opening.
     pub(super) fn kept_until_closing(&self) -> PageSet {
-        let data = self.data.kept.iter().filter(|(pair, _)| !self.savepoints.need(**pair));
+        let data = self.data.kept.iter().filter(|(pair, _)| !self.savepoints.need(*pair));
         let mut all = PageSet::new();
         for (_, set) in data.chain(self.system.kept.iter()) {
             set.iter_ranges().for_each(|(start, pages)| {

@@ -217,6 +217,11 @@ impl RecordingBackend {
         Self::from_state(CrashState::durable(image))
     }
 
+    /// The storage as the next process finds it, after this one has let it go.
+    pub fn reopened(&self) -> Self {
+        Self::from_image(self.contents())
+    }
+
     /// Notes something in the log; the operations before it were done when it happened.
     pub fn mark(&self, note: u64) {
         self.state().recording.log.push(Op::Mark(note));

@@ -1,6 +1,6 @@
 //! Past commits, and the log of what led from one to the next.
 
-use crate::model::{Model, text};
+use crate::model::{Model, Past, text};
 use sapwood::{Change, ChangePosition, Database, ReadTransaction, ReadableDatabase};
 use std::collections::BTreeMap;
 
@@ -9,13 +9,16 @@ type Name = (String, Vec<u8>, Option<Vec<u8>>);
 /// The value before and the value since.
 type Values = (Option<Vec<u8>>, Option<Vec<u8>>);
 
-/// Every commit of the history must be whole, and the log between two of them say what differs.
-pub fn check_past(db: &Database) -> Result<(), String> {
+/// Every commit of the history must have the rows that it had, and the log between two of them say what differs.
+pub fn check_past(db: &Database, known: &Past) -> Result<(), String> {
     let newest = db.begin_read().map_err(text)?;
     let mut before: Option<ReadTransaction> = None;
     for info in db.transaction_history().map_err(text)? {
         let past = db.begin_read_at(info.transaction_id).map_err(|err| format!("{info:?}: {err:?}"))?;
-        Model::read(&past).map_err(|err| format!("{info:?}: {err}"))?;
+        let found = Model::read(&past).map_err(|err| format!("{info:?}: {err}"))?;
+        if known.get(&info.transaction_id).is_none_or(|then| then.seen_at(info.timestamp_ms) != found) {
+            return Err(format!("{info:?} has other rows than were committed"));
+        }
         if let Some(before) = before {
             check_log(&newest, &before, &past)?;
         }
@@ -51,7 +54,8 @@ fn logged(
         let (key, pair, old, new) = match event.change {
             Change::Insert { key, new } => (key, None, None, new),
             Change::Update { key, old, new } => (key, None, old, new),
-            Change::Delete { key, old } => (key, None, old, None),
+            Change::Delete { key, old } | Change::Expire { key, old } => (key, None, old, None),
+            Change::Merge { key, old, new, .. } => (key, None, old, new),
             Change::InsertPair { key, value } => (key, Some(value), None, Some(Vec::new())),
             Change::DeletePair { key, value } => (key, Some(value), Some(Vec::new()), None),
             Change::CreateTable { .. } => continue,

@@ -2,6 +2,7 @@
 //! says which crate `db` is.
 
 mod fields;
+mod merges;
 mod multimap;
 mod ranges;
 mod rows;
@@ -10,7 +11,7 @@ mod states;
 mod store;
 
 use super::{bulk_load, count, delete_range, drain, get_many};
-use super::{db, seek, tune, value_len, value_len_at, verify};
+use super::{db, merge, seek, tune, value_len, value_len_at, verify};
 use crate::Told;
 use crate::plan::{Limits, Plan, Sizes};
 use crate::rng::Rng;
@@ -107,20 +108,20 @@ pub fn run(seed: u64, limits: &Limits) -> Result<Told, String> {
 fn all_slots() -> Vec<Option<Box<dyn Slot>>> {
     vec![
         Some(Box::new(Store::<u64, u64>::new("numbers").changing_rows())),
-        Some(Box::new(Store::<&str, &[u8]>::new("text to bytes").reserving(reserve).changing_rows())),
-        Some(Box::new(Store::<&[u8], &str>::new("bytes to text"))),
+        Some(Box::new(Store::<&str, &[u8]>::new("text to bytes").appending().reserving(reserve).changing_rows())),
+        Some(Box::new(Store::<&[u8], &str>::new("bytes to text").appending())),
         Some(Box::new(Store::<(u32, &str), Option<u64>>::new("pairs"))),
         Some(Box::new(Store::<i64, f64>::new("signed to float"))),
         Some(Box::new(Store::<[u8; 3], ()>::new("a set").changing_rows())),
         Some(Box::new(Store::<String, Vec<u32>>::new("string to list"))),
         Some(Box::new(Store::<u128, char>::new("wide to char"))),
-        Some(Box::new(Store::<(i8, u16, &[u8]), &[u8]>::new("triples").reserving(reserve).changing_rows())),
-        Some(Box::new(Store::<char, String>::new("char to string"))),
-        Some(Box::new(Store::<bool, &[u8]>::new("two rows at most").reserving(reserve))),
-        Some(Box::new(Store::<(), &str>::new("one row at most"))),
+        Some(Box::new(Store::<(i8, u16, &[u8]), &[u8]>::new("triples").appending().reserving(reserve).changing_rows())),
+        Some(Box::new(Store::<char, String>::new("char to string").appending())),
+        Some(Box::new(Store::<bool, &[u8]>::new("two rows at most").appending().reserving(reserve))),
+        Some(Box::new(Store::<(), &str>::new("one row at most").appending())),
         Some(Box::new(Store::<Reversed, u64>::new("descending").changing_rows())),
-        Some(Box::new(Store::<u64, &[u8]>::new("number to bytes").reserving(reserve))),
-        Some(Box::new(Store::<&[u8], &[u8]>::new("bytes to bytes").reserving(reserve).changing_rows())),
+        Some(Box::new(Store::<u64, &[u8]>::new("number to bytes").appending().reserving(reserve))),
+        Some(Box::new(Store::<&[u8], &[u8]>::new("bytes to bytes").appending().reserving(reserve).changing_rows())),
         Some(Box::new(MultimapStore::<u64, u64>::new("sets of numbers"))),
         Some(Box::new(MultimapStore::<&str, &[u8]>::new("sets of bytes"))),
         Some(Box::new(MultimapStore::<bool, (u32, &str)>::new("two sets of pairs"))),

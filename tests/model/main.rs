@@ -15,6 +15,7 @@ mod rng;
 #[path = "../common/shared.rs"]
 mod shared;
 mod theirs;
+mod way;
 
 use plan::{ALL, LONG, LONG_OPERATIONS, Limits, MOST_TRANSACTIONS};
 use std::env;

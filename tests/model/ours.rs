@@ -1,6 +1,7 @@
 //! The programs on sapwood.
 
 use crate::plan::{Packed, Plan};
+use crate::way::Way;
 use db::{Compression, ReadableTable};
 use sapwood as db;
 use std::ops::{Bound, RangeBounds};
@@ -92,6 +93,19 @@ fn bulk_load<'a, K: db::Key + 'static, V: db::Value + 'static>(
         Ok(count) => Ok(Ok(count)),
         Err(db::BulkLoadError::Unordered { row }) => Ok(Err(row)),
         Err(err) => Err(err.into()),
+    }
+}
+
+/// Merges an operand into the value of a key.
+fn merge<K: db::Key + 'static, V: db::Value + 'static>(
+    table: &mut db::Table<'_, K, V>,
+    key: K::SelfType<'_>,
+    operand: &[u8],
+    way: Way,
+) -> Result<(), db::StorageError> {
+    match way {
+        Way::Append => table.merge(key, operand, &db::BytesAppend),
+        way => table.merge(key, operand, &db::merge_fn(|_, old, operand| way.merge(old, operand))),
     }
 }
 

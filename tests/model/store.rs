@@ -56,6 +56,8 @@ pub struct Store<K: KeyField, V: Field> {
     states: States<Rows<K, V>>,
     reserve: Option<Reserve<K, V>>,
     change_rows: Option<Change<K, V>>,
+    /// Whether two values, one behind the other, are a value.
+    pub appends: bool,
 }
 
 /// Inserts through `insert_reserve`.
@@ -179,7 +181,7 @@ pub(super) use own;
 
 impl<K: KeyField, V: Field> Store<K, V> {
     pub fn new(name: &'static str) -> Self {
-        Self { states: States::new(name), reserve: None, change_rows: None }
+        Self { states: States::new(name), reserve: None, change_rows: None, appends: false }
     }
 
     fn definition(name: &str) -> TableDefinition<'_, K, V> {
@@ -209,6 +211,11 @@ impl<K: KeyField, V: Field> Store<K, V> {
         Self { change_rows: Some(Self::change_rows), ..self }
     }
 
+    /// Of text or bytes.
+    pub fn appending(self) -> Self {
+        Self { appends: true, ..self }
+    }
+
     fn step(&self, table: &mut Table<K, V>, map: &mut Rows<K, V>, run: &mut Run) -> Outcome {
         run.operation += 1;
         match run.rng.below(100) {
@@ -220,9 +227,10 @@ impl<K: KeyField, V: Field> Store<K, V> {
             66..70 => Self::ends(table, map, run),
             70..76 => Self::pop(table, map, run),
             76..79 => Self::count(table, map, run),
-            79..85 => Self::change(table, map, run),
-            85..91 => self.fill(table, map, run),
-            91..96 => Self::insert_many(table, map, run),
+            79..84 => Self::change(table, map, run),
+            84..89 => self.fill(table, map, run),
+            89..92 => self.merge(table, map, run),
+            92..96 => Self::insert_many(table, map, run),
             _ => Self::remove_many(table, map, run),
         }
     }
@@ -259,7 +267,7 @@ impl<K: KeyField, V: Field> Store<K, V> {
         run.answer("remove", old, map.remove(&key))
     }
 
-    fn get(table: &Table<K, V>, map: &Rows<K, V>, run: &mut Run) -> Outcome {
+    pub fn get(table: &Table<K, V>, map: &Rows<K, V>, run: &mut Run) -> Outcome {
         let key = Self::likely_key(map, run);
         let got = table.get(K::lend(&key))?.map(|found| V::own(found.value()));
         run.answer("get", got.as_ref(), map.get(&key))

@@ -1,6 +1,7 @@
 //! The same programs on redb, whose answers must be the same.
 
 use crate::plan::Plan;
+use crate::way::Way;
 use db::ReadableTable;
 use redb as db;
 use std::ops::{Bound, RangeBounds};
@@ -97,6 +98,20 @@ fn bulk_load<'a, K: db::Key + 'static, V: db::Value + 'static>(
         table.insert(key, value)?;
     }
     Ok(Ok(count))
+}
+
+/// Merges an operand into the value of a key.
+fn merge<K: db::Key + 'static, V: db::Value + 'static>(
+    table: &mut db::Table<'_, K, V>,
+    key: K::SelfType<'_>,
+    operand: &[u8],
+    way: Way,
+) -> Result<(), db::StorageError> {
+    let old = table.get(&key)?.map(|old| V::as_bytes(&old.value()).as_ref().to_vec());
+    match way.merge(old.as_deref(), operand) {
+        Some(new) => table.insert(key, V::from_bytes(&new)).map(drop),
+        None => table.remove(key).map(drop),
+    }
 }
 
 /// Checks the whole file, where the crate can.

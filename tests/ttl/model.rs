@@ -7,8 +7,8 @@ use crate::common::rng::Rng;
 use crate::common::scale;
 use sapwood::{
     AccessGuard, Builder, Clock, CompactOptions, Database, Durability, Expiry, HistoryRetention, ReadTransaction,
-    ReadableDatabase, ReadableTtlTable, Savepoint, StorageError, TtlAccessGuard, TtlEntry, TtlTable,
-    TtlTableDefinition, VerifyLevel, WriteTransaction,
+    ReadableDatabase, ReadableTableMetadata, ReadableTtlTable, Savepoint, StorageError, TtlAccessGuard, TtlEntry,
+    TtlTable, TtlTableDefinition, VerifyLevel, WriteTransaction,
 };
 use std::collections::BTreeMap;
 use std::ops::{ControlFlow, Range};
@@ -366,10 +366,7 @@ impl Session {
                     self.committed = self.durable.clone();
                     db = self.open();
                 }
-                3 => {
-                    db.compact_online(CompactOptions::new(), |_| ControlFlow::Continue(())).unwrap();
-                    self.durable = self.committed.clone();
-                }
+                3 => self.compact(&db),
                 4 => {
                     let copy = RecordingBackend::new();
                     db.backup_with_backend(copy.clone()).unwrap();
@@ -386,6 +383,39 @@ impl Session {
         let report = db.verify_integrity(VerifyLevel::Rows).unwrap();
         assert!(report.is_clean(), "{report:?}");
         assert_eq!(report.rows, self.committed.len() as u64);
+    }
+
+    /// Compacts in steps, between which others work. Each step makes what is committed durable.
+    fn compact(&mut self, db: &Database) {
+        let mut steps = self.rng.below(12);
+        let options = CompactOptions::new().set_pages_per_step(1 + self.rng.below(8) as u32);
+        db.compact_online(options, |_| {
+            self.durable = self.committed.clone();
+            if steps == 0 {
+                return ControlFlow::Break(());
+            }
+            steps -= 1;
+            self.turn_clock();
+            self.transaction(db);
+            self.look(db);
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+        db.verify().unwrap();
+    }
+
+    /// The table as a whole, when it is closed.
+    fn administer(&mut self, txn: &WriteTransaction, rows: &mut Rows) {
+        txn.open_ttl_table(ROWS).unwrap();
+        if self.rng.chance(60) {
+            assert!(txn.delete_ttl_table(ROWS).unwrap());
+            rows.clear();
+        } else {
+            let other = TtlTableDefinition::<KeyType, ValueType>::new("other");
+            txn.rename_ttl_table(ROWS, other).unwrap();
+            assert_eq!(txn.open_ttl_table(other).unwrap().len().unwrap(), rows.len() as u64);
+            txn.rename_ttl_table(other, ROWS).unwrap();
+        }
     }
 
     fn turn_clock(&mut self) {
@@ -408,7 +438,11 @@ impl Session {
         let mut now = None;
         let mut mark = None;
         for _ in 0..self.rng.below(6) {
-            match self.rng.below(8) {
+            match self.rng.below(9) {
+                8 => {
+                    now.get_or_insert(self.clock.now_ms());
+                    self.administer(&txn, &mut rows);
+                }
                 0 => mark = Some((txn.checkpoint().unwrap(), rows.clone())),
                 1 if mark.is_some() => {
                     let (checkpoint, then) = mark.as_ref().unwrap();
