@@ -27,6 +27,8 @@ mod btree;
 mod table;
 mod txn;
 
+mod blob;
+
 mod db;
 
 /// Storages that come with the crate, and a check for your own.
@@ -43,6 +45,7 @@ pub mod backends {
 }
 
 pub use backend::StorageBackend;
+pub use blob::{BlobId, BlobMeta, BlobReader, BlobWriter, ContentType, ReadableBlobs, StoreOptions};
 pub use changes::{CdcConfig, CdcMode, ChangePosition};
 pub use clock::Clock;
 #[cfg(feature = "std")]
@@ -56,8 +59,8 @@ pub use db::{
 #[cfg(feature = "std")]
 pub use db::{GroupCommitOptions, ReadOnlyDatabase};
 pub use error::{
-    BackendError, BackupError, BulkLoadError, CommitError, CompactionError, CursorError, DatabaseError, DiffError,
-    Error, GroupCommitError, MergePlace, SavepointError, SetDurabilityError, StorageError, TableError,
+    BackendError, BackupError, BlobError, BulkLoadError, CommitError, CompactionError, CursorError, DatabaseError,
+    DiffError, Error, GroupCommitError, MergePlace, SavepointError, SetDurabilityError, StorageError, TableError,
     TransactionError,
 };
 pub use merge::{

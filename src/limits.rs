@@ -14,6 +14,10 @@ pub const MAX_VALUE_LENGTH: usize = 3 << 30;
 pub const MAX_KEY_LENGTH: usize = 3 << 30;
 /// Longest table name, in bytes of UTF-8.
 pub const MAX_NAME_LENGTH: usize = 4_096;
+/// Longest label of a blob, in bytes of UTF-8.
+pub const MAX_BLOB_LABEL_LENGTH: usize = 4_096;
+/// Longest content type of a blob, in bytes of UTF-8.
+pub const MAX_CONTENT_TYPE_LENGTH: usize = 255;
 /// Latest time at which a row of a TTL table may expire, in milliseconds since 1970. A time to live that goes beyond it
 /// ends there.
 pub const MAX_EXPIRY_MS: u64 = u64::MAX - 1;

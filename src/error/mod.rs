@@ -267,6 +267,36 @@ pub enum DiffError {
     Storage(StorageError),
 }
 
+/// Errors of storing and reading blobs.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum BlobError {
+    /// There is no blob with this number, or it was changed while it was read.
+    NotFound(u64),
+    /// A text is over its limit.
+    TooLong {
+        /// Which text.
+        what: &'static str,
+        /// Its bytes.
+        length: usize,
+        /// The most that it may have.
+        limit: usize,
+    },
+    /// The blob ends before the range does.
+    RangeOutOfBounds {
+        /// Where the range begins.
+        offset: u64,
+        /// Length of the range.
+        length: u64,
+        /// Length of the blob.
+        blob: u64,
+    },
+    /// An earlier write to the blob failed.
+    WriterFailed,
+    /// The storage underneath failed.
+    Storage(StorageError),
+}
+
 /// Errors of choosing a transaction's durability.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -279,6 +309,8 @@ pub enum SetDurabilityError {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
+    /// A blob could not be stored or read as it was asked.
+    Blob(BlobError),
     /// Somebody else has the file open.
     DatabaseAlreadyOpen,
     /// The savepoint is of another database or gone, or cannot be made because the transaction has changed something.
@@ -532,7 +564,8 @@ wraps_storage_error!(
     CursorError,
     BulkLoadError,
     SavepointError,
-    DiffError
+    DiffError,
+    BlobError
 );
 
 impl From<TableError> for DiffError {
@@ -699,6 +732,26 @@ impl From<CompactionError> for Error {
             CompactionError::EphemeralSavepointExists => Self::EphemeralSavepointExists,
             CompactionError::TransactionInProgress => Self::TransactionInProgress,
             CompactionError::Storage(err) => err.into(),
+        }
+    }
+}
+
+impl From<BlobError> for Error {
+    fn from(err: BlobError) -> Self {
+        match err {
+            BlobError::Storage(err) => err.into(),
+            err => Self::Blob(err),
+        }
+    }
+}
+
+#[cfg(feature = "std")]
+impl From<BlobError> for io::Error {
+    fn from(err: BlobError) -> Self {
+        match err {
+            BlobError::Storage(StorageError::Io(err)) => err,
+            BlobError::NotFound(_) => Self::new(std::io::ErrorKind::NotFound, err),
+            err => Self::other(err),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! What errors say, and which have a cause.
 
 use super::{
-    BackendError, BackupError, BulkLoadError, CommitError, CompactionError, CursorError, DatabaseError, DiffError,
-    Error, GroupCommitError, MergePlace, SavepointError, SetDurabilityError, StorageError, TableError,
+    BackendError, BackupError, BlobError, BulkLoadError, CommitError, CompactionError, CursorError, DatabaseError,
+    DiffError, Error, GroupCommitError, MergePlace, SavepointError, SetDurabilityError, StorageError, TableError,
     TransactionError,
 };
 use crate::changes::ChangePosition;
@@ -150,6 +150,20 @@ impl Display for BackupError {
     }
 }
 
+impl Display for BlobError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::NotFound(id) => write!(f, "there is no blob {id}, or it was changed"),
+            Self::TooLong { what, length, limit } => write!(f, "a {what} of {length} bytes is longer than {limit}"),
+            Self::RangeOutOfBounds { offset, length, blob } => {
+                write!(f, "{length} bytes from {offset} on are not within a blob of {blob}")
+            }
+            Self::WriterFailed => f.write_str("an earlier write to the blob failed"),
+            Self::Storage(err) => err.fmt(f),
+        }
+    }
+}
+
 impl Display for DiffError {
     fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
         match self {
@@ -208,6 +222,7 @@ impl Display for Error {
             Self::ValueTooLarge(length) => StorageError::ValueTooLarge(*length).fmt(f),
             Self::UnorderedKey => CursorError::UnorderedKey.fmt(f),
             Self::OtherDatabase => DiffError::OtherDatabase.fmt(f),
+            Self::Blob(err) => err.fmt(f),
             Self::BatchFailed(err) => write!(f, "the batch failed: {err}"),
             Self::PeerFailed => GroupCommitError::PeerFailed.fmt(f),
             Self::NestedBatch => GroupCommitError::Nested.fmt(f),

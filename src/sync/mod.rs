@@ -42,7 +42,7 @@ pub(crate) use bell::{Bell, Heard};
 pub(crate) use condvar::Condvar;
 pub(crate) use gate::{Gate, GatePass};
 pub(crate) use moment::Moment;
-pub(crate) use mutex::Mutex;
+pub(crate) use mutex::{Mutex, MutexGuard};
 pub(crate) use pause::pause;
 pub(crate) use stripe::{OWNED_STRIPES, SHARED_STRIPES, own_stripe};
 #[cfg(feature = "std")]

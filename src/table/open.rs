@@ -8,13 +8,14 @@ use crate::error::StorageError;
 use crate::merge::NamedOperator;
 use crate::pages::Store;
 use crate::sync::Arc;
-use crate::txn::{Loan, Opening, Recorder, ReservedRow, TableCell, TableCells, Tables};
+use crate::txn::{Loan, Opening, Recorder, ReservedRow, Space, TableCell, TableCells, TableId, Tables};
 use alloc::string::String;
 use alloc::vec::Vec;
 
 /// A table that is open in its write transaction, without the table's types. Dropping it closes the table.
 #[derive(Debug)]
 pub(crate) struct OpenTable<'txn> {
+    space: Space,
     name: String,
     tables: &'txn Tables,
     cells: TableCells,
@@ -22,8 +23,9 @@ pub(crate) struct OpenTable<'txn> {
 }
 
 impl<'txn> OpenTable<'txn> {
-    pub(crate) fn new(name: String, tables: &'txn Tables, cells: TableCells, opening: Opening) -> Self {
-        Self { name, tables, cells, opening }
+    pub(crate) fn new(id: TableId<'_>, tables: &'txn Tables, cells: TableCells, opening: Opening) -> Self {
+        let (space, name) = id.owned();
+        Self { space, name, tables, cells, opening }
     }
 
     /// The operator that the table's definition names.
@@ -43,7 +45,7 @@ impl<'txn> OpenTable<'txn> {
 
 impl Drop for OpenTable<'_> {
     fn drop(&mut self) {
-        self.tables.closed(&self.name, &self.cells.rows);
+        self.tables.closed(TableId { space: self.space, name: &self.name }, &self.cells.rows);
     }
 }
 

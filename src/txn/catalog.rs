@@ -26,13 +26,17 @@ const VARIABLE: u64 = u64::MAX;
 
 /// Names that are not each other's though they be the same. Its byte begins the rows of its tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Space {
+pub enum Space {
     /// Tables of all kinds that users make.
     Tables = 1,
+    /// What is known of each blob.
+    Blobs = 2,
+    /// The content of blobs that is not beside what is known of them.
+    Chunks = 3,
 }
 
 impl Space {
-    const ALL: [Self; 1] = [Self::Tables];
+    const ALL: [Self; 3] = [Self::Tables, Self::Blobs, Self::Chunks];
 
     fn from_byte(byte: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|space| *space as u8 == byte)
@@ -52,7 +56,12 @@ impl<'n> TableId<'n> {
         Self { space: Space::Tables, name }
     }
 
-    pub(super) fn owned(&self) -> (Space, String) {
+    /// A table of the database's own.
+    pub(crate) fn own(space: Space) -> Self {
+        Self { space, name: "" }
+    }
+
+    pub(crate) fn owned(&self) -> (Space, String) {
         (self.space, self.name.to_string())
     }
 }
@@ -182,6 +191,14 @@ pub(super) fn look_up(
 
 fn malformed(table: TableId<'_>) -> StorageError {
     StorageError::corrupted(format!("the definition of table '{}' is malformed", table.name))
+}
+
+/// The error of a table of the database's own that is not as this version makes it.
+pub(super) fn malformed_own(err: TableError) -> StorageError {
+    match err {
+        TableError::Storage(err) => err,
+        other => StorageError::corrupted(format!("a table of the database's own: {other}")),
+    }
 }
 
 /// The table that a row of the catalog is about, and what of it.

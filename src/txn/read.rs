@@ -1,8 +1,9 @@
-use super::catalog::{self, Definition, TableEntry, TableId, TableKind};
+use super::catalog::{self, Definition, Space, TableEntry, TableId, TableKind};
 use super::definition::{
     MultimapTableDefinition, MultimapTableHandle, TableDefinition, TableHandle, TtlTableDefinition, TtlTableHandle,
     UntypedMultimapTableHandle, UntypedTableHandle, UntypedTtlTableHandle,
 };
+use super::sealed::Sealed;
 use crate::clock::TransactionTime;
 use crate::error::{StorageError, TableError, TransactionError};
 use crate::format::{Pointer, TxnId};
@@ -83,6 +84,8 @@ impl Drop for Snapshot {
 pub struct ReadTransaction {
     snapshot: Arc<Snapshot>,
 }
+
+impl Sealed for ReadTransaction {}
 
 impl ReadTransaction {
     pub(crate) fn begin(store: &Arc<Store>) -> Result<Self, TransactionError> {
@@ -207,6 +210,20 @@ impl ReadTransaction {
         let entry = self.entry(name, |name, found| found.check(name, &wanted))?;
         let now = self.snapshot.time.now(&self.snapshot.store.settings().time)?;
         Ok(ReadOnlyTtlTable::new(self.tree_of(name, entry.root), self.tree_of(name, entry.expiries), now))
+    }
+
+    /// Opens a table of the database's own, if there is one.
+    pub(crate) fn open_own<K: Key + 'static, V: Value + 'static>(
+        &self,
+        space: Space,
+    ) -> Result<Option<ReadOnlyTable<K, V>>, StorageError> {
+        self.snapshot.store.check_open()?;
+        let id = TableId::own(space);
+        let Some(entry) = catalog::look_up(&self.snapshot.store, self.snapshot.commit.data, id)? else {
+            return Ok(None);
+        };
+        entry.definition.check(id.name, &Definition::of::<K, V>()).map_err(catalog::malformed_own)?;
+        Ok(Some(ReadOnlyTable::new(self.tree_of(id.name, entry.root))))
     }
 
     /// The tree of a table whose definition `check` accepts.

@@ -2,6 +2,7 @@
 //!
 //! | key | value | row |
 //! |---|---|---|
+//! | 0, name | next number, transaction that wrote this, 8 bytes each, little-endian | counter |
 //! | 1, id, id of its commit, 8 bytes each, big-endian | reference to a data root, or no bytes if that was empty | persistent savepoint |
 //! | 2, id, time, likewise | the same | commit of the history |
 //! | 3 | most commits, most age in milliseconds, little-endian | what the history retains |
@@ -23,6 +24,7 @@ use crate::types::KeyType;
 use alloc::vec::Vec;
 use core::ops::Bound;
 
+const COUNTER: u8 = 0;
 const SAVEPOINT: u8 = 1;
 pub(super) const COMMIT: u8 = 2;
 pub(super) const RETENTION: u8 = 3;
@@ -207,6 +209,28 @@ impl<'t> SystemEditor<'t> {
         let (start, end) = (Bound::Included(start), Bound::Excluded(end));
         TreeEditor::new(self.pages, self.tree, &mut ()).delete_range(start, end).map(|_| ())
     }
+}
+
+/// Numbers that a counter skips when commits may have been lost. As many transaction ids are skipped then.
+const SKIPPED: u64 = 1 << 32;
+
+/// Takes the next number of a counter, from 1 on. None is committed twice, whatever is restored, or was lost in a crash: ids of
+/// transactions that are further apart than any program counts tell of one.
+pub(super) fn take_number(rows: &mut SystemEditor<'_>, counter: &str, id: TxnId) -> Result<u64, StorageError> {
+    let key = named_key(COUNTER, counter);
+    let malformed = || StorageError::corrupted("a counter is malformed");
+    let next = match value_of(rows.store(), rows.tree.root, &key)?.as_deref() {
+        None => 1,
+        Some(bytes) => {
+            let ([next, written_by], []) = bytes.as_chunks::<8>() else { return Err(malformed()) };
+            let (next, written_by) = (u64::from_le_bytes(*next), u64::from_le_bytes(*written_by));
+            let lost = id.checked_sub(written_by).ok_or_else(malformed)? >= SKIPPED;
+            if lost { next.saturating_add(SKIPPED) } else { next }
+        }
+    };
+    let after = next.checked_add(1).ok_or_else(malformed)?;
+    rows.put(&key, [after, id].map(u64::to_le_bytes).as_flattened())?;
+    Ok(next)
 }
 
 /// What a savepoint leads to: a commit, and what its data root was.

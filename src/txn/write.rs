@@ -8,6 +8,7 @@ use super::history::{self, retention};
 use super::log::{Log, Recorder, Staged};
 use super::merges::MergeRoom;
 use super::savepoint::Undo;
+use super::sealed::Sealed;
 use super::system::{self, SystemEditor};
 use crate::btree::{Change, ChangeSink, MultimapKind, NewValue, Target, Tree, TreeEditor, TreeKind, get};
 use crate::changes::CdcMode;
@@ -17,7 +18,7 @@ use crate::error::{CommitError, SetDurabilityError, StorageError, TableError};
 use crate::format::{Pointer, TxnId};
 use crate::merge::NamedOperator;
 use crate::pages::{Class, Commit, CommitMode, PageWriter, Store};
-use crate::sync::{Arc, AtomicBool, GatePass, Mutex, Ordering};
+use crate::sync::{Arc, AtomicBool, GatePass, Mutex, MutexGuard, Ordering};
 use crate::table::{MultimapTable, OpenTable, Table, TtlTable, expiries_kind, row_kind};
 use crate::types::{Key, KeyType, Value};
 use alloc::collections::BTreeMap;
@@ -128,6 +129,8 @@ pub(crate) struct Tables {
     dirty: AtomicBool,
     time: TransactionTime,
     pub(super) room: Arc<MergeRoom>,
+    /// Held by who works on tables of the database's own.
+    alone: Mutex<()>,
 }
 
 /// What a table does with its changes.
@@ -181,7 +184,7 @@ impl Tables {
         let system = Mutex::new(system::tree(pages.store(), pages.base().system));
         let room = MergeRoom::new(pages.store().cache().budget());
         let time = TransactionTime::default();
-        Ok(Self { pages, state, system, log, dirty: AtomicBool::new(false), time, room })
+        Ok(Self { pages, state, system, log, dirty: AtomicBool::new(false), time, room, alone: Mutex::new(()) })
     }
 
     pub(super) fn is_dirty(&self) -> bool {
@@ -205,6 +208,12 @@ impl Tables {
         self.time.now(&self.store().settings().time)
     }
 
+    fn has(&self, id: TableId<'_>) -> Result<bool, StorageError> {
+        let state = self.state.lock();
+        let is_open = state.tables.contains_key(&id.owned());
+        Ok(is_open || catalog::look_up(self.store(), state.catalog.root, id)?.is_some())
+    }
+
     /// Opens a table, making it if there is none of that name.
     fn open(
         &self,
@@ -213,7 +222,7 @@ impl Tables {
         kind: TreeKind,
         place: &'static Location<'static>,
     ) -> Result<(TableCells, Opening), TableError> {
-        let mode = self.log_mode(id.name)?;
+        let mode = if id.space == Space::Tables { self.log_mode(id.name)? } else { CdcMode::Off };
         let mut state = self.state.lock();
         state.check_closed(id)?;
         let entry = catalog::look_up(self.store(), state.catalog.root, id)?;
@@ -255,7 +264,9 @@ impl Tables {
         let Some(entry) = entry else {
             wanted.codec.check()?;
             self.define(catalog, id, wanted)?;
-            self.log_created(id.name, wanted)?;
+            if id.space == Space::Tables {
+                self.log_created(id.name, wanted)?;
+            }
             return Ok(wanted.clone());
         };
         entry.definition.check(id.name, wanted)?;
@@ -279,10 +290,10 @@ impl Tables {
     }
 
     /// A table is not worked on any more: no merges wait in it, and the change log has heard of all its rows.
-    pub(crate) fn closed(&self, name: &str, cell: &Arc<TableCell>) {
+    pub(crate) fn closed(&self, id: TableId<'_>, cell: &Arc<TableCell>) {
         // A failure breaks the transaction, so that the commit tells of it.
-        let _ = cell.settle(&self.pages).and_then(|()| self.settle_reserved(name, cell));
-        if let Some(table) = self.state.lock().tables.get_mut(&TableId::of_user(name).owned()) {
+        let _ = cell.settle(&self.pages).and_then(|()| self.settle_reserved(id.name, cell));
+        if let Some(table) = self.state.lock().tables.get_mut(&id.owned()) {
             table.open = None;
         }
     }
@@ -531,8 +542,46 @@ impl WriteTransaction {
     ) -> Result<OpenTable<'_>, TableError> {
         catalog::check_name(name)?;
         definition.merge.as_deref().map_or(Ok(()), catalog::check_name)?;
-        let (cells, opening) = self.tables.open(TableId::of_user(name), definition, kind, place)?;
-        Ok(OpenTable::new(name.to_string(), &self.tables, cells, opening))
+        let id = TableId::of_user(name);
+        let (cells, opening) = self.tables.open(id, definition, kind, place)?;
+        Ok(OpenTable::new(id, &self.tables, cells, opening))
+    }
+
+    /// Lets one thread at a time work on tables of the database's own, of which a change may need several.
+    pub(crate) fn work_alone(&self) -> MutexGuard<'_, ()> {
+        self.tables.alone.lock()
+    }
+
+    /// Opens a table of the database's own, making it if there is none. Who opens one [works alone](Self::work_alone).
+    pub(crate) fn open_own<K: Key + 'static, V: Value + 'static>(
+        &self,
+        space: Space,
+    ) -> Result<Table<'_, K, V>, StorageError> {
+        let id = TableId::own(space);
+        let geometry = self.tables.store().geometry();
+        let kind = TreeKind::new(KeyType::of::<K>(), V::fixed_width(), geometry.page_size);
+        let wanted = Definition::of::<K, V>().packed_with(geometry.codec);
+        let opened = self.tables.open(id, &wanted, kind, Location::caller()).map_err(catalog::malformed_own);
+        opened.map(|(cells, opening)| Table::new(OpenTable::new(id, &self.tables, cells, opening)))
+    }
+
+    /// The same if there is one.
+    pub(crate) fn open_own_if_any<K: Key + 'static, V: Value + 'static>(
+        &self,
+        space: Space,
+    ) -> Result<Option<Table<'_, K, V>>, StorageError> {
+        if self.tables.has(TableId::own(space))? { self.open_own(space).map(Some) } else { Ok(None) }
+    }
+
+    /// The time that the whole transaction sees.
+    pub(crate) fn now(&self) -> Result<u64, StorageError> {
+        self.tables.now()
+    }
+
+    /// Takes the next number of a counter, from 1 on, which no other commit takes.
+    pub(crate) fn take_number(&self, counter: &str) -> Result<u64, StorageError> {
+        let id = self.tables.pages.id();
+        self.tables.change_system(|rows| system::take_number(rows, counter, id))
     }
 
     pub(super) fn durability(&self) -> Durability {
@@ -615,6 +664,8 @@ impl WriteTransaction {
         self.forget_savepoints();
     }
 }
+
+impl Sealed for WriteTransaction {}
 
 impl Drop for WriteTransaction {
     fn drop(&mut self) {

@@ -1,0 +1,192 @@
+//! Contents in chunks: rows of a table, so that each has its own checksum, and room of its own that is exact.
+
+use super::record::{Content, Record};
+use super::tables::{self, BlobTables, ChunkKey, Chunks};
+use crate::error::StorageError;
+use crate::table::ReadableTable;
+use crate::txn::WriteTransaction;
+use alloc::vec::Vec;
+
+/// Bytes of a chunk, but the last.
+pub(super) const CHUNK: usize = 1 << 16;
+/// Longest content that lies beside what is known of its blob.
+const MOST_INLINE: usize = 512;
+/// The counter of contents.
+const CONTENTS: &str = "contents";
+
+pub(super) fn chunk_key(content: u64, chunk: u32) -> ChunkKey {
+    let mut key = ChunkKey::default();
+    let bytes = content.to_be_bytes().into_iter().chain(chunk.to_be_bytes());
+    key.iter_mut().zip(bytes).for_each(|(place, byte)| *place = byte);
+    key
+}
+
+/// The chunk in which the byte at `offset` is.
+pub(super) fn chunk_of(offset: u64) -> Result<u32, StorageError> {
+    u32::try_from(offset / CHUNK as u64).map_err(|_| StorageError::ValueTooLarge(usize::MAX))
+}
+
+fn damaged() -> StorageError {
+    StorageError::corrupted("a blob's content is not as long as its record says")
+}
+
+/// How long a chunk of a content of that length must be.
+fn length_of(chunk: u32, length: u64) -> usize {
+    let start = u64::from(chunk) * CHUNK as u64;
+    usize::try_from(length.saturating_sub(start)).unwrap_or(usize::MAX).min(CHUNK)
+}
+
+/// Gives a chunk to `with`.
+pub(super) fn with_chunk<T>(
+    tables: &impl BlobTables,
+    content: u64,
+    length: u64,
+    chunk: u32,
+    with: impl FnOnce(&[u8]) -> T,
+) -> Result<T, StorageError> {
+    let table = tables.table::<Chunks>()?.ok_or_else(damaged)?;
+    let bytes = table.get(chunk_key(content, chunk))?.ok_or_else(damaged)?;
+    let bytes = bytes.value();
+    if bytes.len() == length_of(chunk, length) { Ok(with(bytes)) } else { Err(damaged()) }
+}
+
+/// Adds `length` bytes of a content, from `offset` on, to `out`. They must be within it.
+pub(super) fn read(
+    tables: &impl BlobTables,
+    content: &Content,
+    offset: u64,
+    length: u64,
+    out: &mut Vec<u8>,
+) -> Result<(), StorageError> {
+    let (number, whole) = match content {
+        Content::Inline(bytes) => {
+            let start = usize::try_from(offset).unwrap_or(usize::MAX);
+            let bytes = bytes.iter().skip(start).take(usize::try_from(length).unwrap_or(usize::MAX));
+            out.extend(bytes);
+            return Ok(());
+        }
+        Content::Chunks(number, whole) => (*number, *whole),
+    };
+    let (mut at, end) = (offset, offset.saturating_add(length));
+    while at < end {
+        let skipped = (at % CHUNK as u64) as usize;
+        let left = usize::try_from(end - at).unwrap_or(usize::MAX);
+        at += with_chunk(tables, number, whole, chunk_of(at)?, |bytes| {
+            let bytes = bytes.get(skipped..).unwrap_or_default();
+            let bytes = bytes.get(..left).unwrap_or(bytes);
+            out.extend_from_slice(bytes);
+            bytes.len() as u64
+        })?;
+    }
+    Ok(())
+}
+
+/// Removes the chunks of a content.
+pub(super) fn remove(txn: &WriteTransaction, content: &Content) -> Result<(), StorageError> {
+    let Content::Chunks(number, _) = content else { return Ok(()) };
+    remove_chunks(txn, *number)
+}
+
+fn remove_chunks(txn: &WriteTransaction, number: u64) -> Result<(), StorageError> {
+    let Some(mut chunks) = txn.table::<Chunks>()? else { return Ok(()) };
+    chunks.delete_range(chunk_key(number, 0)..=chunk_key(number, u32::MAX)).map(|_| ())
+}
+
+/// A content that is being written.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    /// The number of what is in chunks already.
+    number: Option<u64>,
+    /// Bytes in whole chunks.
+    stored: u64,
+    /// What follows them.
+    rest: Vec<u8>,
+}
+
+impl Draft {
+    /// Goes on behind a content, which is the draft's from then on.
+    pub(super) fn of(txn: &WriteTransaction, content: Content) -> Result<Self, StorageError> {
+        let (number, length) = match content {
+            Content::Inline(rest) => return Ok(Self { rest, ..Self::default() }),
+            Content::Chunks(number, length) => (number, length),
+        };
+        let stored = length - length % CHUNK as u64;
+        let mut rest = Vec::new();
+        read(txn, &Content::Chunks(number, length), stored, length - stored, &mut rest)?;
+        Ok(Self { number: Some(number), stored, rest })
+    }
+
+    pub(super) fn len(&self) -> u64 {
+        self.stored + self.rest.len() as u64
+    }
+
+    /// Adds bytes at the end.
+    pub(super) fn push(&mut self, txn: &WriteTransaction, mut bytes: &[u8]) -> Result<(), StorageError> {
+        while !bytes.is_empty() {
+            let room = CHUNK.saturating_sub(self.rest.len());
+            let (now, later) = bytes.split_at_checked(room).unwrap_or((bytes, &[]));
+            if now.len() == CHUNK {
+                self.store(txn, now)?;
+            } else {
+                self.rest.extend_from_slice(now);
+                self.flush(txn)?;
+            }
+            bytes = later;
+        }
+        Ok(())
+    }
+
+    /// Stores the rest if it is a whole chunk.
+    fn flush(&mut self, txn: &WriteTransaction) -> Result<(), StorageError> {
+        if self.rest.len() < CHUNK {
+            return Ok(());
+        }
+        let chunk = core::mem::take(&mut self.rest);
+        let stored = self.store(txn, &chunk);
+        self.rest = chunk;
+        self.rest.clear();
+        stored
+    }
+
+    /// Stores the next whole chunk.
+    fn store(&mut self, txn: &WriteTransaction, chunk: &[u8]) -> Result<(), StorageError> {
+        self.store_at_end(txn, chunk)?;
+        self.stored += CHUNK as u64;
+        Ok(())
+    }
+
+    fn store_at_end(&mut self, txn: &WriteTransaction, chunk: &[u8]) -> Result<(), StorageError> {
+        let number = match self.number {
+            Some(number) => number,
+            None => *self.number.insert(txn.take_number(CONTENTS)?),
+        };
+        let key = chunk_key(number, chunk_of(self.stored)?);
+        tables::open::<Chunks>(txn)?.insert(key, chunk)?;
+        Ok(())
+    }
+
+    /// Stores what is left, and gives the content.
+    pub(super) fn finish(mut self, txn: &WriteTransaction) -> Result<Content, StorageError> {
+        let rest = core::mem::take(&mut self.rest);
+        if self.number.is_none() && rest.len() <= MOST_INLINE {
+            return Ok(Content::Inline(rest));
+        }
+        let length = self.stored + rest.len() as u64;
+        if !rest.is_empty() {
+            self.store_at_end(txn, &rest)?;
+        }
+        self.number.map_or_else(|| Err(damaged()), |number| Ok(Content::Chunks(number, length)))
+    }
+
+    /// Leaves nothing behind.
+    pub(super) fn abandon(self, txn: &WriteTransaction) -> Result<(), StorageError> {
+        self.number.map_or(Ok(()), |number| remove_chunks(txn, number))
+    }
+}
+
+impl Record {
+    /// The same blob with another content.
+    pub(super) fn with(self, content: Content) -> Self {
+        Self { content, ..self }
+    }
+}

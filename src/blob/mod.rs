@@ -1,0 +1,14 @@
+//! Blobs: contents of any length with what is known of them, in the same transactions and snapshots as tables.
+
+mod content;
+mod read;
+mod reader;
+mod record;
+mod tables;
+mod write;
+mod writer;
+
+pub use read::ReadableBlobs;
+pub use reader::BlobReader;
+pub use record::{BlobId, BlobMeta, ContentType, StoreOptions};
+pub use writer::BlobWriter;

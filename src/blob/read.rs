@@ -1,0 +1,88 @@
+use super::content;
+use super::reader::BlobReader;
+use super::record::{BlobId, BlobMeta, Record};
+use super::tables::{BlobTables, Records};
+use crate::error::{BlobError, StorageError};
+use crate::table::ReadableTable;
+use crate::txn::{ReadTransaction, WriteTransaction};
+use alloc::vec::Vec;
+
+/// The record of a blob, if there is one.
+pub(super) fn record(tables: &impl BlobTables, id: BlobId) -> Result<Option<Record>, StorageError> {
+    let Some(records) = tables.table::<Records>()? else { return Ok(None) };
+    records.get(id.sequence())?.map(|bytes| Record::decode(bytes.value())).transpose()
+}
+
+/// What can be read of blobs, in a read transaction or a write transaction.
+///
+/// ```
+/// use sapwood::{ContentType, Database, ReadableBlobs, ReadableDatabase, StoreOptions, backends::InMemoryBackend};
+///
+/// let db = Database::builder().create_with_backend(InMemoryBackend::new())?;
+/// let txn = db.begin_write()?;
+/// let id = txn.store_blob(b"rings", ContentType::TextPlain, "notes", StoreOptions::new())?;
+/// txn.commit()?;
+///
+/// let txn = db.begin_read()?;
+/// let (content, meta) = txn.get_blob(id)?.unwrap();
+/// assert_eq!((&content[..], &meta.label[..]), (&b"rings"[..], "notes"));
+/// assert_eq!(txn.read_blob_range(id, 1, 3)?, b"ing");
+/// # Ok::<(), sapwood::Error>(())
+/// ```
+pub trait ReadableBlobs: BlobTables {
+    /// A blob's content, and what is known of it. `None` if there is no such blob.
+    ///
+    /// Takes the memory of the whole content; [`blob_reader`](Self::blob_reader) does not.
+    #[allow(clippy::type_complexity)]
+    fn get_blob(&self, id: BlobId) -> Result<Option<(Vec<u8>, BlobMeta)>, BlobError> {
+        let _held = self.hold();
+        let Some(record) = record(self, id)? else { return Ok(None) };
+        let mut bytes = Vec::new();
+        content::read(self, &record.content, 0, record.content.len(), &mut bytes)?;
+        Ok(Some((bytes, record.into_meta(id))))
+    }
+
+    /// What is known of a blob. `None` if there is no such blob.
+    fn get_blob_meta(&self, id: BlobId) -> Result<Option<BlobMeta>, BlobError> {
+        let _held = self.hold();
+        Ok(record(self, id)?.map(|record| record.into_meta(id)))
+    }
+
+    /// The blob with that [number](BlobId::sequence). `None` if there is no such blob.
+    fn blob_by_sequence(&self, sequence: u64) -> Result<Option<BlobMeta>, BlobError> {
+        self.get_blob_meta(BlobId::new(sequence))
+    }
+
+    /// A part of a blob's content. Reads, and verifies, the chunks of 64 KiB in which it lies, and no others.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](BlobError::NotFound) if there is no such blob; [`RangeOutOfBounds`](BlobError::RangeOutOfBounds) if it
+    /// ends before the range does.
+    fn read_blob_range(&self, id: BlobId, offset: u64, length: u64) -> Result<Vec<u8>, BlobError> {
+        let _held = self.hold();
+        let record = record(self, id)?.ok_or(BlobError::NotFound(id.sequence()))?;
+        let whole = record.content.len();
+        if offset.checked_add(length).is_none_or(|end| end > whole) {
+            return Err(BlobError::RangeOutOfBounds { offset, length, blob: whole });
+        }
+        let mut bytes = Vec::new();
+        content::read(self, &record.content, offset, length, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Reads a blob's content chunk by chunk.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](BlobError::NotFound) if there is no such blob.
+    fn blob_reader(&self, id: BlobId) -> Result<BlobReader<'_, Self>, BlobError> {
+        let held = self.hold();
+        let record = record(self, id)?.ok_or(BlobError::NotFound(id.sequence()))?;
+        drop(held);
+        Ok(BlobReader::new(self, id, record.content))
+    }
+}
+
+impl ReadableBlobs for ReadTransaction {}
+impl ReadableBlobs for WriteTransaction {}

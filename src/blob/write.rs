@@ -1,0 +1,118 @@
+use super::content::{self, Draft};
+use super::read::record;
+use super::record::{BlobId, ContentType, Record, StoreOptions};
+use super::tables::{self, BlobTables, Records};
+use super::writer::BlobWriter;
+use crate::error::{BlobError, StorageError};
+use crate::txn::WriteTransaction;
+
+/// The counter of blobs.
+const BLOBS: &str = "blobs";
+
+/// Stores a record under a new id.
+pub(super) fn store(txn: &WriteTransaction, record: &Record) -> Result<BlobId, StorageError> {
+    let id = BlobId::new(txn.take_number(BLOBS)?);
+    put(txn, id, record)?;
+    Ok(id)
+}
+
+fn put(txn: &WriteTransaction, id: BlobId, record: &Record) -> Result<(), StorageError> {
+    tables::open::<Records>(txn)?.insert(id.sequence(), &record.encode()[..])?;
+    Ok(())
+}
+
+impl WriteTransaction {
+    /// Stores a blob.
+    ///
+    /// ```
+    /// use sapwood::{ContentType, Database, ReadableBlobs, StoreOptions, backends::InMemoryBackend};
+    ///
+    /// let db = Database::builder().create_with_backend(InMemoryBackend::new())?;
+    /// let txn = db.begin_write()?;
+    /// let id = txn.store_blob(&[7; 100_000], ContentType::OctetStream, "sevens", StoreOptions::new())?;
+    /// assert_eq!(txn.get_blob_meta(id)?.unwrap().length, 100_000);
+    /// txn.commit()?;
+    /// # Ok::<(), sapwood::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`TooLong`](BlobError::TooLong) for a label or content type over its [limit](crate::limits); `ClockMissing` if no time
+    /// is given and there is no clock. Nothing is stored then.
+    pub fn store_blob(
+        &self,
+        data: &[u8],
+        content_type: ContentType,
+        label: &str,
+        options: StoreOptions,
+    ) -> Result<BlobId, BlobError> {
+        let mut writer = self.blob_writer(content_type, label, options)?;
+        writer.write(data)?;
+        writer.finish()
+    }
+
+    /// Begins a blob whose content is written piece by piece. Any number may be written at once, each in constant memory.
+    ///
+    /// # Errors
+    ///
+    /// As of [`store_blob`](Self::store_blob).
+    pub fn blob_writer(
+        &self,
+        content_type: ContentType,
+        label: &str,
+        options: StoreOptions,
+    ) -> Result<BlobWriter<'_>, BlobError> {
+        let time = options.time.map_or_else(|| self.now(), Ok)?;
+        Ok(BlobWriter::new(self, Record::new(content_type, label, time)?))
+    }
+
+    /// Adds to the end of a blob's content.
+    ///
+    /// ```
+    /// # use sapwood::{ContentType, Database, ReadableBlobs, StoreOptions, backends::InMemoryBackend};
+    /// # let db = Database::builder().create_with_backend(InMemoryBackend::new())?;
+    /// let txn = db.begin_write()?;
+    /// let id = txn.store_blob(b"oak", ContentType::TextPlain, "trees", StoreOptions::new())?;
+    /// txn.append_blob(id, b", yew")?;
+    /// assert_eq!(txn.get_blob(id)?.unwrap().0, b"oak, yew");
+    /// # Ok::<(), sapwood::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](BlobError::NotFound) if there is no such blob.
+    pub fn append_blob(&self, id: BlobId, data: &[u8]) -> Result<(), BlobError> {
+        let _held = self.hold();
+        let record = record(self, id)?.ok_or(BlobError::NotFound(id.sequence()))?;
+        let mut draft = Draft::of(self, record.content.clone())?;
+        draft.push(self, data)?;
+        let content = draft.finish(self)?;
+        Ok(put(self, id, &record.with(content))?)
+    }
+
+    /// Gives a blob another content. What else is known of it stays.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](BlobError::NotFound) if there is no such blob.
+    pub fn replace_blob(&self, id: BlobId, data: &[u8]) -> Result<(), BlobError> {
+        let _held = self.hold();
+        let record = record(self, id)?.ok_or(BlobError::NotFound(id.sequence()))?;
+        let mut draft = Draft::default();
+        draft.push(self, data)?;
+        let content = draft.finish(self)?;
+        content::remove(self, &record.content)?;
+        Ok(put(self, id, &record.with(content))?)
+    }
+
+    /// Deletes a blob, and says whether there was one. Its pages are free once no snapshot needs them.
+    pub fn delete_blob(&self, id: BlobId) -> Result<bool, BlobError> {
+        let _held = self.hold();
+        let Some(record) = record(self, id)? else { return Ok(false) };
+        if let Some(mut records) = self.table::<Records>()? {
+            records.remove(id.sequence())?;
+        }
+        content::remove(self, &record.content)?;
+        Ok(true)
+    }
+}

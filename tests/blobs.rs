@@ -1,0 +1,288 @@
+//! Blobs against a model, and beside snapshots, savepoints and the end of a writer.
+
+mod common;
+
+use common::rng::Rng;
+use sapwood::backends::InMemoryBackend;
+use sapwood::{
+    BlobError, BlobId, Builder, ContentType, Database, ReadableBlobs, ReadableDatabase, Result, StoreOptions,
+    VerifyLevel, WriteTransaction,
+};
+use std::collections::BTreeMap;
+use std::io::{BufRead, Read, Seek, SeekFrom, Write};
+
+fn scale() -> u64 {
+    std::env::var("SAPWOOD_TEST_SCALE").ok().and_then(|scale| scale.parse().ok()).unwrap_or(1)
+}
+
+fn options() -> StoreOptions {
+    StoreOptions::new().with_time_ms(5)
+}
+
+fn store(txn: &WriteTransaction, data: &[u8]) -> BlobId {
+    txn.store_blob(data, ContentType::OctetStream, "", options()).unwrap()
+}
+
+fn memory(page_size: usize, cache: usize) -> Database {
+    let mut builder = Builder::new();
+    builder.set_page_size(page_size).set_cache_size(cache);
+    builder.create_with_backend(InMemoryBackend::new()).unwrap()
+}
+
+fn check_whole(db: &Database) {
+    let report = db.verify_integrity(VerifyLevel::Rows).unwrap();
+    assert!(report.is_clean(), "{report:?}");
+}
+
+/// Lengths around everything that is decided by one.
+fn some_length(rng: &mut Rng) -> usize {
+    let near = [0, 1, 511, 512, 513, 4000, 4096, 65_535, 65_536, 65_537, 131_072, 200_000];
+    match rng.below(3) {
+        0 => near[rng.below(near.len() as u64) as usize],
+        1 => rng.below(2_000) as usize,
+        _ => rng.below(150_000) as usize,
+    }
+}
+
+fn some_bytes(rng: &mut Rng, length: usize) -> Vec<u8> {
+    let first = rng.below(256) as u8;
+    (0..length).map(|at| first.wrapping_add((at / 7) as u8)).collect()
+}
+
+type Model = BTreeMap<BlobId, Vec<u8>>;
+
+fn check(blobs: &impl ReadableBlobs, model: &Model, rng: &mut Rng) {
+    for (id, expected) in model {
+        let (content, meta) = blobs.get_blob(*id).unwrap().unwrap();
+        assert_eq!((content.len() as u64, meta.id), (meta.length, *id));
+        assert!(content == *expected, "blob {id}");
+        let start = rng.below(expected.len() as u64 + 1);
+        let length = rng.below(expected.len() as u64 + 1 - start);
+        let part = &expected[start as usize..(start + length) as usize];
+        assert!(blobs.read_blob_range(*id, start, length).unwrap() == part);
+        let mut reader = blobs.blob_reader(*id).unwrap();
+        reader.seek(SeekFrom::Start(start)).unwrap();
+        let mut read = vec![0; length as usize];
+        reader.read_exact(&mut read).unwrap();
+        assert!(read == part);
+    }
+    let absent = BlobId::new(model.keys().next_back().map_or(1, |id| id.sequence() + 1));
+    assert!(blobs.get_blob(absent).unwrap().is_none() && blobs.get_blob_meta(absent).unwrap().is_none());
+    assert!(matches!(blobs.blob_reader(absent), Err(BlobError::NotFound(_))));
+}
+
+fn change(txn: &WriteTransaction, model: &mut Model, rng: &mut Rng) {
+    let length = some_length(rng);
+    let data = some_bytes(rng, length);
+    let some_id = |rng: &mut Rng, model: &Model| {
+        let nth = rng.below(model.len().max(1) as u64) as usize;
+        model.keys().nth(nth).copied()
+    };
+    match (rng.below(8), some_id(rng, model)) {
+        (0, Some(id)) => {
+            txn.append_blob(id, &data).unwrap();
+            model.get_mut(&id).unwrap().extend(data);
+        }
+        (1, Some(id)) => {
+            txn.replace_blob(id, &data).unwrap();
+            model.insert(id, data);
+        }
+        (2 | 3, Some(id)) => {
+            assert!(txn.delete_blob(id).unwrap() && !txn.delete_blob(id).unwrap());
+            model.remove(&id);
+        }
+        (4, _) => {
+            let mut writers: Vec<_> =
+                (0..3).map(|_| txn.blob_writer(ContentType::Json, "piecewise", options()).unwrap()).collect();
+            for piece in data.chunks(1 + rng.below(70_000) as usize) {
+                writers.iter_mut().for_each(|writer| writer.write(piece).unwrap());
+            }
+            writers.remove(1);
+            for writer in writers {
+                assert_eq!(writer.bytes_written(), data.len() as u64);
+                assert!(model.insert(writer.finish().unwrap(), data.clone()).is_none());
+            }
+        }
+        _ => assert!(model.insert(store(txn, &data), data).is_none()),
+    }
+}
+
+#[test]
+fn blobs_are_what_the_model_says() {
+    for seed in 0..4 * scale() {
+        let mut rng = Rng::new(seed);
+        let page_size = 512 << rng.below(8);
+        let db = memory(page_size, [0, 1 << 20][rng.below(2) as usize]);
+        let (mut committed, mut readers) = (Model::new(), Vec::new());
+        for _ in 0..12 {
+            let mut txn = db.begin_write().unwrap();
+            let mut model = committed.clone();
+            for _ in 0..rng.below(6) {
+                if rng.below(4) == 0 {
+                    let (checkpoint, before) = (txn.checkpoint().unwrap(), model.clone());
+                    change(&txn, &mut model, &mut rng);
+                    txn.rollback_to(&checkpoint).unwrap();
+                    model = before;
+                }
+                change(&txn, &mut model, &mut rng);
+            }
+            check(&txn, &model, &mut rng);
+            if rng.below(4) == 0 {
+                txn.abort().unwrap();
+            } else {
+                txn.commit().unwrap();
+                committed = model;
+            }
+            if rng.below(3) == 0 {
+                readers.push((db.begin_read().unwrap(), committed.clone()));
+            }
+            check(&db.begin_read().unwrap(), &committed, &mut rng);
+        }
+        for (reader, model) in &readers {
+            check(reader, model, &mut rng);
+        }
+        drop(readers);
+        check_whole(&db);
+        let txn = db.begin_write().unwrap();
+        committed.keys().for_each(|id| assert!(txn.delete_blob(*id).unwrap()));
+        txn.commit().unwrap();
+        check_whole(&db);
+        assert!(db.begin_write().unwrap().stats().unwrap().stored_bytes() < 512);
+    }
+}
+
+#[test]
+fn savepoints_and_the_past_have_their_blobs() -> Result {
+    let db = Builder::new().set_history_retention(9).create_with_backend(InMemoryBackend::new()).unwrap();
+    let txn = db.begin_write().unwrap();
+    let kept = store(&txn, &[1; 100_000]);
+    txn.commit().unwrap();
+    let then = db.begin_read().unwrap().transaction_id();
+    let mut txn = db.begin_write().unwrap();
+    let savepoint = txn.ephemeral_savepoint().unwrap();
+    txn.replace_blob(kept, b"other").unwrap();
+    let lost = store(&txn, &[2; 100_000]);
+    txn.restore_savepoint(&savepoint).unwrap();
+    let next = store(&txn, &[3; 100_000]);
+    assert_ne!(next, lost);
+    assert_eq!(txn.get_blob(lost).unwrap(), None);
+    assert_eq!(txn.get_blob(kept).unwrap().unwrap().0, [1; 100_000]);
+    txn.delete_blob(kept).unwrap();
+    txn.commit().unwrap();
+    assert_eq!(db.begin_read_at(then).unwrap().get_blob(kept).unwrap().unwrap().0, [1; 100_000]);
+    assert_eq!(db.begin_read().unwrap().get_blob(kept).unwrap(), None);
+    check_whole(&db);
+    Ok(())
+}
+
+#[test]
+fn a_reader_ends_where_the_blob_was_changed() {
+    let db = memory(4096, 1 << 20);
+    let txn = db.begin_write().unwrap();
+    let id = store(&txn, &[7; 200_000]);
+    let mut reader = txn.blob_reader(id).unwrap();
+    assert_eq!(reader.fill_buf().unwrap().len(), 65_536);
+    reader.consume(65_536);
+    txn.append_blob(id, b"more").unwrap();
+    assert!(matches!(reader.next_bytes(), Err(BlobError::NotFound(_))));
+    assert_eq!(reader.seek(SeekFrom::End(-1)).unwrap(), 199_999);
+    assert!(reader.seek(SeekFrom::Current(-200_000)).is_err());
+    assert_eq!(reader.position(), 199_999);
+}
+
+#[test]
+fn ranges_beyond_the_end_are_refused() {
+    let db = memory(4096, 1 << 20);
+    let txn = db.begin_write().unwrap();
+    for length in [0, 10, 70_000] {
+        let id = store(&txn, &vec![7; length as usize]);
+        assert_eq!(txn.read_blob_range(id, length, 0).unwrap(), []);
+        for (offset, wanted) in [(length, 1), (0, length + 1), (u64::MAX, 1), (1, u64::MAX)] {
+            let refused = txn.read_blob_range(id, offset, wanted);
+            assert!(matches!(refused, Err(BlobError::RangeOutOfBounds { blob, .. }) if blob == length));
+        }
+    }
+}
+
+/// Reads the file length after closing.
+fn closed_length(write: impl FnOnce(&Database)) -> u64 {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("blobs");
+    let db = Database::create(&path).unwrap();
+    write(&db);
+    drop(db);
+    std::fs::metadata(path).unwrap().len()
+}
+
+#[test]
+fn blobs_take_little_more_than_their_bytes() {
+    let mebibytes = 16 * scale().min(16);
+    let length = closed_length(|db| {
+        let txn = db.begin_write().unwrap();
+        let data: Vec<u8> = (0..1 << 20).map(|at| (at % 251) as u8).collect();
+        (0..mebibytes).for_each(|_| _ = store(&txn, &data));
+        txn.commit().unwrap();
+    });
+    assert!(length <= (mebibytes << 20) * 260 / 256, "{length}");
+    let small = 10_000 * scale().min(10);
+    let length = closed_length(|db| {
+        let txn = db.begin_write().unwrap();
+        (0..small).for_each(|_| _ = store(&txn, &[7; 100]));
+        txn.commit().unwrap();
+    });
+    assert!(length / small <= 160, "{length}");
+}
+
+#[test]
+fn a_deleted_blob_gives_its_pages_to_the_next() {
+    let db = memory(4096, 1 << 20);
+    let mut pages = Vec::new();
+    for round in 0..20u8 {
+        let txn = db.begin_write().unwrap();
+        let id = store(&txn, &[round; 1 << 20]);
+        txn.commit().unwrap();
+        let txn = db.begin_write().unwrap();
+        pages.push(txn.stats().unwrap().allocated_pages());
+        txn.delete_blob(id).unwrap();
+        txn.commit().unwrap();
+    }
+    assert!(pages[19] <= pages[3], "{pages:?}");
+}
+
+#[test]
+fn a_writer_that_is_dropped_leaves_nothing_behind() {
+    let db = memory(4096, 1 << 20);
+    let txn = db.begin_write().unwrap();
+    let before = txn.stats().unwrap();
+    let mut writer = txn.blob_writer(ContentType::OctetStream, "", options()).unwrap();
+    writer.write_all(&[7; 1_000_000]).unwrap();
+    drop(writer);
+    assert_eq!(txn.stats().unwrap().stored_bytes(), before.stored_bytes());
+    txn.commit().unwrap();
+    check_whole(&db);
+}
+
+#[test]
+fn threads_share_a_transaction() {
+    let db = memory(4096, 1 << 20);
+    let txn = db.begin_write().unwrap();
+    let ids: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4u8)
+            .map(|nth| {
+                let txn = &txn;
+                scope.spawn(move || {
+                    let id = store(txn, &[nth; 150_000]);
+                    assert_eq!(txn.get_blob(id).unwrap().unwrap().0, [nth; 150_000]);
+                    (id, nth)
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    txn.commit().unwrap();
+    let txn = db.begin_read().unwrap();
+    for (id, nth) in ids {
+        assert_eq!(txn.get_blob(id).unwrap().unwrap().0, [nth; 150_000]);
+    }
+    check_whole(&db);
+}
