@@ -100,7 +100,7 @@ impl Slice {
             ValuePart::Packed(packing, block) => packing.unpack(block).map(Self::Owned),
             ValuePart::Run(run) => store.load(run).map(Self::Run),
             ValuePart::PackedRun(packing, run) => packing.unpack(&store.load(run)?).map(Self::Owned),
-            ValuePart::Subtree(root) | ValuePart::Extents(root) | ValuePart::Reference(root) => Err(not_a_value(root)),
+            ValuePart::Subtree(root) | ValuePart::Reference(root) => Err(not_a_value(root)),
         }
     }
 }
@@ -111,7 +111,7 @@ pub(crate) fn value_length(leaf: &Node<'_>, at: usize) -> Result<u64, StorageErr
         ValuePart::Inline(value) => Ok(value.len() as u64),
         ValuePart::Run(run) => Ok(run.size),
         ValuePart::Packed(packing, _) | ValuePart::PackedRun(packing, _) => Ok(packing.raw_len.into()),
-        ValuePart::Subtree(root) | ValuePart::Extents(root) | ValuePart::Reference(root) => Err(not_a_value(&root)),
+        ValuePart::Subtree(root) | ValuePart::Reference(root) => Err(not_a_value(&root)),
     }
 }
 

@@ -88,7 +88,7 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
     /// The value of the step's entry.
     pub(super) fn value_of(&self, leaf: &Step) -> Result<Slice, StorageError> {
         match leaf.node().value(leaf.at) {
-            ValuePart::Subtree(_) | ValuePart::Extents(_) | ValuePart::Reference(_) => Ok(Slice::Owned(Vec::new())),
+            ValuePart::Subtree(_) | ValuePart::Reference(_) => Ok(Slice::Owned(Vec::new())),
             value => Slice::of_part(self.writer.store(), &value),
         }
     }

@@ -62,7 +62,7 @@ impl TreeStats {
                     PointerRole::Subtree if !subtrees => {}
                     PointerRole::Child | PointerRole::Subtree => waiting.push((child, depth + 1)),
                     PointerRole::Reference => {}
-                    PointerRole::Key | PointerRole::Value | PointerRole::Extents => {
+                    PointerRole::Key | PointerRole::Value => {
                         let pages = store.extent_of(&child)?;
                         stats.add_run(&child, pages, pointer.level, store.page_size());
                     }

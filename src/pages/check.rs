@@ -332,7 +332,7 @@ impl Check<'_> {
                 }
             }
             ValuePart::Reference(_) if owner == Owner::System => Ok(()),
-            ValuePart::Reference(_) | ValuePart::Extents(_) => {
+            ValuePart::Reference(_) => {
                 self.fault(pointer, damaged(pointer, "holds a pointer of a kind that does not belong there"))
             }
         }

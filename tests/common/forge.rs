@@ -26,7 +26,7 @@ pub const POINTER: usize = 40;
 pub const CHILD: usize = 34;
 /// Where a tree page's arrays start.
 pub const ARRAYS: usize = 20;
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 /// Places of the data root and the system root in a slot.
 pub const ROOTS: [usize; 2] = [40, 80];
 
@@ -208,7 +208,7 @@ impl Forge {
             let fixed = flags & 1 != 0;
             let key_length = if fixed { u16_at(bytes, 10) } else { u16_at(bytes, slot + 2) };
             let length = u16_at(bytes, slot + if fixed { 2 } else { 4 });
-            if length < 0xFFFA {
+            if length < 0xFFFB {
                 found.push((page + u16_at(bytes, slot) + key_length, length));
             }
         }
@@ -235,7 +235,7 @@ impl Forge {
                 key_length = if code == 0xFFFF { 64 + POINTER } else { code };
                 code_at += 2;
             }
-            if flags & 2 == 0 && u16_at(bytes, code_at) >= 0xFFFB {
+            if flags & 2 == 0 && u16_at(bytes, code_at) >= 0xFFFC {
                 found.push(At::Whole(page + offset + key_length));
             }
         }

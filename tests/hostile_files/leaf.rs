@@ -3,7 +3,7 @@
 use super::{ARRAYS, le, u16_at};
 
 /// Codes of values that are not in the leaf.
-pub const REFERENCE: u16 = 0xFFFC;
+pub const REFERENCE: u16 = 0xFFFD;
 pub const SUBTREE: u16 = 0xFFFE;
 pub const RUN: u16 = 0xFFFF;
 
@@ -32,7 +32,7 @@ impl Leaf {
             let slot = ARRAYS + 8 * count + width * nth;
             let (start, length) = (u16_at(page, slot), u16_at(page, slot + 2));
             let code = if empty_values { 0 } else { u16_at(page, slot + 4) as u16 };
-            let outside = (code >= 0xFFFA).then_some(code);
+            let outside = (code >= 0xFFFB).then_some(code);
             let value = start + length..start + length + outside.map_or(code.into(), |_| 40);
             Row { key: page[start..start + length].to_vec(), code: outside, value: page[value].to_vec() }
         };

@@ -102,7 +102,6 @@ impl Node<'_> {
             ValuePart::Subtree(root) | ValuePart::Reference(root) => {
                 is_known(&root) && !root.is_run() && root.level <= MAX_TREE_LEVEL
             }
-            ValuePart::Extents(list) => is_known(&list),
         };
         key && value
     }
@@ -111,11 +110,7 @@ impl Node<'_> {
         let is_set = |at| match self.value(at) {
             ValuePart::Inline(bytes) => ValueSet::new(bytes, form).is_well_formed(),
             ValuePart::Subtree(_) => true,
-            ValuePart::Packed(..)
-            | ValuePart::Run(_)
-            | ValuePart::PackedRun(..)
-            | ValuePart::Extents(_)
-            | ValuePart::Reference(_) => false,
+            ValuePart::Packed(..) | ValuePart::Run(_) | ValuePart::PackedRun(..) | ValuePart::Reference(_) => false,
         };
         ensure((0..self.count()).all(is_set), NodeFault::Set)
     }

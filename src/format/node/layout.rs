@@ -29,10 +29,9 @@ pub(super) const FIXED_MEMBERS: u8 = 32;
 const LONG_KEY: u16 = 0xFFFF;
 const RUN_VALUE: u16 = 0xFFFF;
 const SUBTREE_VALUE: u16 = 0xFFFE;
-const EXTENTS_VALUE: u16 = 0xFFFD;
-const REFERENCE_VALUE: u16 = 0xFFFC;
-const PACKED_RUN_VALUE: u16 = 0xFFFB;
-const PACKED_VALUE: u16 = 0xFFFA;
+const REFERENCE_VALUE: u16 = 0xFFFD;
+const PACKED_RUN_VALUE: u16 = 0xFFFC;
+const PACKED_VALUE: u16 = 0xFFFB;
 
 /// Bytes before those of a value that is packed in the page: their number, and how it was packed.
 const PACKED_HEADER: usize = 2 + Packing::SIZE;
@@ -76,7 +75,6 @@ pub(crate) enum ValuePart<'a> {
     /// A run of bytes that unpack to the value.
     PackedRun(Packing, Pointer),
     Subtree(Pointer),
-    Extents(Pointer),
     /// The root of a tree that belongs to somebody else.
     Reference(Pointer),
 }
@@ -142,7 +140,7 @@ impl ValuePart<'_> {
             Self::Inline(bytes) => bytes.len(),
             Self::Packed(_, bytes) => PACKED_HEADER + bytes.len(),
             Self::PackedRun(..) => Pointer::SIZE + Packing::SIZE,
-            Self::Run(_) | Self::Subtree(_) | Self::Extents(_) | Self::Reference(_) => Pointer::SIZE,
+            Self::Run(_) | Self::Subtree(_) | Self::Reference(_) => Pointer::SIZE,
         }
     }
 
@@ -155,7 +153,7 @@ impl ValuePart<'_> {
     pub(crate) fn owned(&self) -> Option<Pointer> {
         match self {
             Self::Run(pointer) | Self::PackedRun(_, pointer) | Self::Subtree(pointer) => Some(*pointer),
-            Self::Inline(_) | Self::Packed(..) | Self::Extents(_) | Self::Reference(_) => None,
+            Self::Inline(_) | Self::Packed(..) | Self::Reference(_) => None,
         }
     }
 
@@ -166,7 +164,6 @@ impl ValuePart<'_> {
             Self::Run(_) => Some(ValuePart::Run(pointer)),
             Self::PackedRun(packing, _) => Some(ValuePart::PackedRun(*packing, pointer)),
             Self::Subtree(_) => Some(ValuePart::Subtree(pointer)),
-            Self::Extents(_) => Some(ValuePart::Extents(pointer)),
             Self::Reference(_) => Some(ValuePart::Reference(pointer)),
         }
     }
@@ -179,7 +176,6 @@ impl ValuePart<'_> {
             Self::Run(_) => RUN_VALUE,
             Self::PackedRun(..) => PACKED_RUN_VALUE,
             Self::Subtree(_) => SUBTREE_VALUE,
-            Self::Extents(_) => EXTENTS_VALUE,
             Self::Reference(_) => REFERENCE_VALUE,
         }
     }
@@ -211,7 +207,7 @@ impl ValuePart<'_> {
                 put(room, 0, &pointer.encode());
                 put(room, Pointer::SIZE, &packing.encode());
             }
-            Self::Run(pointer) | Self::Subtree(pointer) | Self::Extents(pointer) | Self::Reference(pointer) => {
+            Self::Run(pointer) | Self::Subtree(pointer) | Self::Reference(pointer) => {
                 put(room, 0, &pointer.encode());
             }
         }
@@ -547,7 +543,6 @@ impl Slot {
             PACKED_RUN_VALUE => ValuePart::PackedRun(Packing::decode(chunk_of(part, Pointer::SIZE)), pointer()),
             RUN_VALUE => ValuePart::Run(pointer()),
             SUBTREE_VALUE => ValuePart::Subtree(pointer()),
-            EXTENTS_VALUE => ValuePart::Extents(pointer()),
             _ => ValuePart::Reference(pointer()),
         }
     }

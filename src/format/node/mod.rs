@@ -28,9 +28,8 @@
 //!
 //! A code is the length of an inline part, or says that the part is a pointer: key 0xFFFF: the first [`STUB`] bytes,
 //! then the pointer to the run of the whole key; value 0xFFFF: pointer to a run; 0xFFFE: to the root of a subtree;
-//! 0xFFFD: to a list of extents; 0xFFFC: to the root of a tree that belongs to somebody else; 0xFFFB: to a run of
-//! packed bytes, the packing behind the pointer. Value 0xFFFA: the length of packed bytes, the packing, the packed
-//! bytes.
+//! 0xFFFD: to the root of a tree that belongs to somebody else; 0xFFFC: to a run of packed bytes, the packing behind
+//! the pointer. Value 0xFFFB: the length of packed bytes, the packing, the packed bytes.
 //!
 //! In a branch, entry `i`'s key is child `i`'s upper separator: the child holds keys `k` with
 //! `sep(i - 1) < k <= sep(i)`. The last child has no bound: its entry has no key, an empty record, and the greatest

@@ -66,7 +66,6 @@ enum ModelValue {
     Run(Pointer),
     PackedRun(Packing, Pointer),
     Subtree(Pointer),
-    Extents(Pointer),
     Reference(Pointer),
 }
 
@@ -78,7 +77,6 @@ impl ModelValue {
             Self::Run(pointer) => ValuePart::Run(*pointer),
             Self::PackedRun(packing, pointer) => ValuePart::PackedRun(*packing, *pointer),
             Self::Subtree(pointer) => ValuePart::Subtree(*pointer),
-            Self::Extents(pointer) => ValuePart::Extents(*pointer),
             Self::Reference(pointer) => ValuePart::Reference(*pointer),
         }
     }
@@ -89,7 +87,7 @@ impl ModelValue {
             (Some(width), _) => Self::Inline(random.bytes(width.into(), 256)),
             (_, 0) => Self::Run(random.pointer(0, Pointer::RUN)),
             (_, 1) => Self::Subtree(random.pointer(3, Pointer::HOLDS_POINTERS)),
-            (_, 2) => Self::Extents(random.pointer(0, Pointer::RUN)),
+            (_, 2) => Self::Run(random.pointer(0, Pointer::RUN)),
             (_, 3) => Self::Reference(random.pointer(2, 0)),
             (_, 4) => Self::PackedRun(packing, random.pointer(0, Pointer::RUN)),
             (_, 5) => Self::Packed(packing, random.bytes(20, 256)),
@@ -144,7 +142,6 @@ fn check(page: &[u8], shape: Shape, model: &Model, random: &mut Random) {
         match model.values.get(at) {
             Some(ModelValue::Run(run) | ModelValue::PackedRun(_, run)) => pointers.push((PointerRole::Value, *run)),
             Some(ModelValue::Subtree(root)) => pointers.push((PointerRole::Subtree, *root)),
-            Some(ModelValue::Extents(list)) => pointers.push((PointerRole::Extents, *list)),
             Some(ModelValue::Reference(root)) => pointers.push((PointerRole::Reference, *root)),
             _ => {}
         }
@@ -644,7 +641,7 @@ fn a_page_of_sets_holds_sets_and_roots_of_trees_only() {
         let set = SetForm { width }.encode([&[1, 0][..], &[2, 0]].into_iter());
         assert_eq!(page(ValuePart::Inline(&set)), Ok(()));
         assert_eq!(page(ValuePart::Subtree(Pointer { flags: 0, ..run })), Ok(()));
-        for value in [ValuePart::Inline(&[]), ValuePart::Inline(&[7]), ValuePart::Run(run), ValuePart::Extents(run)] {
+        for value in [ValuePart::Inline(&[]), ValuePart::Inline(&[7]), ValuePart::Run(run)] {
             assert_eq!(page(value), Err(NodeFault::Set));
         }
     }

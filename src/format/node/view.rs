@@ -14,7 +14,6 @@ pub(crate) enum PointerRole {
     /// The run of a value.
     Value,
     Subtree,
-    Extents,
     /// The root of a tree that belongs to somebody else: who walks what is linked does not follow it.
     Reference,
 }
@@ -181,7 +180,6 @@ impl<'a> Node<'a> {
             ValuePart::Inline(_) | ValuePart::Packed(..) => None,
             ValuePart::Run(run) | ValuePart::PackedRun(_, run) => Some((PointerRole::Value, run)),
             ValuePart::Subtree(root) => Some((PointerRole::Subtree, root)),
-            ValuePart::Extents(list) => Some((PointerRole::Extents, list)),
             ValuePart::Reference(root) => Some((PointerRole::Reference, root)),
         };
         key.into_iter().chain(value)
