@@ -581,7 +581,7 @@ fn golden_bytes() {
         node.apply(&PageOp::Insert { at, head: 0, key, value }).unwrap();
     }
     assert_eq!(page[1], 12, "a packed run is a pointer");
-    assert_eq!(page[36..48], [0xF5, 1, 1, 0, 0xFA, 0xFF, 0xC7, 1, 1, 0, 0xFB, 0xFF]);
+    assert_eq!(page[36..48], [0xF5, 1, 1, 0, 0xFB, 0xFF, 0xC7, 1, 1, 0, 0xFC, 0xFF]);
     assert_eq!(page[501..], *b"a\x03\0\x01\x04\x03\x02\0xyz");
     assert_eq!(page[456..496], run.encode());
     assert_eq!(page[496..501], packing.encode());
