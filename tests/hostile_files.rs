@@ -20,7 +20,7 @@ use sapwood::{
     VerifyLevel,
 };
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -704,6 +704,32 @@ fn worker() {
         assert!(pointers.len() > 50, "the forge does not know the format");
         batch::work(from..from + 1000, |seed| examine(fuzzed(&whole, &pointers, *seed as u64)).map(drop));
     }
+}
+
+/// Savepoints link what the newest commit links, and must say the same of it.
+#[test]
+fn a_run_that_reaches_into_what_any_root_links_is_refused() {
+    let whole = Forge::new();
+    let pointers = whole.pointers();
+    let place = |at: &At| u32_at(&whole.bytes, at.number());
+    let starts: BTreeSet<u32> = pointers.iter().map(place).collect();
+    let mut tried = 0;
+    for run in pointers.iter().filter(|at| whole.is_run(**at)) {
+        let length = whole.number_at(run.size()).next_multiple_of(PAGE as u64);
+        if starts.contains(&(place(run) + (length / PAGE as u64) as u32)) {
+            let mut forge = whole.clone();
+            forge.put_number(run.size(), length + 1);
+            forge.fix();
+            let db = builder().create_with_backend(Image::new(forge.bytes)).unwrap();
+            assert!(
+                matches!(db.verify(), Err(DatabaseError::Storage(StorageError::Corrupted(_)))),
+                "the run at page {}",
+                place(run)
+            );
+            tried += 1;
+        }
+    }
+    assert!(tried > 9, "{tried}");
 }
 
 fn header(version: u32, page_log: u8, block_log: u8) -> Vec<u8> {

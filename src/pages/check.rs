@@ -66,6 +66,8 @@ pub(crate) struct Seen {
     pub(crate) linked: PageSet,
     /// These, and those that savepoints link.
     pub(crate) all: PageSet,
+    /// Those of them with which a tree page or a run begins.
+    starts: PageSet,
     /// Tree pages and runs that were met, without those that cannot be read.
     pub(crate) pages: u64,
     pub(crate) runs: u64,
@@ -73,6 +75,16 @@ pub(crate) struct Seen {
     pub(crate) tables: u64,
     /// The check was not ended by its inspector.
     pub(crate) complete: bool,
+}
+
+impl Seen {
+    /// Whether these pages, all of which were met, are one tree page or run.
+    fn has_extent(&self, start: PageNumber, pages: u32) -> bool {
+        let end = start.saturating_add(pages);
+        let others = start.saturating_add(1)..end;
+        let ends = !self.all.contains(end) || self.starts.contains(end);
+        self.starts.contains(start) && others.into_iter().all(|page| !self.starts.contains(page)) && ends
+    }
 }
 
 /// Why a check ends early.
@@ -221,13 +233,14 @@ impl Check<'_> {
         let new = set.insert_range(pointer.page, pages);
         let met = set.len();
         let is_other = self.beside.as_mut().is_some_and(|own| own.insert_range(pointer.page, pages) == pages);
-        if new == 0 && is_other {
+        if new == 0 && is_other && self.seen.has_extent(pointer.page, pages) {
             // Another root has it as well, and it was looked at there.
             return Ok(false);
         }
         if new != pages {
             return self.fault(pointer, damaged(pointer, "is linked twice")).map(|()| false);
         }
+        self.seen.starts.insert_range(pointer.page, 1);
         if u64::from(met) / WATCHED != u64::from(met - new) / WATCHED {
             self.watch(met.into())?;
         }
