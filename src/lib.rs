@@ -27,6 +27,8 @@ mod btree;
 mod table;
 mod txn;
 
+mod index;
+
 mod blob;
 
 mod db;
@@ -45,7 +47,7 @@ pub mod backends {
 }
 
 pub use backend::StorageBackend;
-pub use blob::{BlobId, BlobMeta, BlobReader, BlobWriter, ContentType, ReadableBlobs, StoreOptions};
+pub use blob::{BlobId, BlobMeta, BlobReader, BlobWriter, ContentType, ReadableBlobs, StoreOptions, TaggedBlobs};
 pub use changes::{CdcConfig, CdcMode, ChangePosition};
 pub use clock::Clock;
 #[cfg(feature = "std")]
@@ -63,6 +65,7 @@ pub use error::{
     DiffError, Error, GroupCommitError, MergePlace, SavepointError, SetDurabilityError, StorageError, TableError,
     TransactionError,
 };
+pub use index::TagQuery;
 pub use merge::{
     BitwiseAnd, BitwiseOr, BitwiseXor, BytesAppend, CheckedAdd, FloatAdd, MergeError, MergeOperator, NumericAdd,
     NumericMax, NumericMin, SaturatingAdd, SetUnion, merge_fn,

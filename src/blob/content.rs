@@ -1,8 +1,9 @@
 //! Contents in chunks: rows of a table, so that each has its own checksum, and room of its own that is exact.
 
 use super::record::{Content, Record};
-use super::tables::{self, BlobTables, ChunkKey, Chunks};
+use super::tables::{BLOBS, ChunkKey, Chunks};
 use crate::error::StorageError;
+use crate::index::{OwnTables, open};
 use crate::table::ReadableTable;
 use crate::txn::WriteTransaction;
 use alloc::vec::Vec;
@@ -38,13 +39,13 @@ fn length_of(chunk: u32, length: u64) -> usize {
 
 /// Gives a chunk to `with`.
 pub(super) fn with_chunk<T>(
-    tables: &impl BlobTables,
+    tables: &impl OwnTables,
     content: u64,
     length: u64,
     chunk: u32,
     with: impl FnOnce(&[u8]) -> T,
 ) -> Result<T, StorageError> {
-    let table = tables.table::<Chunks>()?.ok_or_else(damaged)?;
+    let table = tables.table::<Chunks>(BLOBS)?.ok_or_else(damaged)?;
     let bytes = table.get(chunk_key(content, chunk))?.ok_or_else(damaged)?;
     let bytes = bytes.value();
     if bytes.len() == length_of(chunk, length) { Ok(with(bytes)) } else { Err(damaged()) }
@@ -52,7 +53,7 @@ pub(super) fn with_chunk<T>(
 
 /// Adds `length` bytes of a content, from `offset` on, to `out`. They must be within it.
 pub(super) fn read(
-    tables: &impl BlobTables,
+    tables: &impl OwnTables,
     content: &Content,
     offset: u64,
     length: u64,
@@ -88,7 +89,7 @@ pub(super) fn remove(txn: &WriteTransaction, content: &Content) -> Result<(), St
 }
 
 fn remove_chunks(txn: &WriteTransaction, number: u64) -> Result<(), StorageError> {
-    let Some(mut chunks) = txn.table::<Chunks>()? else { return Ok(()) };
+    let Some(mut chunks) = txn.table::<Chunks>(BLOBS)? else { return Ok(()) };
     chunks.delete_range(chunk_key(number, 0)..=chunk_key(number, u32::MAX)).map(|_| ())
 }
 
@@ -161,7 +162,7 @@ impl Draft {
             None => *self.number.insert(txn.take_number(CONTENTS)?),
         };
         let key = chunk_key(number, chunk_of(self.stored)?);
-        tables::open::<Chunks>(txn)?.insert(key, chunk)?;
+        open::<Chunks>(txn, BLOBS)?.insert(key, chunk)?;
         Ok(())
     }
 

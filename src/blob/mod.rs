@@ -5,10 +5,12 @@ mod read;
 mod reader;
 mod record;
 mod tables;
+mod tags;
 mod write;
 mod writer;
 
 pub use read::ReadableBlobs;
 pub use reader::BlobReader;
 pub use record::{BlobId, BlobMeta, ContentType, StoreOptions};
+pub use tags::TaggedBlobs;
 pub use writer::BlobWriter;

@@ -1,15 +1,18 @@
 use super::content;
 use super::reader::BlobReader;
 use super::record::{BlobId, BlobMeta, Record};
-use super::tables::{BlobTables, Records};
+use super::tables::{BLOBS, Records};
+use super::tags::{TaggedBlobs, tags, thing};
 use crate::error::{BlobError, StorageError};
+use crate::index::{OwnTables, TagQuery};
 use crate::table::ReadableTable;
 use crate::txn::{ReadTransaction, WriteTransaction};
+use alloc::string::String;
 use alloc::vec::Vec;
 
 /// The record of a blob, if there is one.
-pub(super) fn record(tables: &impl BlobTables, id: BlobId) -> Result<Option<Record>, StorageError> {
-    let Some(records) = tables.table::<Records>()? else { return Ok(None) };
+pub(super) fn record(tables: &impl OwnTables, id: BlobId) -> Result<Option<Record>, StorageError> {
+    let Some(records) = tables.table::<Records>(BLOBS)? else { return Ok(None) };
     records.get(id.sequence())?.map(|bytes| Record::decode(bytes.value())).transpose()
 }
 
@@ -29,7 +32,7 @@ pub(super) fn record(tables: &impl BlobTables, id: BlobId) -> Result<Option<Reco
 /// assert_eq!(txn.read_blob_range(id, 1, 3)?, b"ing");
 /// # Ok::<(), sapwood::Error>(())
 /// ```
-pub trait ReadableBlobs: BlobTables {
+pub trait ReadableBlobs: OwnTables {
     /// A blob's content, and what is known of it. `None` if there is no such blob.
     ///
     /// Takes the memory of the whole content; [`blob_reader`](Self::blob_reader) does not.
@@ -69,6 +72,30 @@ pub trait ReadableBlobs: BlobTables {
         let mut bytes = Vec::new();
         content::read(self, &record.content, offset, length, &mut bytes)?;
         Ok(bytes)
+    }
+
+    /// The tags of a blob, in order.
+    fn blob_tags(&self, id: BlobId) -> Result<Vec<String>, BlobError> {
+        let _held = self.hold();
+        Ok(tags(self).of(&thing(id))?)
+    }
+
+    /// The blobs that tags select, in the order of their ids, from behind `after` on: what was seen last is where another
+    /// goes on.
+    fn select_blobs(&self, query: TagQuery, after: Option<BlobId>) -> TaggedBlobs<'_, Self> {
+        TaggedBlobs::new(self, query, after)
+    }
+
+    /// At most so many tags behind that one, in order, each with how many blobs have it.
+    fn list_blob_tags(&self, after: Option<&str>, most: usize) -> Result<Vec<(String, u64)>, BlobError> {
+        let _held = self.hold();
+        Ok(tags(self).list(after, most)?)
+    }
+
+    /// How many blobs have a tag.
+    fn count_tagged_blobs(&self, tag: &str) -> Result<u64, BlobError> {
+        let _held = self.hold();
+        Ok(tags(self).count(tag)?)
     }
 
     /// Reads a blob's content chunk by chunk.

@@ -1,8 +1,8 @@
 use super::content::{self, CHUNK};
 use super::read::record;
 use super::record::{BlobId, Content};
-use super::tables::BlobTables;
 use crate::error::BlobError;
+use crate::index::OwnTables;
 use alloc::vec::Vec;
 use core::fmt::{Debug, Formatter};
 
@@ -26,7 +26,7 @@ use core::fmt::{Debug, Formatter};
 /// assert_eq!(last, "yew\n");
 /// # Ok::<(), sapwood::Error>(())
 /// ```
-pub struct BlobReader<'t, T: BlobTables> {
+pub struct BlobReader<'t, T: OwnTables> {
     tables: &'t T,
     id: BlobId,
     content: Content,
@@ -36,7 +36,7 @@ pub struct BlobReader<'t, T: BlobTables> {
     start: u64,
 }
 
-impl<'t, T: BlobTables> BlobReader<'t, T> {
+impl<'t, T: OwnTables> BlobReader<'t, T> {
     pub(super) fn new(tables: &'t T, id: BlobId, content: Content) -> Self {
         Self { tables, id, content, position: 0, chunk: Vec::new(), start: 0 }
     }
@@ -99,10 +99,10 @@ impl<'t, T: BlobTables> BlobReader<'t, T> {
 
 #[cfg(feature = "std")]
 mod streams {
-    use super::{BlobReader, BlobTables};
+    use super::{BlobReader, OwnTables};
     use std::io::{BufRead, Error, ErrorKind, Read, Result, Seek, SeekFrom};
 
-    impl<T: BlobTables> Read for BlobReader<'_, T> {
+    impl<T: OwnTables> Read for BlobReader<'_, T> {
         fn read(&mut self, out: &mut [u8]) -> Result<usize> {
             let read = self.fill_buf()?.read(out)?;
             self.consume(read);
@@ -110,7 +110,7 @@ mod streams {
         }
     }
 
-    impl<T: BlobTables> BufRead for BlobReader<'_, T> {
+    impl<T: OwnTables> BufRead for BlobReader<'_, T> {
         fn fill_buf(&mut self) -> Result<&[u8]> {
             self.next_bytes().map_err(Error::from)
         }
@@ -120,7 +120,7 @@ mod streams {
         }
     }
 
-    impl<T: BlobTables> Seek for BlobReader<'_, T> {
+    impl<T: OwnTables> Seek for BlobReader<'_, T> {
         fn seek(&mut self, to: SeekFrom) -> Result<u64> {
             let place = match to {
                 SeekFrom::Start(place) => Some(place),
@@ -134,7 +134,7 @@ mod streams {
     }
 }
 
-impl<T: BlobTables> Debug for BlobReader<'_, T> {
+impl<T: OwnTables> Debug for BlobReader<'_, T> {
     fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("BlobReader").field("id", &self.id).field("position", &self.position).finish_non_exhaustive()
     }

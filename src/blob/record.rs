@@ -123,11 +123,12 @@ impl From<&str> for ContentType {
 /// ```
 /// use sapwood::StoreOptions;
 ///
-/// let options = StoreOptions::new().with_time_ms(1_700_000_000_000);
+/// let options = StoreOptions::new().with_time_ms(1_700_000_000_000).with_tags(["rust", "notes"]);
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct StoreOptions {
     pub(super) time: Option<u64>,
+    pub(super) tags: Vec<String>,
 }
 
 impl StoreOptions {
@@ -141,6 +142,13 @@ impl StoreOptions {
     #[must_use]
     pub fn with_time_ms(self, time: u64) -> Self {
         Self { time: Some(time), ..self }
+    }
+
+    /// Tags that it has from the start, beside those that were said before.
+    #[must_use]
+    pub fn with_tags<'t>(mut self, tags: impl IntoIterator<Item = &'t str>) -> Self {
+        self.tags.extend(tags.into_iter().map(ToString::to_string));
+        self
     }
 }
 
@@ -257,7 +265,7 @@ impl Record {
     }
 }
 
-fn check_length(what: &'static str, text: &str, limit: usize) -> Result<(), BlobError> {
+pub(super) fn check_length(what: &'static str, text: &str, limit: usize) -> Result<(), BlobError> {
     let length = text.len();
     if length > limit { Err(BlobError::TooLong { what, length, limit }) } else { Ok(()) }
 }

@@ -1,23 +1,27 @@
 use super::content::{self, Draft};
 use super::read::record;
 use super::record::{BlobId, ContentType, Record, StoreOptions};
-use super::tables::{self, BlobTables, Records};
+use super::tables::{BLOBS, Records};
+use super::tags::{check_tag, tags, thing};
 use super::writer::BlobWriter;
 use crate::error::{BlobError, StorageError};
+use crate::index::{OwnTables, open};
 use crate::txn::WriteTransaction;
+use alloc::string::String;
 
 /// The counter of blobs.
-const BLOBS: &str = "blobs";
+const IDS: &str = "blobs";
 
-/// Stores a record under a new id.
-pub(super) fn store(txn: &WriteTransaction, record: &Record) -> Result<BlobId, StorageError> {
-    let id = BlobId::new(txn.take_number(BLOBS)?);
+/// Stores a record under a new id, with these tags.
+pub(super) fn store(txn: &WriteTransaction, record: &Record, own: &[String]) -> Result<BlobId, StorageError> {
+    let id = BlobId::new(txn.take_number(IDS)?);
     put(txn, id, record)?;
+    own.iter().try_for_each(|tag| tags(txn).add(&thing(id), tag).map(|_| ()))?;
     Ok(id)
 }
 
 fn put(txn: &WriteTransaction, id: BlobId, record: &Record) -> Result<(), StorageError> {
-    tables::open::<Records>(txn)?.insert(id.sequence(), &record.encode()[..])?;
+    open::<Records>(txn, BLOBS)?.insert(id.sequence(), &record.encode()[..])?;
     Ok(())
 }
 
@@ -63,7 +67,8 @@ impl WriteTransaction {
         options: StoreOptions,
     ) -> Result<BlobWriter<'_>, BlobError> {
         let time = options.time.map_or_else(|| self.now(), Ok)?;
-        Ok(BlobWriter::new(self, Record::new(content_type, label, time)?))
+        options.tags.iter().try_for_each(|tag| check_tag(tag))?;
+        Ok(BlobWriter::new(self, Record::new(content_type, label, time)?, options.tags))
     }
 
     /// Adds to the end of a blob's content.
@@ -109,9 +114,10 @@ impl WriteTransaction {
     pub fn delete_blob(&self, id: BlobId) -> Result<bool, BlobError> {
         let _held = self.hold();
         let Some(record) = record(self, id)? else { return Ok(false) };
-        if let Some(mut records) = self.table::<Records>()? {
+        if let Some(mut records) = self.table::<Records>(BLOBS)? {
             records.remove(id.sequence())?;
         }
+        tags(self).clear(&thing(id))?;
         content::remove(self, &record.content)?;
         Ok(true)
     }

@@ -1,9 +1,11 @@
 use super::content::Draft;
 use super::record::{BlobId, Record};
-use super::tables::BlobTables;
 use super::write::store;
 use crate::error::{BlobError, StorageError};
+use crate::index::OwnTables;
 use crate::txn::WriteTransaction;
+use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt::{Debug, Formatter};
 
 /// Writes a blob's content piece by piece. With `std` it implements `Write`.
@@ -27,13 +29,14 @@ use core::fmt::{Debug, Formatter};
 pub struct BlobWriter<'t> {
     txn: &'t WriteTransaction,
     record: Record,
+    tags: Vec<String>,
     /// What was written; `None` once it is finished, or a write has failed.
     draft: Option<Draft>,
 }
 
 impl<'t> BlobWriter<'t> {
-    pub(super) fn new(txn: &'t WriteTransaction, record: Record) -> Self {
-        Self { txn, record, draft: Some(Draft::default()) }
+    pub(super) fn new(txn: &'t WriteTransaction, record: Record, tags: Vec<String>) -> Self {
+        Self { txn, record, tags, draft: Some(Draft::default()) }
     }
 
     /// Adds bytes at the end.
@@ -60,7 +63,7 @@ impl<'t> BlobWriter<'t> {
         let _held = self.txn.hold();
         let content = draft.finish(self.txn)?;
         let record = self.record.clone().with(content);
-        Ok(store(self.txn, &record)?)
+        Ok(store(self.txn, &record, &self.tags)?)
     }
 
     fn abandon(&mut self) -> Result<(), StorageError> {

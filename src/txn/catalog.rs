@@ -33,10 +33,19 @@ pub enum Space {
     Blobs = 2,
     /// The content of blobs that is not beside what is known of them.
     Chunks = 3,
+    /// The number of each tag.
+    TagNumbers = 4,
+    /// The tag of each number.
+    TagNames = 5,
+    /// The things that have a tag.
+    Tagged = 6,
+    /// The tags that a thing has.
+    TagsOf = 7,
 }
 
 impl Space {
-    const ALL: [Self; 3] = [Self::Tables, Self::Blobs, Self::Chunks];
+    const ALL: [Self; 7] =
+        [Self::Tables, Self::Blobs, Self::Chunks, Self::TagNumbers, Self::TagNames, Self::Tagged, Self::TagsOf];
 
     fn from_byte(byte: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|space| *space as u8 == byte)
@@ -54,11 +63,6 @@ impl<'n> TableId<'n> {
     /// A table that a user made.
     pub(crate) fn of_user(name: &'n str) -> Self {
         Self { space: Space::Tables, name }
-    }
-
-    /// A table of the database's own.
-    pub(crate) fn own(space: Space) -> Self {
-        Self { space, name: "" }
     }
 
     pub(crate) fn owned(&self) -> (Space, String) {

@@ -1,4 +1,4 @@
-use super::catalog::{self, Definition, Space, TableEntry, TableId, TableKind};
+use super::catalog::{self, Definition, TableEntry, TableId, TableKind};
 use super::definition::{
     MultimapTableDefinition, MultimapTableHandle, TableDefinition, TableHandle, TtlTableDefinition, TtlTableHandle,
     UntypedMultimapTableHandle, UntypedTableHandle, UntypedTtlTableHandle,
@@ -215,10 +215,9 @@ impl ReadTransaction {
     /// Opens a table of the database's own, if there is one.
     pub(crate) fn open_own<K: Key + 'static, V: Value + 'static>(
         &self,
-        space: Space,
+        id: TableId<'_>,
     ) -> Result<Option<ReadOnlyTable<K, V>>, StorageError> {
         self.snapshot.store.check_open()?;
-        let id = TableId::own(space);
         let Some(entry) = catalog::look_up(&self.snapshot.store, self.snapshot.commit.data, id)? else {
             return Ok(None);
         };

@@ -555,9 +555,8 @@ impl WriteTransaction {
     /// Opens a table of the database's own, making it if there is none. Who opens one [works alone](Self::work_alone).
     pub(crate) fn open_own<K: Key + 'static, V: Value + 'static>(
         &self,
-        space: Space,
+        id: TableId<'_>,
     ) -> Result<Table<'_, K, V>, StorageError> {
-        let id = TableId::own(space);
         let geometry = self.tables.store().geometry();
         let kind = TreeKind::new(KeyType::of::<K>(), V::fixed_width(), geometry.page_size);
         let wanted = Definition::of::<K, V>().packed_with(geometry.codec);
@@ -568,9 +567,9 @@ impl WriteTransaction {
     /// The same if there is one.
     pub(crate) fn open_own_if_any<K: Key + 'static, V: Value + 'static>(
         &self,
-        space: Space,
+        id: TableId<'_>,
     ) -> Result<Option<Table<'_, K, V>>, StorageError> {
-        if self.tables.has(TableId::own(space))? { self.open_own(space).map(Some) } else { Ok(None) }
+        if self.tables.has(id)? { self.open_own(id).map(Some) } else { Ok(None) }
     }
 
     /// The time that the whole transaction sees.
