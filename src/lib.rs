@@ -47,7 +47,9 @@ pub mod backends {
 }
 
 pub use backend::StorageBackend;
-pub use blob::{BlobId, BlobMeta, BlobReader, BlobWriter, ContentType, ReadableBlobs, StoreOptions, TaggedBlobs};
+pub use blob::{
+    BlobId, BlobMeta, BlobReader, BlobWriter, BlobsInTime, ContentType, ReadableBlobs, StoreOptions, TaggedBlobs,
+};
 pub use changes::{CdcConfig, CdcMode, ChangePosition};
 pub use clock::Clock;
 #[cfg(feature = "std")]

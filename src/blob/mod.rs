@@ -6,6 +6,7 @@ mod reader;
 mod record;
 mod tables;
 mod tags;
+mod times;
 mod write;
 mod writer;
 
@@ -13,4 +14,5 @@ pub use read::ReadableBlobs;
 pub use reader::BlobReader;
 pub use record::{BlobId, BlobMeta, ContentType, StoreOptions};
 pub use tags::TaggedBlobs;
+pub use times::BlobsInTime;
 pub use writer::BlobWriter;

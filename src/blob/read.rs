@@ -3,12 +3,14 @@ use super::reader::BlobReader;
 use super::record::{BlobId, BlobMeta, Record};
 use super::tables::{BLOBS, Records};
 use super::tags::{TaggedBlobs, tags, thing};
+use super::times::BlobsInTime;
 use crate::error::{BlobError, StorageError};
 use crate::index::{OwnTables, TagQuery};
 use crate::table::ReadableTable;
 use crate::txn::{ReadTransaction, WriteTransaction};
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::ops::RangeBounds;
 
 /// The record of a blob, if there is one.
 pub(super) fn record(tables: &impl OwnTables, id: BlobId) -> Result<Option<Record>, StorageError> {
@@ -96,6 +98,34 @@ pub trait ReadableBlobs: OwnTables {
     fn count_tagged_blobs(&self, tag: &str) -> Result<u64, BlobError> {
         let _held = self.hold();
         Ok(tags(self).count(tag)?)
+    }
+
+    /// The blobs that were made at these times, in milliseconds since 1970, from both ends.
+    ///
+    /// ```
+    /// # use sapwood::{ContentType, Database, ReadableBlobs, StoreOptions, backends::InMemoryBackend};
+    /// # let db = Database::builder().create_with_backend(InMemoryBackend::new())?;
+    /// # let txn = db.begin_write()?;
+    /// let store = |time| txn.store_blob(b"", ContentType::Json, "", StoreOptions::new().with_time_ms(time));
+    /// let (first, second, third) = (store(10)?, store(20)?, store(30)?);
+    /// let newest = txn.blobs_in_time_range(..).rev().next().unwrap()?;
+    /// assert_eq!(newest, (30, third));
+    /// let found: Vec<_> = txn.blobs_in_time_range(10..=20).collect::<Result<_, _>>()?;
+    /// assert_eq!(found, [(10, first), (20, second)]);
+    /// # Ok::<(), sapwood::Error>(())
+    /// ```
+    fn blobs_in_time_range(&self, times: impl RangeBounds<u64>) -> BlobsInTime<'_, Self> {
+        BlobsInTime::new(self, &times)
+    }
+
+    /// The blobs that were made at most so many milliseconds before or after this one, it included.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](BlobError::NotFound) if there is no such blob.
+    fn blobs_near(&self, id: BlobId, window_ms: u64) -> Result<BlobsInTime<'_, Self>, BlobError> {
+        let time = self.get_blob_meta(id)?.ok_or(BlobError::NotFound(id.sequence()))?.time_ms;
+        Ok(self.blobs_in_time_range(time.saturating_sub(window_ms)..=time.saturating_add(window_ms)))
     }
 
     /// Reads a blob's content chunk by chunk.

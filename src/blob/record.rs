@@ -201,8 +201,13 @@ impl Record {
     /// A record without content.
     pub(super) fn new(content_type: ContentType, label: &str, time: u64) -> Result<Self, BlobError> {
         check_length("content type", content_type.as_str(), MAX_CONTENT_TYPE_LENGTH)?;
+        Self { content_type, label: String::new(), time, content: Content::Inline(Vec::new()) }.labelled(label)
+    }
+
+    /// The same with another label.
+    pub(super) fn labelled(self, label: &str) -> Result<Self, BlobError> {
         check_length("label", label, MAX_BLOB_LABEL_LENGTH)?;
-        Ok(Self { content_type, label: label.to_string(), time, content: Content::Inline(Vec::new()) })
+        Ok(Self { label: label.to_string(), ..self })
     }
 
     /// | bytes | field |

@@ -28,3 +28,16 @@ impl Part for Chunks {
 
 /// Both numbers, big-endian.
 pub(super) type ChunkKey = [u8; 12];
+
+/// When a blob was made, and its id.
+#[derive(Debug)]
+pub enum Times {}
+
+impl Part for Times {
+    type Key = TimeKey;
+    type Value = ();
+    const SPACE: Space = Space::Times;
+}
+
+/// Both numbers, big-endian.
+pub(super) type TimeKey = [u8; 16];

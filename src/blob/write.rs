@@ -3,6 +3,7 @@ use super::read::record;
 use super::record::{BlobId, ContentType, Record, StoreOptions};
 use super::tables::{BLOBS, Records};
 use super::tags::{check_tag, tags, thing};
+use super::times;
 use super::writer::BlobWriter;
 use crate::error::{BlobError, StorageError};
 use crate::index::{OwnTables, open};
@@ -16,11 +17,13 @@ const IDS: &str = "blobs";
 pub(super) fn store(txn: &WriteTransaction, record: &Record, own: &[String]) -> Result<BlobId, StorageError> {
     let id = BlobId::new(txn.take_number(IDS)?);
     put(txn, id, record)?;
+    times::add(txn, id, record)?;
     own.iter().try_for_each(|tag| tags(txn).add(&thing(id), tag).map(|_| ()))?;
     Ok(id)
 }
 
-fn put(txn: &WriteTransaction, id: BlobId, record: &Record) -> Result<(), StorageError> {
+/// Sets the record of a blob.
+pub(super) fn put(txn: &WriteTransaction, id: BlobId, record: &Record) -> Result<(), StorageError> {
     open::<Records>(txn, BLOBS)?.insert(id.sequence(), &record.encode()[..])?;
     Ok(())
 }
@@ -110,6 +113,18 @@ impl WriteTransaction {
         Ok(put(self, id, &record.with(content))?)
     }
 
+    /// Gives a blob another label.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](BlobError::NotFound) if there is no such blob; [`TooLong`](BlobError::TooLong) for a label over its
+    /// [limit](crate::limits::MAX_BLOB_LABEL_LENGTH).
+    pub fn relabel_blob(&self, id: BlobId, label: &str) -> Result<(), BlobError> {
+        let _held = self.hold();
+        let record = record(self, id)?.ok_or(BlobError::NotFound(id.sequence()))?;
+        Ok(put(self, id, &record.labelled(label)?)?)
+    }
+
     /// Deletes a blob, and says whether there was one. Its pages are free once no snapshot needs them.
     pub fn delete_blob(&self, id: BlobId) -> Result<bool, BlobError> {
         let _held = self.hold();
@@ -117,6 +132,7 @@ impl WriteTransaction {
         if let Some(mut records) = self.table::<Records>(BLOBS)? {
             records.remove(id.sequence())?;
         }
+        times::remove(self, id, &record)?;
         tags(self).clear(&thing(id))?;
         content::remove(self, &record.content)?;
         Ok(true)

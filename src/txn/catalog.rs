@@ -41,11 +41,21 @@ pub enum Space {
     Tagged = 6,
     /// The tags that a thing has.
     TagsOf = 7,
+    /// Blobs by when they were made.
+    Times = 8,
 }
 
 impl Space {
-    const ALL: [Self; 7] =
-        [Self::Tables, Self::Blobs, Self::Chunks, Self::TagNumbers, Self::TagNames, Self::Tagged, Self::TagsOf];
+    const ALL: [Self; 8] = [
+        Self::Tables,
+        Self::Blobs,
+        Self::Chunks,
+        Self::TagNumbers,
+        Self::TagNames,
+        Self::Tagged,
+        Self::TagsOf,
+        Self::Times,
+    ];
 
     fn from_byte(byte: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|space| *space as u8 == byte)
