@@ -60,8 +60,8 @@ impl Load {
     }
 
     fn contenders(&self, folder: &Path) -> Vec<Contender> {
-        let log =
-            |mode| move |builder: &mut Builder| _ = builder.set_cdc(CdcConfig::new(mode).with_max_transactions(1000));
+        let config = |mode| CdcConfig::new(mode).with_max_transactions(self.retained);
+        let log = |mode| move |builder: &mut Builder| _ = builder.set_cdc(config(mode));
         vec![
             Contender::new("without", folder, |_| {}),
             Contender::new("without, again", folder, |_| {}),

@@ -81,9 +81,9 @@ impl Seen {
     /// Whether these pages, all of which were met, are one tree page or run.
     fn has_extent(&self, start: PageNumber, pages: u32) -> bool {
         let end = start.saturating_add(pages);
-        let others = start.saturating_add(1)..end;
-        let ends = !self.all.contains(end) || self.starts.contains(end);
-        self.starts.contains(start) && others.into_iter().all(|page| !self.starts.contains(page)) && ends
+        let is_cut = (start.saturating_add(1)..end).any(|page| self.starts.contains(page));
+        let goes_on = self.all.contains(end) && !self.starts.contains(end);
+        self.starts.contains(start) && !is_cut && !goes_on
     }
 }
 

@@ -7,6 +7,7 @@ pub mod crash;
 pub mod forge;
 pub mod image;
 pub mod kinds;
+pub mod no_case;
 pub mod rng;
 
 /// How much work the tests with many rounds do, as a multiple of the least that still says something.

@@ -1,14 +1,14 @@
 //! What is seen as time passes, and what else a TTL table shares with other tables.
 
 use crate::Hand;
+use crate::common::no_case::NoCase;
 use sapwood::backends::InMemoryBackend;
 use sapwood::limits::MAX_EXPIRY_MS;
 use sapwood::{
-    Builder, CdcConfig, CdcMode, Change, ChangePosition, Database, DiffError, Expiry, HistoryRetention, Key,
+    Builder, CdcConfig, CdcMode, Change, ChangePosition, Database, DiffError, Expiry, HistoryRetention,
     ReadableDatabase, ReadableTableMetadata, ReadableTtlTable, TableChange, TableDefinition, TableError, TableKind,
-    TtlTableDefinition, TtlTableHandle, TypeName, Value, WriteTransaction,
+    TtlTableDefinition, TtlTableHandle, WriteTransaction,
 };
-use std::cmp::Ordering;
 use std::time::Duration;
 
 const ROWS: TtlTableDefinition<u64, &str> = TtlTableDefinition::new("rows");
@@ -300,46 +300,9 @@ fn what_differs_is_told_with_the_times() {
     assert!(matches!(err, DiffError::Table(TableError::TableIsTtl(_))));
 }
 
-/// Words in which capitals are no other letters.
-#[derive(Debug)]
-struct AnyCase;
-
-impl Value for AnyCase {
-    type SelfType<'a> = &'a str;
-    type AsBytes<'a> = &'a str;
-
-    fn fixed_width() -> Option<usize> {
-        None
-    }
-
-    fn from_bytes<'a>(data: &'a [u8]) -> &'a str
-    where
-        Self: 'a,
-    {
-        std::str::from_utf8(data).unwrap()
-    }
-
-    fn as_bytes<'a, 'b: 'a>(value: &'a &'b str) -> &'a str
-    where
-        Self: 'b,
-    {
-        value
-    }
-
-    fn type_name() -> TypeName {
-        TypeName::new("ttl::AnyCase")
-    }
-}
-
-impl Key for AnyCase {
-    fn compare(data1: &[u8], data2: &[u8]) -> Ordering {
-        data1.to_ascii_lowercase().cmp(&data2.to_ascii_lowercase())
-    }
-}
-
 #[test]
 fn keys_that_are_equal_and_look_otherwise_are_one_row_of_the_index() {
-    const WORDS: TtlTableDefinition<AnyCase, u64> = TtlTableDefinition::new("words");
+    const WORDS: TtlTableDefinition<NoCase, u64> = TtlTableDefinition::new("words");
     let clock = Hand::default();
     let db = with_clock(&clock);
     for long in [0, 5000] {
