@@ -69,13 +69,16 @@ pub(crate) struct TableId<'n> {
     pub(crate) name: &'n str,
 }
 
+/// The same, owned.
+pub(crate) type OwnedTableId = (Space, String);
+
 impl<'n> TableId<'n> {
     /// A table that a user made.
     pub(crate) fn of_user(name: &'n str) -> Self {
         Self { space: Space::Tables, name }
     }
 
-    pub(crate) fn owned(&self) -> (Space, String) {
+    pub(crate) fn owned(&self) -> OwnedTableId {
         (self.space, self.name.to_string())
     }
 }
@@ -237,7 +240,7 @@ pub(crate) fn is_definition(bytes: &[u8]) -> bool {
 }
 
 /// All tables in the catalog under `root`, in the order of spaces and names.
-pub(super) fn tables(store: &Store, root: Option<Pointer>) -> Result<Vec<((Space, String), Definition)>, StorageError> {
+pub(super) fn tables(store: &Store, root: Option<Pointer>) -> Result<Vec<(OwnedTableId, Definition)>, StorageError> {
     let mut tables = Vec::new();
     let mut rows = RangeCursor::new(store, &kind(store.page_size()), root, Bound::Unbounded, Bound::Unbounded)?;
     while let Some((leaf, at)) = rows.next_place(store)? {

@@ -1,4 +1,4 @@
-use super::catalog::{self, Definition, Space, TableEntry, TableId, TableKind};
+use super::catalog::{self, Definition, OwnedTableId, Space, TableEntry, TableId, TableKind};
 use super::cdc;
 use super::cell::{ReservedRow, TableCell};
 use super::definition::{
@@ -22,7 +22,7 @@ use crate::sync::{Arc, AtomicBool, GatePass, Mutex, MutexGuard, Ordering};
 use crate::table::{MultimapTable, OpenTable, Table, TtlTable, expiries_kind, row_kind};
 use crate::types::{Key, KeyType, Value};
 use alloc::collections::BTreeMap;
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::any::Any;
 use core::fmt::{Debug, Formatter};
@@ -159,7 +159,7 @@ pub(super) struct Stage {
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) catalog: Tree,
-    pub(super) tables: BTreeMap<(Space, String), TableState>,
+    pub(super) tables: BTreeMap<OwnedTableId, TableState>,
 }
 
 impl State {
