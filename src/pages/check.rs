@@ -307,7 +307,10 @@ impl Check<'_> {
             self.run(pointer, &run, Content::Key(stub))?;
         }
         if node.is_leaf() {
-            let below = if tree.owner == Owner::Catalog { self.catalog_row(pointer, node, at)? } else { Owner::Table };
+            let below = match tree.owner {
+                Owner::Catalog => self.catalog_row(pointer, node, at)?,
+                other => other,
+            };
             let looked = self.value(pointer, node.value(at), tree.owner, below, depth);
             if tree.owner == Owner::Catalog {
                 self.inspector.leave_row();

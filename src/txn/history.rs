@@ -1,8 +1,9 @@
 //! History: past commits that stay readable. Each is a row that refers to its data root, and so a snapshot like a
 //! savepoint.
 
+use super::past::{self, Entries, Entry};
 use super::read::{ReadTransaction, Snapshot};
-use super::system::{self, COMMIT, PIN, RETENTION, Rows, SystemEditor, SystemRow, named_key};
+use super::system::{self, PIN, RETENTION, Rows, SystemEditor, SystemRow, named_key};
 use super::write::WriteTransaction;
 use crate::error::{SavepointError, StorageError, TransactionError};
 use crate::format::{Pointer, TxnId};
@@ -25,41 +26,13 @@ pub struct TransactionInfo {
     pub timestamp_ms: u64,
 }
 
-/// A row of the history.
-struct Entry {
-    info: TransactionInfo,
-    root: Option<Pointer>,
-}
-
 fn malformed() -> StorageError {
     StorageError::corrupted("a row of the history is malformed")
 }
 
-fn entry_key(info: TransactionInfo) -> [u8; 17] {
-    system::numbered_key(COMMIT, [info.transaction_id, info.timestamp_ms])
-}
-
-impl Entry {
-    fn of(row: &SystemRow) -> Result<Self, StorageError> {
-        let (id, time) = row.key().split_first_chunk::<8>().ok_or_else(malformed)?;
-        let time = time.try_into().map_err(|_| malformed())?;
-        let info = TransactionInfo { transaction_id: u64::from_be_bytes(*id), timestamp_ms: u64::from_be_bytes(time) };
-        Ok(Self { info, root: row.root()? })
-    }
-}
-
-fn entries(
-    store: &Store,
-    system: Option<Pointer>,
-) -> Result<impl Iterator<Item = Result<Entry, StorageError>>, StorageError> {
-    Ok(Rows::new(store, system, COMMIT)?.map(|row| row.and_then(|row| Entry::of(&row))))
-}
-
 /// The oldest commit of the history whose id is not less than that.
 fn first_from(store: &Store, system: Option<Pointer>, id: TxnId) -> Result<Option<Entry>, StorageError> {
-    let start = entry_key(TransactionInfo { transaction_id: id, timestamp_ms: 0 });
-    let row = Rows::from(store, system, &start, COMMIT)?.next();
-    row.map(|row| row.and_then(|row| Entry::of(&row))).transpose()
+    Entries::from(store, system, id)?.next().transpose()
 }
 
 fn entry_of(store: &Store, system: Option<Pointer>, id: TxnId) -> Result<Entry, StorageError> {
@@ -125,29 +98,29 @@ pub(super) fn record(rows: &mut SystemEditor<'_>, commit: &Commit) -> Result<Vec
     }
     if !wanted.is_off() {
         let info = TransactionInfo { transaction_id: commit.id, timestamp_ms: commit.time };
-        rows.refer(&entry_key(info), commit.data)?;
+        past::add(rows, &Entry { info, root: commit.data })?;
     }
     prune(rows, wanted, commit)
 }
 
 fn prune(rows: &mut SystemEditor<'_>, wanted: HistoryRetention, commit: &Commit) -> Result<Vec<Pointer>, StorageError> {
     let (store, system) = (rows.store(), rows.tree.root);
-    let count = system::count_of(store, system, COMMIT)?;
-    if count <= with_slack(wanted.commits) && wanted.age == u64::MAX {
+    let count = past::count_above(store, system, with_slack(wanted.commits))?;
+    if count.is_none() && wanted.age == u64::MAX {
         return Ok(Vec::new());
     }
     let pinned: BTreeSet<_> = pins(store, system)?.into_iter().map(|(_, id)| id).collect();
     let is_too_old = |info: TransactionInfo, most: u64| commit.time.saturating_sub(info.timestamp_ms) > most;
     let free = |entry: &Entry| !pinned.contains(&entry.info.transaction_id);
-    let oldest = entries(store, system)?.find(|entry| entry.as_ref().map_or(true, free)).transpose()?;
+    let oldest = Entries::new(store, system)?.find(|entry| entry.as_ref().map_or(true, free)).transpose()?;
     let Some(oldest) = oldest else { return Ok(Vec::new()) };
-    let too_many = count > with_slack(wanted.commits).saturating_add(pinned.len() as u64);
+    let too_many = count > Some(with_slack(wanted.commits).saturating_add(pinned.len() as u64));
     if !too_many && !is_too_old(oldest.info, with_slack(wanted.age)) {
         return Ok(Vec::new());
     }
-    let excess = count.saturating_sub(wanted.commits);
+    let excess = count.map_or(Ok(0), |count| excess(store, system, wanted.commits, count))?;
     let mut gone = Vec::new();
-    for (nth, entry) in (0..).zip(entries(store, system)?) {
+    for (nth, entry) in (0..).zip(Entries::new(store, system)?) {
         let entry = entry?;
         if nth >= excess && !is_too_old(entry.info, wanted.age) {
             break;
@@ -156,16 +129,21 @@ fn prune(rows: &mut SystemEditor<'_>, wanted: HistoryRetention, commit: &Commit)
             gone.push(entry);
         }
     }
-    for entry in &gone {
-        rows.remove(&entry_key(entry.info))?;
-    }
+    past::remove(rows, &gone)?;
     Ok(gone.into_iter().filter_map(|entry| entry.root).collect())
+}
+
+/// How many of the oldest of `count` commits go where at most `wanted` are retained: those of whole leaves, if that is enough.
+fn excess(store: &Store, system: Option<Pointer>, wanted: u64, count: u64) -> Result<u64, StorageError> {
+    let excess = count.saturating_sub(wanted);
+    let whole = past::in_whole_leaves(store, system, excess)?;
+    Ok(if count - whole <= with_slack(wanted) { whole } else { excess })
 }
 
 /// The commits that the newest one retains, oldest first.
 pub(crate) fn transaction_history(store: &Arc<Store>) -> Result<Vec<TransactionInfo>, StorageError> {
     let head = Snapshot::begin(store)?;
-    entries(store, head.commit().system)?.map(|entry| entry.map(|entry| entry.info)).collect()
+    Entries::new(store, head.commit().system)?.map(|entry| entry.map(|entry| entry.info)).collect()
 }
 
 pub(crate) fn history_pins(store: &Arc<Store>) -> Result<Vec<(String, u64)>, StorageError> {
@@ -246,7 +224,7 @@ mod tests {
         let db = Database::builder().create_with_backend(InMemoryBackend::new()).unwrap();
         let txn = db.begin_write().unwrap();
         let forged = TransactionInfo { transaction_id: u64::MAX, timestamp_ms: 7 };
-        txn.tables.change_system(|rows| rows.refer(&entry_key(forged), None)).unwrap();
+        txn.tables.change_system(|rows| past::add(rows, &Entry { info: forged, root: None })).unwrap();
         let found = |time| txn.tables.read_system(|store, system| last_until(store, system, time)).unwrap();
         assert_eq!(found(7).map(|entry| entry.info), Some(forged));
         assert!(found(6).is_none());

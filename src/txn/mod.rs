@@ -11,6 +11,7 @@ mod history;
 mod log;
 mod merges;
 mod names;
+mod past;
 mod read;
 mod savepoint;
 mod stats;

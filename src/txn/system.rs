@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | 0, name | next number, transaction that wrote this, 8 bytes each, little-endian | counter |
 //! | 1, id, id of its commit, 8 bytes each, big-endian | reference to a data root, or no bytes if that was empty | persistent savepoint |
-//! | 2, id, time, likewise | the same | commit of the history |
+//! | 2, ... | see [`past`](super::past) | commits of the history |
 //! | 3 | most commits, most age in milliseconds, little-endian | what the history retains |
 //! | 4, name | id, little-endian | pin of a commit |
 //! | 5 | [`CdcConfig`](crate::CdcConfig) | what is logged |
@@ -137,6 +137,19 @@ impl SystemRow {
         self.key.split_first().map_or(&[], |(_, rest)| rest)
     }
 
+    /// The whole key.
+    pub(super) fn whole_key(&self) -> &[u8] {
+        &self.key
+    }
+
+    /// The root of the tree that the row owns, if it is such a row.
+    pub(super) fn subtree(&self) -> Option<Pointer> {
+        match Node::new(&self.leaf).value(self.at) {
+            ValuePart::Subtree(root) => Some(root),
+            _ => None,
+        }
+    }
+
     /// The root that the row refers to.
     pub(super) fn root(&self) -> Result<Option<Pointer>, StorageError> {
         root_in(&Node::new(&self.leaf), self.at)
@@ -193,6 +206,27 @@ impl<'t> SystemEditor<'t> {
     /// Makes a row refer to a root, or to no tables.
     pub(super) fn refer(&mut self, key: &[u8], root: Option<Pointer>) -> Result<(), StorageError> {
         self.insert(key, root.map_or(NewValue::Bytes(&[]), NewValue::Reference))
+    }
+
+    /// Makes a row own a tree, which is sealed.
+    pub(super) fn own(&mut self, key: &[u8], root: Pointer) -> Result<(), StorageError> {
+        self.insert(key, NewValue::Subtree(root))
+    }
+
+    /// Changes the tree that a row owns, `root` until now. There is a row as long as the tree has rows.
+    pub(super) fn change_below(
+        &mut self,
+        key: &[u8],
+        root: Option<Pointer>,
+        change: impl FnOnce(&mut SystemEditor<'_>) -> Result<(), StorageError>,
+    ) -> Result<(), StorageError> {
+        let mut below = tree(self.store(), root);
+        change(&mut SystemEditor::new(self.pages, &mut below))?;
+        match below.seal(self.pages)? {
+            now if now == root => Ok(()),
+            Some(now) => self.own(key, now),
+            None => self.remove(key).map(drop),
+        }
     }
 
     fn insert(&mut self, key: &[u8], value: NewValue<'_>) -> Result<(), StorageError> {
