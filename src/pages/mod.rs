@@ -126,7 +126,9 @@ impl Store {
 
     /// Gives back what [`acquire_head`](Self::acquire_head) kept.
     pub(crate) fn release(&self, commit: &Commit) {
-        self.space.lock().drop_snapshot(commit.id, &self.cache);
+        let mut space = self.space.lock();
+        space.readers -= 1;
+        space.drop_snapshot(commit.id, &self.cache);
     }
 
     /// How many pages of the file are free, if that is known.

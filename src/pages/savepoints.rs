@@ -171,6 +171,7 @@ impl Store {
             root.into_iter().for_each(|root| space.add_data_snapshot(root));
             space.add_system_snapshot(head);
             *space.savepoints.system_only.entry(head.id).or_default() += 1;
+            space.readers += 1;
         }
         holds
     }
@@ -178,6 +179,7 @@ impl Store {
     /// Gives back what [`hold_past`](Self::hold_past) kept.
     pub(crate) fn release_past(&self, head: TxnId, root: Option<&Pointer>) {
         let mut space = self.space.lock();
+        space.readers -= 1;
         root.into_iter().for_each(|root| space.drop_data_snapshot(root, &self.cache));
         space.drop_system_snapshot(head, &self.cache);
         take_one(&mut space.savepoints.system_only, head);

@@ -165,6 +165,8 @@ pub(crate) struct Space {
     pub(super) savepoints: Savepoints,
     pub(super) unwritten: BTreeMap<PageNumber, FrameRef>,
     pub(super) damage: Damage,
+    /// How many read.
+    pub(super) readers: usize,
 }
 
 impl Space {
@@ -182,6 +184,7 @@ impl Space {
             savepoints: Savepoints::default(),
             unwritten: BTreeMap::new(),
             damage: Damage::default(),
+            readers: 0,
         };
         space.add_snapshot(&head);
         for slot in slots.iter().flatten() {
@@ -213,6 +216,7 @@ impl Space {
     pub(super) fn acquire_head(&mut self) -> Commit {
         let head = self.head;
         self.add_snapshot(&head);
+        self.readers += 1;
         head
     }
 
@@ -322,6 +326,10 @@ impl Space {
         self.data.drop_snapshots([before.id], &mut freed);
         self.system.drop_snapshots([before.id], &mut freed);
         for page in changes {
+            if self.readers == 0 && !page.linked {
+                // Whoever needs it may read it again; meanwhile its frame serves the next copy.
+                (page.start..page.start.saturating_add(page.pages)).for_each(|page| cache.remove_clean(page));
+            }
             let ledger = self.ledger(page.class);
             let (snapshots, kept) = (&ledger.snapshots, &mut ledger.kept);
             if page.linked {

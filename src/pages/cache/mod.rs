@@ -291,6 +291,15 @@ impl Cache {
         });
     }
 
+    /// Evicts a page, unless it is not written yet.
+    pub(crate) fn remove_clean(&self, page: PageNumber) {
+        self.change(|state| {
+            if state.find(&self.table.0, page).is_some_and(|frame| !frame.frame().is_dirty()) {
+                state.unlink(&self.table.0, page);
+            }
+        });
+    }
+
     /// Evicts all that is clean.
     pub(crate) fn clear_clean(&self) {
         self.change(|state| {
