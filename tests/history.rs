@@ -318,6 +318,21 @@ fn a_thousand_commits_cost_what_they_changed() {
 }
 
 #[test]
+fn past_commits_take_no_memory_until_they_are_read() {
+    let used = |retention| {
+        let (db, _) = with_history(retention);
+        put(&db, 0..1000, &[1; 100], Durability::Immediate);
+        (0..500).for_each(|nth| put(&db, nth..nth + 1, &[2; 100], Durability::Immediate));
+        (db.cache_stats().used_bytes(), db)
+    };
+    let ((without, _), (with, db)) = (used(0), used(500));
+    assert!(with <= without + without / 4, "{with} bytes, and {without} without history");
+    let past = db.transaction_history().unwrap();
+    past.iter().for_each(|info| assert_eq!(model_of(&db.begin_read_at(info.transaction_id).unwrap()).len(), 1000));
+    assert!(db.cache_stats().used_bytes() > 3 * with);
+}
+
+#[test]
 fn what_is_let_go_comes_back_after_opening_again() {
     let (db, backend) = with_history(1000);
     put(&db, 0..1000, &[1; 100], Durability::Immediate);
@@ -338,7 +353,7 @@ fn what_is_let_go_comes_back_after_opening_again() {
     }
     drop(db);
     let last = backend.contents().len();
-    assert!(last <= 2 * length, "{last} bytes, {length} at first");
+    assert!(last <= 2 * length, "{last} bytes, {length} at first, {full} in between");
 }
 
 #[test]

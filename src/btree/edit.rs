@@ -140,7 +140,7 @@ impl<'t, S: ChangeSink> TreeEditor<'t, S> {
     pub(super) fn descend_to(&mut self, target: &Target<'_>, level: u8) -> Result<(Path, bool), StorageError> {
         self.tree.tail = None;
         let root = match self.tree.root {
-            Some(root) => self.writer.make_mut(&root, self.tree.class)?,
+            Some(root) => self.writer.make_root_mut(&root, self.tree.class)?,
             None => self.new_page(0)?,
         };
         self.tree.root = Some(root.0);

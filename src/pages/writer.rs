@@ -17,6 +17,8 @@ use alloc::vec::Vec;
 /// Pages of a transaction from which on its branches are put side by side. Fewer are few writes wherever they lie, and
 /// in single free pages they lie where the file has its blocks: a sync that adds blocks takes longer.
 const MANY: u32 = 32;
+/// Ids after which a page is not replaced soon.
+const SOON: TxnId = 8;
 
 /// The id that comes `gap` after `last`.
 pub(super) fn next_id(last: TxnId, gap: u64) -> Result<TxnId, StorageError> {
@@ -150,7 +152,11 @@ impl PageWriter {
 
     /// A new page, its bytes unspecified, and the pointer to it, which is unsealed.
     pub(crate) fn allocate_page(&self, level: u8) -> Result<(Pointer, PageMut), StorageError> {
-        let page = self.allocate(1, self.heat_of(level))?;
+        self.allocate_page_of(level, self.heat_of(level, false))
+    }
+
+    fn allocate_page_of(&self, level: u8, heat: Heat) -> Result<(Pointer, PageMut), StorageError> {
+        let page = self.allocate(1, heat)?;
         let buffer = self.store.cache.buffer(self.store.page_size());
         let frame = self.store.cache.insert_dirty(page, self.id, level.min(1), buffer);
         Ok((self.unsealed(page, level, 0, 0), PageMut::new(frame)))
@@ -176,12 +182,19 @@ impl PageWriter {
         Ok(pointer)
     }
 
-    /// Where many rows are changed a branch lives for a commit or two, a leaf for many.
-    fn heat_of(&self, level: u8) -> Heat {
+    /// Where many rows are changed a branch lives for a commit or two, a leaf for many. Else only what takes the place of
+    /// another that did not live long, and is no leaf of many, will live no longer.
+    fn heat_of(&self, level: u8, short_lived: bool) -> Heat {
         match level {
-            0 => Heat::Cold,
             _ if self.packs => Heat::Cold,
-            _ if self.work.lock().top.allocated.len() < MANY => Heat::Warm,
+            _ if self.work.lock().top.allocated.len() < MANY => {
+                if short_lived {
+                    Heat::Warm
+                } else {
+                    Heat::Cold
+                }
+            }
+            0 => Heat::Cold,
             _ => Heat::Hot,
         }
     }
@@ -223,8 +236,23 @@ impl PageWriter {
         pointer.birth == self.id
     }
 
-    /// A page that may be changed, and the unsealed pointer to it: itself if this transaction owns it, else a copy.
+    /// A page below a root that may be changed, and the unsealed pointer to it: itself if this transaction owns it, else a
+    /// copy.
     pub(crate) fn make_mut(&self, pointer: &Pointer, class: Class) -> Result<(Pointer, PageMut), StorageError> {
+        self.make_mut_as(pointer, class, pointer.level > 0)
+    }
+
+    /// The same for a root.
+    pub(crate) fn make_root_mut(&self, pointer: &Pointer, class: Class) -> Result<(Pointer, PageMut), StorageError> {
+        self.make_mut_as(pointer, class, true)
+    }
+
+    fn make_mut_as(
+        &self,
+        pointer: &Pointer,
+        class: Class,
+        may_be_short_lived: bool,
+    ) -> Result<(Pointer, PageMut), StorageError> {
         if self.owns(pointer) {
             return self.edit(pointer);
         }
@@ -232,7 +260,8 @@ impl PageWriter {
         if original.len() != self.store.page_size() {
             return Err(damaged(pointer, "is a run"));
         }
-        let (copy, mut page) = self.allocate_page(pointer.level)?;
+        let short_lived = may_be_short_lived && self.id.saturating_sub(pointer.birth) <= SOON;
+        let (copy, mut page) = self.allocate_page_of(pointer.level, self.heat_of(pointer.level, short_lived))?;
         page.bytes_mut().copy_from_slice(&original);
         self.unlink(pointer, class);
         Ok((Pointer { size: pointer.size, flags: pointer.flags, ..copy }, page))

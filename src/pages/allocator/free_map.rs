@@ -4,13 +4,14 @@ use crate::pages::page_set::{masks, runs};
 use alloc::collections::{BTreeMap, BTreeSet};
 use core::iter;
 use core::ops::Bound::{Excluded, Unbounded};
+use core::ops::Range;
 
 /// How soon a page is expected to be free again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Heat {
     /// Within a few commits, as many others beside it.
     Hot,
-    /// Within a few commits, by itself.
+    /// Within a few commits, with a few others.
     Warm,
     Cold,
 }
@@ -23,6 +24,8 @@ const WORTH_WHILE: u32 = GROUP / 2;
 const KNOWN_AGAIN: u32 = GROUP / 4;
 /// Groups that are looked at for one that is worth while.
 const LOOK: usize = 64;
+/// Free pages beside each other that are looked for where warm pages shall lie.
+const STRETCHES: [u32; 4] = [16, 8, 4, 2];
 /// The part of the pages in use that hot groups may be: one page of so many.
 const SHARE: u32 = 8;
 
@@ -42,6 +45,8 @@ pub(crate) struct FreeMap {
     full: BTreeSet<u32>,
     /// The group that hot pages were last taken from.
     current: u32,
+    /// What is left of the stretch in which warm pages lie.
+    stretch: Range<PageNumber>,
     used: u32,
 }
 
@@ -61,13 +66,13 @@ impl FreeMap {
                 open.insert(group, free);
             }
         }
-        Self { buddy, open, full: BTreeSet::new(), current: 0, used }
+        Self { buddy, open, full: BTreeSet::new(), current: 0, stretch: 0..0, used }
     }
 
     /// The same free pages without groups.
     pub(crate) fn to_buddy(&self) -> Buddy {
         let (buddy, open) = (self.buddy.clone(), self.open.clone());
-        let mut plain = Self { buddy, open, full: BTreeSet::new(), current: 0, used: self.used };
+        let mut plain = Self { buddy, open, full: BTreeSet::new(), current: 0, stretch: 0..0, used: self.used };
         plain.cool(0, u32::MAX);
         plain.buddy
     }
@@ -122,11 +127,19 @@ impl FreeMap {
         Some(self.take(self.current, bit))
     }
 
-    /// What is free in the lowest group, for which no cold page need become hot.
+    /// The next page of a stretch: what is written together lies together, and is free again together. A lower stretch is
+    /// preferred, so that the end of the file becomes free.
     fn alloc_warm(&mut self) -> Option<PageNumber> {
-        let (group, free) = self.open.first_key_value()?;
-        let (group, bit) = (*group, free.trailing_zeros());
-        Some(self.take(group, bit))
+        let [longest, ..] = STRETCHES;
+        if self.buddy.lowest(longest).is_some_and(|start| start < self.stretch.start) {
+            self.stretch = 0..0;
+        }
+        let next = self.stretch.find(|page| self.buddy.allocate_range(*page, 1));
+        next.or_else(|| {
+            let (start, pages) = STRETCHES.iter().find_map(|pages| Some((self.buddy.lowest(*pages)?, *pages)))?;
+            self.stretch = start + 1..start + pages;
+            self.buddy.allocate_range(start, 1).then_some(start)
+        })
     }
 
     /// The next group that is worth while, or one that was cold if there is a lower one; else any that is near.

@@ -425,12 +425,24 @@ fn hot_pages_move_down_when_there_is_room() {
 }
 
 #[test]
-fn warm_pages_take_what_groups_have_and_no_group() {
-    let mut map = half_full();
-    assert_eq!(map.alloc(1, Heat::Warm), Some(1024));
-    assert_eq!((map.alloc(1, Heat::Hot), map.alloc(1, Heat::Warm)), (Some(1088), Some(1089)));
-    assert_eq!(map.free(1088, 1), Ok(()));
-    assert_eq!((map.alloc(1, Heat::Warm), map.alloc(1, Heat::Cold)), (Some(1088), Some(1025)));
+fn warm_pages_lie_beside_each_other_and_not_in_single_holes() {
+    let mut map = FreeMap::new(Buddy::new(0, 64));
+    assert_eq!(map.alloc(40, Heat::Cold), Some(0));
+    // Holes of one, of two and of four pages.
+    assert!([(3, 1), (8, 2), (12, 4)].into_iter().all(|(start, pages)| map.free(start, pages).is_ok()));
+    let mut warm = |count| (0..count).map(|_| map.alloc(1, Heat::Warm).unwrap()).collect::<Vec<_>>();
+    assert_eq!(warm(16), (48..64).collect::<Vec<_>>());
+    assert_eq!(warm(8), (40..48).collect::<Vec<_>>());
+    assert_eq!(warm(7), [12, 13, 14, 15, 8, 9, 3]);
+    assert_eq!(map.alloc(1, Heat::Warm), None);
+}
+
+#[test]
+fn warm_pages_stay_in_a_stretch_that_others_take_from() {
+    let mut map = FreeMap::new(Buddy::new(0, 64));
+    assert_eq!((map.alloc(1, Heat::Warm), map.alloc(1, Heat::Cold)), (Some(0), Some(1)));
+    assert_eq!((map.alloc(1, Heat::Warm), map.free(0, 1)), (Some(2), Ok(())));
+    assert_eq!((map.alloc(1, Heat::Warm), map.alloc(1, Heat::Cold)), (Some(3), Some(0)));
 }
 
 #[test]
