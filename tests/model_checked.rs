@@ -28,7 +28,7 @@ const LENGTH: usize = 100;
 /// For all pages of these databases.
 const LARGE_CACHE: usize = 1 << 20;
 /// For a few of them, beside the page table, whose cells are larger than usual here.
-const SMALL_CACHE: usize = 16_000;
+const SMALL_CACHE: usize = 12_000;
 
 /// Memory that outlives the database on it and counts how often it was closed.
 #[derive(Clone, Debug, Default)]
