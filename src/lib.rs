@@ -48,7 +48,8 @@ pub mod backends {
 
 pub use backend::StorageBackend;
 pub use blob::{
-    BlobId, BlobMeta, BlobReader, BlobWriter, BlobsInTime, ContentType, ReadableBlobs, StoreOptions, TaggedBlobs,
+    BlobDiff, BlobDiffs, BlobId, BlobIds, BlobMeta, BlobReader, BlobStats, BlobWriter, BlobsInTime, ContentType,
+    DedupStats, HybridTime, Metadata, MetadataValue, NamespaceInfo, NamespaceQuota, ReadableBlobs, StoreOptions,
 };
 pub use changes::{CdcConfig, CdcMode, ChangePosition};
 pub use clock::Clock;
@@ -82,9 +83,9 @@ pub use table::{
     TtlTable, TypedDiffRow, TypedDiffRows, VacantEntry, VacantTtlEntry,
 };
 pub use txn::{
-    CdcCursor, Change, ChangeEvent, ChangeStream, Checkpoint, DatabaseStats, DebeziumEncoder, Diff, Durability,
-    MultimapTableDefinition, MultimapTableHandle, ReadTransaction, Savepoint, TableChange, TableDefinition, TableDiff,
-    TableHandle, TableKind, TransactionInfo, TtlTableDefinition, TtlTableHandle, UntypedMultimapTableHandle,
+    BlobChange, CdcCursor, Change, ChangeEvent, ChangeStream, Checkpoint, DatabaseStats, DebeziumEncoder, Diff,
+    Durability, MultimapTableDefinition, MultimapTableHandle, ReadTransaction, Savepoint, TableChange, TableDefinition,
+    TableDiff, TableHandle, TableKind, TransactionInfo, TtlTableDefinition, TtlTableHandle, UntypedMultimapTableHandle,
     UntypedTableHandle, UntypedTtlTableHandle, WriteTransaction,
 };
 #[cfg(feature = "bytemuck")]

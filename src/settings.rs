@@ -17,6 +17,21 @@ pub(crate) struct Settings {
     /// Likewise.
     pub(crate) cdc: Option<CdcConfig>,
     pub(crate) operators: Arc<Operators>,
+    pub(crate) blob_dedup: BlobDedup,
+}
+
+/// Which contents blobs share.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BlobDedup {
+    pub(crate) enabled: bool,
+    /// Bytes from which on it is worth while.
+    pub(crate) min_size: u64,
+}
+
+impl Default for BlobDedup {
+    fn default() -> Self {
+        Self { enabled: false, min_size: 4_096 }
+    }
 }
 
 impl Default for Settings {
@@ -27,6 +42,7 @@ impl Default for Settings {
             history: None,
             cdc: None,
             operators: Arc::default(),
+            blob_dedup: BlobDedup::default(),
         }
     }
 }

@@ -1,12 +1,15 @@
 //! Contents in chunks: rows of a table, so that each has its own checksum, and room of its own that is exact.
 
+use super::dedup::{self, ContentHash};
 use super::record::{Content, Record};
 use super::tables::{BLOBS, ChunkKey, Chunks};
 use crate::error::StorageError;
 use crate::index::{OwnTables, open};
 use crate::table::ReadableTable;
 use crate::txn::WriteTransaction;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
+use sha2::{Digest, Sha256};
 
 /// Bytes of a chunk, but the last.
 pub(super) const CHUNK: usize = 1 << 16;
@@ -83,12 +86,7 @@ pub(super) fn read(
 }
 
 /// Removes the chunks of a content.
-pub(super) fn remove(txn: &WriteTransaction, content: &Content) -> Result<(), StorageError> {
-    let Content::Chunks(number, _) = content else { return Ok(()) };
-    remove_chunks(txn, *number)
-}
-
-fn remove_chunks(txn: &WriteTransaction, number: u64) -> Result<(), StorageError> {
+pub(super) fn remove_chunks(txn: &WriteTransaction, number: u64) -> Result<(), StorageError> {
     let Some(mut chunks) = txn.table::<Chunks>(BLOBS)? else { return Ok(()) };
     chunks.delete_range(chunk_key(number, 0)..=chunk_key(number, u32::MAX)).map(|_| ())
 }
@@ -102,19 +100,52 @@ pub(super) struct Draft {
     stored: u64,
     /// What follows them.
     rest: Vec<u8>,
+    hash: Hash,
+}
+
+/// What is known of a draft's hash.
+#[derive(Debug, Default)]
+enum Hash {
+    #[default]
+    NotWanted,
+    Running(Box<Sha256>),
+    Known(ContentHash),
 }
 
 impl Draft {
-    /// Goes on behind a content, which is the draft's from then on.
+    /// One whose hash is wanted.
+    pub(super) fn hashed() -> Self {
+        Self { hash: Hash::Running(Box::default()), ..Self::default() }
+    }
+
+    /// One that will have this hash.
+    pub(super) fn with_hash(hash: ContentHash) -> Self {
+        Self { hash: Hash::Known(hash), ..Self::default() }
+    }
+
+    /// Goes on behind a content: one that is nobody else's is the draft's from then on, else a copy.
     pub(super) fn of(txn: &WriteTransaction, content: Content) -> Result<Self, StorageError> {
         let (number, length) = match content {
             Content::Inline(rest) => return Ok(Self { rest, ..Self::default() }),
             Content::Chunks(number, length) => (number, length),
         };
+        if dedup::hash_of(txn, number)?.is_some() {
+            return Self::copy_of(txn, number, length);
+        }
         let stored = length - length % CHUNK as u64;
         let mut rest = Vec::new();
         read(txn, &Content::Chunks(number, length), stored, length - stored, &mut rest)?;
-        Ok(Self { number: Some(number), stored, rest })
+        Ok(Self { number: Some(number), stored, rest, hash: Hash::NotWanted })
+    }
+
+    fn copy_of(txn: &WriteTransaction, number: u64, length: u64) -> Result<Self, StorageError> {
+        let (mut draft, mut bytes) = (Self::default(), Vec::new());
+        while draft.len() < length {
+            bytes.clear();
+            with_chunk(txn, number, length, chunk_of(draft.len())?, |chunk| bytes.extend_from_slice(chunk))?;
+            draft.push(txn, &bytes)?;
+        }
+        Ok(draft)
     }
 
     pub(super) fn len(&self) -> u64 {
@@ -123,6 +154,9 @@ impl Draft {
 
     /// Adds bytes at the end.
     pub(super) fn push(&mut self, txn: &WriteTransaction, mut bytes: &[u8]) -> Result<(), StorageError> {
+        if let Hash::Running(hash) = &mut self.hash {
+            hash.update(bytes);
+        }
         while !bytes.is_empty() {
             let room = CHUNK.saturating_sub(self.rest.len());
             let (now, later) = bytes.split_at_checked(room).unwrap_or((bytes, &[]));
@@ -166,8 +200,21 @@ impl Draft {
         Ok(())
     }
 
-    /// Stores what is left, and gives the content.
-    pub(super) fn finish(mut self, txn: &WriteTransaction) -> Result<Content, StorageError> {
+    /// Stores what is left, and gives the content, which others may share if it has at least `shared` bytes and a hash.
+    pub(super) fn finish(mut self, txn: &WriteTransaction, shared: u64) -> Result<Content, StorageError> {
+        let hash = match core::mem::take(&mut self.hash) {
+            Hash::NotWanted => None,
+            Hash::Running(hash) => Some(hash.finalize().into()),
+            Hash::Known(hash) => Some(hash),
+        };
+        let content = self.finish_own(txn)?;
+        match hash.filter(|_| content.len() >= shared) {
+            Some(hash) => dedup::share(txn, content, &hash),
+            None => Ok(content),
+        }
+    }
+
+    fn finish_own(mut self, txn: &WriteTransaction) -> Result<Content, StorageError> {
         let rest = core::mem::take(&mut self.rest);
         if self.number.is_none() && rest.len() <= MOST_INLINE {
             return Ok(Content::Inline(rest));
@@ -177,6 +224,38 @@ impl Draft {
             self.store_at_end(txn, &rest)?;
         }
         self.number.map_or_else(|| Err(damaged()), |number| Ok(Content::Chunks(number, length)))
+    }
+
+    /// What a row about it has: not its hash.
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut bytes = [self.number.unwrap_or(u64::MAX), self.stored].map(u64::to_le_bytes).as_flattened().to_vec();
+        bytes.extend_from_slice(&self.rest);
+        bytes
+    }
+
+    /// The draft that such a row is about; if `hashed`, its hash is wanted, and is made of what is there already.
+    pub(super) fn decode(txn: &WriteTransaction, row: &[u8], hashed: bool) -> Result<Self, StorageError> {
+        let malformed = || StorageError::corrupted("a draft of a blob's content is malformed");
+        let (number, row) = row.split_first_chunk().ok_or_else(malformed)?;
+        let (stored, rest) = row.split_first_chunk().ok_or_else(malformed)?;
+        let (number, stored) = (u64::from_le_bytes(*number), u64::from_le_bytes(*stored));
+        let number = Some(number).filter(|number| *number != u64::MAX);
+        let mut draft = Self { number, stored, rest: rest.to_vec(), hash: Hash::NotWanted };
+        if hashed {
+            draft.hash = draft.hash_again(txn)?;
+        }
+        Ok(draft)
+    }
+
+    fn hash_again(&self, txn: &WriteTransaction) -> Result<Hash, StorageError> {
+        let mut hash = Box::<Sha256>::default();
+        if let Some(number) = self.number {
+            for chunk in 0..chunk_of(self.stored)? {
+                with_chunk(txn, number, self.stored, chunk, |bytes| hash.update(bytes))?;
+            }
+        }
+        hash.update(&self.rest);
+        Ok(Hash::Running(hash))
     }
 
     /// Leaves nothing behind.

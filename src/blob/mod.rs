@@ -1,18 +1,37 @@
 //! Blobs: contents of any length with what is known of them, in the same transactions and snapshots as tables.
 
 mod content;
+mod content_type;
+mod dedup;
+mod diff;
+mod drafts;
+mod expiry;
+mod hybrid;
+mod ids;
+mod metadata;
+mod namespaces;
+mod options;
 mod read;
 mod reader;
 mod record;
 mod tables;
 mod tags;
 mod times;
+mod totals;
 mod write;
 mod writer;
 
+pub use content_type::ContentType;
+pub use dedup::DedupStats;
+pub use diff::{BlobDiff, BlobDiffs};
+pub use hybrid::HybridTime;
+pub use ids::BlobIds;
+pub use metadata::{Metadata, MetadataValue};
+pub use namespaces::{NamespaceInfo, NamespaceQuota};
+pub use options::StoreOptions;
 pub use read::ReadableBlobs;
 pub use reader::BlobReader;
-pub use record::{BlobId, BlobMeta, ContentType, StoreOptions};
-pub use tags::TaggedBlobs;
+pub use record::{BlobId, BlobMeta};
 pub use times::BlobsInTime;
+pub use totals::BlobStats;
 pub use writer::BlobWriter;

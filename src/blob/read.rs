@@ -1,9 +1,13 @@
 use super::content;
+use super::dedup::{self, DedupStats};
+use super::ids::BlobIds;
+use super::namespaces::{self, NamespaceInfo};
 use super::reader::BlobReader;
-use super::record::{BlobId, BlobMeta, Record};
+use super::record::{BlobId, BlobMeta, Content, Record};
 use super::tables::{BLOBS, Records};
-use super::tags::{TaggedBlobs, tags, thing};
+use super::tags::{tags, thing};
 use super::times::BlobsInTime;
+use super::totals::{self, BlobStats};
 use crate::error::{BlobError, StorageError};
 use crate::index::{OwnTables, TagQuery};
 use crate::table::ReadableTable;
@@ -12,10 +16,23 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::RangeBounds;
 
-/// The record of a blob, if there is one.
+/// The record of a blob, if there is one that is to be seen.
 pub(super) fn record(tables: &impl OwnTables, id: BlobId) -> Result<Option<Record>, StorageError> {
+    let Some(record) = stored(tables, id)? else { return Ok(None) };
+    let expired = record.expires.map_or(Ok(false), |_| tables.time().map(|now| record.has_expired(now)))?;
+    Ok(Some(record).filter(|_| !expired))
+}
+
+/// The record of a blob, whether it has expired or not.
+pub(super) fn stored(tables: &impl OwnTables, id: BlobId) -> Result<Option<Record>, StorageError> {
     let Some(records) = tables.table::<Records>(BLOBS)? else { return Ok(None) };
     records.get(id.sequence())?.map(|bytes| Record::decode(bytes.value())).transpose()
+}
+
+/// What is known of a blob by its record.
+pub(super) fn meta(tables: &impl OwnTables, id: BlobId, record: Record) -> Result<BlobMeta, StorageError> {
+    let namespace = namespaces::name_of(tables, record.namespace)?;
+    Ok(record.into_meta(id, namespace))
 }
 
 /// What can be read of blobs, in a read transaction or a write transaction.
@@ -44,13 +61,13 @@ pub trait ReadableBlobs: OwnTables {
         let Some(record) = record(self, id)? else { return Ok(None) };
         let mut bytes = Vec::new();
         content::read(self, &record.content, 0, record.content.len(), &mut bytes)?;
-        Ok(Some((bytes, record.into_meta(id))))
+        Ok(Some((bytes, meta(self, id, record)?)))
     }
 
     /// What is known of a blob. `None` if there is no such blob.
     fn get_blob_meta(&self, id: BlobId) -> Result<Option<BlobMeta>, BlobError> {
         let _held = self.hold();
-        Ok(record(self, id)?.map(|record| record.into_meta(id)))
+        Ok(record(self, id)?.map(|record| meta(self, id, record)).transpose()?)
     }
 
     /// The blob with that [number](BlobId::sequence). `None` if there is no such blob.
@@ -84,8 +101,75 @@ pub trait ReadableBlobs: OwnTables {
 
     /// The blobs that tags select, in the order of their ids, from behind `after` on: what was seen last is where another
     /// goes on.
-    fn select_blobs(&self, query: TagQuery, after: Option<BlobId>) -> TaggedBlobs<'_, Self> {
-        TaggedBlobs::new(self, query, after)
+    fn select_blobs(&self, query: TagQuery, after: Option<BlobId>) -> BlobIds<'_, Self> {
+        BlobIds::tagged(self, query, after)
+    }
+
+    /// All blobs in the order of their ids, from behind `after` on.
+    fn list_blobs(&self, after: Option<BlobId>) -> BlobIds<'_, Self> {
+        BlobIds::all(self, after)
+    }
+
+    /// How many blobs there are, and what they take.
+    fn blob_stats(&self) -> Result<BlobStats, BlobError> {
+        let _held = self.hold();
+        Ok(totals::stats(self)?)
+    }
+
+    /// What sharing contents has brought.
+    fn dedup_stats(&self) -> Result<DedupStats, BlobError> {
+        let _held = self.hold();
+        Ok(dedup::stats(self)?)
+    }
+
+    /// The SHA-256 of a blob's content, if it may be [shared](crate::Builder::set_blob_dedup). Else it is not known.
+    fn blob_content_hash(&self, id: BlobId) -> Result<Option<[u8; 32]>, BlobError> {
+        let _held = self.hold();
+        match record(self, id)?.map(|record| record.content) {
+            Some(Content::Chunks(number, _)) => Ok(dedup::hash_of(self, number)?),
+            _ => Ok(None),
+        }
+    }
+
+    /// The blobs whose content has this SHA-256, of those that may be [shared](crate::Builder::set_blob_dedup), in the order
+    /// of their ids, from behind `after` on.
+    fn blobs_by_content(&self, hash: [u8; 32], after: Option<BlobId>) -> BlobIds<'_, Self> {
+        BlobIds::of_content(self, hash, after)
+    }
+
+    /// The namespace that a blob is in. `None` if it is in none, or there is no such blob.
+    fn blob_namespace(&self, id: BlobId) -> Result<Option<String>, BlobError> {
+        Ok(self.get_blob_meta(id)?.and_then(|meta| meta.namespace))
+    }
+
+    /// The blobs of a namespace in the order of their ids, from behind `after` on.
+    ///
+    /// ```
+    /// # use sapwood::{ContentType, Database, ReadableBlobs, StoreOptions, backends::InMemoryBackend};
+    /// # let db = Database::builder().create_with_backend(InMemoryBackend::new())?;
+    /// # let txn = db.begin_write()?;
+    /// let store = |name| txn.store_blob(b"", ContentType::Json, "", StoreOptions::new().with_namespace(name));
+    /// let (first, second) = (store("robins")?, store("wrens")?);
+    /// txn.move_blob(second, Some("robins"))?;
+    /// let found: Vec<_> = txn.blobs_in_namespace("robins", Some(first)).collect::<Result<_, _>>()?;
+    /// assert_eq!(found, [second]);
+    /// assert_eq!(txn.list_blob_namespaces(None, 10)?.len(), 1);
+    /// # Ok::<(), sapwood::Error>(())
+    /// ```
+    fn blobs_in_namespace(&self, namespace: &str, after: Option<BlobId>) -> BlobIds<'_, Self> {
+        BlobIds::in_namespace(self, namespace, after)
+    }
+
+    /// What is known of a namespace. `None` if it has nothing.
+    fn blob_namespace_info(&self, namespace: &str) -> Result<Option<NamespaceInfo>, BlobError> {
+        let _held = self.hold();
+        Ok(namespaces::find(self, namespace)?)
+    }
+
+    /// At most so many namespaces behind that one, in order.
+    fn list_blob_namespaces(&self, after: Option<&str>, most: usize) -> Result<Vec<NamespaceInfo>, BlobError> {
+        let _held = self.hold();
+        Ok(namespaces::list(self, after, most)?)
     }
 
     /// At most so many tags behind that one, in order, each with how many blobs have it.

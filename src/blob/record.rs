@@ -1,8 +1,11 @@
 //! What is known of a blob, and its bytes.
 
+use super::content_type::{ContentType, OTHER_TYPE};
+use super::hybrid::HybridTime;
+use super::metadata::{self, Metadata, push_text, take_text};
 use crate::error::{BlobError, StorageError};
 use crate::limits::{MAX_BLOB_LABEL_LENGTH, MAX_CONTENT_TYPE_LENGTH};
-use crate::types::{Reader, push_length};
+use crate::types::Reader;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt::{Display, Formatter};
@@ -30,130 +33,8 @@ impl Display for BlobId {
     }
 }
 
-macro_rules! content_types {
-    ($($(#[$doc:meta])* $name:ident = $byte:literal, $mime:literal;)*) => {
-        /// What kind of thing a blob's content is.
-        ///
-        /// ```
-        /// use sapwood::ContentType;
-        ///
-        /// assert_eq!(ContentType::from("image/png"), ContentType::ImagePng);
-        /// assert_eq!(ContentType::from("text/rust").as_str(), "text/rust");
-        /// ```
-        #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-        #[non_exhaustive]
-        pub enum ContentType {
-            $($(#[$doc])* $name,)*
-            /// Any other, by its MIME type: at most [`MAX_CONTENT_TYPE_LENGTH`] bytes.
-            Mime(String),
-        }
-
-        impl ContentType {
-            /// The MIME type.
-            pub fn as_str(&self) -> &str {
-                match self {
-                    $(Self::$name => $mime,)*
-                    Self::Mime(name) => name,
-                }
-            }
-
-            fn byte(&self) -> u8 {
-                match self {
-                    $(Self::$name => $byte,)*
-                    Self::Mime(_) => OTHER_TYPE,
-                }
-            }
-
-            fn of_byte(byte: u8) -> Option<Self> {
-                match byte {
-                    $($byte => Some(Self::$name),)*
-                    _ => None,
-                }
-            }
-
-            fn of_name(name: &str) -> Option<Self> {
-                match name {
-                    $($mime => Some(Self::$name),)*
-                    _ => None,
-                }
-            }
-        }
-    };
-}
-
-content_types! {
-    /// Bytes of which nothing is known.
-    #[default]
-    OctetStream = 0, "application/octet-stream";
-    /// A PNG image.
-    ImagePng = 1, "image/png";
-    /// A JPEG image.
-    ImageJpeg = 2, "image/jpeg";
-    /// A WAV recording.
-    AudioWav = 3, "audio/wav";
-    /// An Ogg recording.
-    AudioOgg = 4, "audio/ogg";
-    /// An MP4 film.
-    VideoMp4 = 5, "video/mp4";
-    /// A LAS point cloud.
-    PointCloudLas = 6, "application/vnd.las";
-    /// Readings of an inertial measurement unit.
-    SensorImu = 7, "application/x-imu";
-    /// An embedding vector.
-    Embedding = 8, "application/x-embedding";
-    /// A document about other blobs.
-    Metadata = 9, "application/x-metadata";
-    /// Plain text.
-    TextPlain = 10, "text/plain";
-    /// JSON.
-    Json = 11, "application/json";
-}
-
-/// The byte of a content type that is spelled out.
-const OTHER_TYPE: u8 = 255;
-
-impl From<&str> for ContentType {
-    fn from(name: &str) -> Self {
-        Self::of_name(name).unwrap_or_else(|| Self::Mime(name.to_string()))
-    }
-}
-
-/// What may be said of a blob when it is stored.
-///
-/// ```
-/// use sapwood::StoreOptions;
-///
-/// let options = StoreOptions::new().with_time_ms(1_700_000_000_000).with_tags(["rust", "notes"]);
-/// ```
-#[derive(Clone, Debug, Default)]
-pub struct StoreOptions {
-    pub(super) time: Option<u64>,
-    pub(super) tags: Vec<String>,
-}
-
-impl StoreOptions {
-    /// Nothing.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// When the blob was made, in milliseconds since 1970. Else it is the transaction's time, by the
-    /// [clock](crate::Builder::set_clock).
-    #[must_use]
-    pub fn with_time_ms(self, time: u64) -> Self {
-        Self { time: Some(time), ..self }
-    }
-
-    /// Tags that it has from the start, beside those that were said before.
-    #[must_use]
-    pub fn with_tags<'t>(mut self, tags: impl IntoIterator<Item = &'t str>) -> Self {
-        self.tags.extend(tags.into_iter().map(ToString::to_string));
-        self
-    }
-}
-
 /// What is known of a blob.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct BlobMeta {
     /// The blob.
@@ -166,6 +47,14 @@ pub struct BlobMeta {
     pub label: String,
     /// When it was made, in milliseconds since 1970.
     pub time_ms: u64,
+    /// When it was stored, as databases that know of each other see it.
+    pub hybrid_time: HybridTime,
+    /// The namespace that it is in.
+    pub namespace: Option<String>,
+    /// When it expires, in milliseconds since 1970.
+    pub expires_at_ms: Option<u64>,
+    /// What the user says of it.
+    pub metadata: Metadata,
 }
 
 /// Where a blob's content is.
@@ -186,22 +75,39 @@ impl Content {
 }
 
 /// A row of the table of blobs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Record {
     pub(super) content_type: ContentType,
     pub(super) label: String,
     pub(super) time: u64,
+    pub(super) hybrid: HybridTime,
+    /// Number of the namespace; 0 for none.
+    pub(super) namespace: u64,
+    pub(super) expires: Option<u64>,
+    pub(super) metadata: Metadata,
     pub(super) content: Content,
 }
 
-const INLINE: u8 = 0;
+/// What a record has, by the bits of its first byte.
 const CHUNKS: u8 = 1;
+const NAMESPACE: u8 = 1 << 1;
+const EXPIRES: u8 = 1 << 2;
+const METADATA: u8 = 1 << 3;
 
 impl Record {
     /// A record without content.
     pub(super) fn new(content_type: ContentType, label: &str, time: u64) -> Result<Self, BlobError> {
-        check_length("content type", content_type.as_str(), MAX_CONTENT_TYPE_LENGTH)?;
-        Self { content_type, label: String::new(), time, content: Content::Inline(Vec::new()) }.labelled(label)
+        let record = Self {
+            content_type: ContentType::default(),
+            label: String::new(),
+            time,
+            hybrid: HybridTime::default(),
+            namespace: 0,
+            expires: None,
+            metadata: Metadata::new(),
+            content: Content::Inline(Vec::new()),
+        };
+        record.typed(content_type)?.labelled(label)
     }
 
     /// The same with another label.
@@ -210,23 +116,45 @@ impl Record {
         Ok(Self { label: label.to_string(), ..self })
     }
 
+    /// The same with another content type.
+    pub(super) fn typed(self, content_type: ContentType) -> Result<Self, BlobError> {
+        check_length("content type", content_type.as_str(), MAX_CONTENT_TYPE_LENGTH)?;
+        Ok(Self { content_type, ..self })
+    }
+
+    fn has(&self) -> u8 {
+        let flag = |has: bool, bit| if has { bit } else { 0 };
+        flag(matches!(self.content, Content::Chunks(..)), CHUNKS)
+            | flag(self.namespace != 0, NAMESPACE)
+            | flag(self.expires.is_some(), EXPIRES)
+            | flag(!self.metadata.is_empty(), METADATA)
+    }
+
     /// | bytes | field |
     /// |---|---|
-    /// | 1 | 0: the content follows at the end; 1: it is in chunks |
-    /// | 8 | time |
+    /// | 1 | what it has: 1 a content in chunks, 2 a namespace, 4 a time at which it expires, 8 metadata |
+    /// | 8, 8 | time, hybrid time |
+    /// | 8 | number of the namespace, if it is in one |
+    /// | 8 | when it expires, if it does |
     /// | 1 | content type; 255: its name follows, behind its length |
     /// | 1, 3 or 5 | length of the label, which follows |
+    /// | ... | metadata, if it has any |
     /// | 8, 8 | of a content in chunks: number, length |
     /// | rest | else the content |
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        out.push(if matches!(self.content, Content::Inline(_)) { INLINE } else { CHUNKS });
-        out.extend_from_slice(&self.time.to_le_bytes());
+        out.push(self.has());
+        let namespace = Some(self.namespace).filter(|number| *number != 0);
+        let numbers = [Some(self.time), Some(self.hybrid.to_bits()), namespace, self.expires];
+        numbers.into_iter().flatten().for_each(|number| out.extend_from_slice(&number.to_le_bytes()));
         out.push(self.content_type.byte());
         if let ContentType::Mime(name) = &self.content_type {
             push_text(name, &mut out);
         }
         push_text(&self.label, &mut out);
+        if !self.metadata.is_empty() {
+            metadata::encode(&self.metadata, &mut out);
+        }
         match &self.content {
             Content::Inline(bytes) => out.extend_from_slice(bytes),
             Content::Chunks(number, length) => {
@@ -242,47 +170,50 @@ impl Record {
     }
 
     fn read(bytes: &[u8]) -> Option<Self> {
-        let (form, rest) = bytes.split_first()?;
-        let (time, rest) = rest.split_first_chunk::<8>()?;
-        let (kind, rest) = rest.split_first()?;
-        let mut reader = Reader::new(rest);
-        let content_type = match *kind {
+        let mut reader = Reader::new(bytes);
+        let [has] = *reader.take(1)?.first_chunk()?;
+        let if_any =
+            |reader: &mut Reader<'_>, bit| if has & bit == 0 { Some(None) } else { take_u64(reader).map(Some) };
+        let (time, hybrid) = (take_u64(&mut reader)?, HybridTime::from_bits(take_u64(&mut reader)?));
+        let (namespace, expires) = (if_any(&mut reader, NAMESPACE)?, if_any(&mut reader, EXPIRES)?);
+        let [kind] = *reader.take(1)?.first_chunk()?;
+        let content_type = match kind {
             OTHER_TYPE => ContentType::Mime(take_text(&mut reader)?),
             known => ContentType::of_byte(known)?,
         };
         let label = take_text(&mut reader)?;
-        let content = match (*form, reader.rest()) {
-            (INLINE, bytes) => Content::Inline(bytes.to_vec()),
-            (CHUNKS, place) => match *place.as_chunks::<8>().0 {
-                [number, length] if place.len() == 16 => {
-                    Content::Chunks(u64::from_le_bytes(number), u64::from_le_bytes(length))
-                }
-                _ => return None,
-            },
-            _ => return None,
+        let metadata = if has & METADATA == 0 { Metadata::new() } else { metadata::read(&mut reader)? };
+        let content = if has & CHUNKS == 0 {
+            Content::Inline(reader.rest().to_vec())
+        } else {
+            Content::Chunks(take_u64(&mut reader)?, take_u64(&mut reader)?)
         };
-        Some(Self { content_type, label, time: u64::from_le_bytes(*time), content })
+        let namespace = namespace.unwrap_or(0);
+        let record = Self { content_type, label, time, hybrid, namespace, expires, metadata, content };
+        let is_whole = matches!(record.content, Content::Inline(_)) || reader.rest().is_empty();
+        (is_whole && record.has() == has).then_some(record)
     }
 
-    pub(super) fn into_meta(self, id: BlobId) -> BlobMeta {
-        let Self { content_type, label, time, content } = self;
-        BlobMeta { id, length: content.len(), content_type, label, time_ms: time }
+    /// Whether the blob has expired at that time.
+    pub(super) fn has_expired(&self, now: u64) -> bool {
+        self.expires.is_some_and(|expires| expires <= now)
     }
+
+    pub(super) fn into_meta(self, id: BlobId, namespace: Option<String>) -> BlobMeta {
+        let length = self.content.len();
+        let Self { content_type, label, time, hybrid, expires, metadata, .. } = self;
+        let (time_ms, hybrid_time, expires_at_ms) = (time, hybrid, expires);
+        BlobMeta { id, length, content_type, label, time_ms, hybrid_time, namespace, expires_at_ms, metadata }
+    }
+}
+
+fn take_u64(reader: &mut Reader<'_>) -> Option<u64> {
+    reader.take(8)?.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
 }
 
 pub(super) fn check_length(what: &'static str, text: &str, limit: usize) -> Result<(), BlobError> {
     let length = text.len();
     if length > limit { Err(BlobError::TooLong { what, length, limit }) } else { Ok(()) }
-}
-
-fn push_text(text: &str, out: &mut Vec<u8>) {
-    push_length(text.len(), out);
-    out.extend_from_slice(text.as_bytes());
-}
-
-fn take_text(reader: &mut Reader<'_>) -> Option<String> {
-    let length = reader.length()?;
-    core::str::from_utf8(reader.take(length)?).ok().map(ToString::to_string)
 }
 
 #[cfg(test)]
@@ -298,11 +229,11 @@ mod tests {
         for (record, bytes) in [
             (
                 record(ContentType::Json, "oak", Content::Inline(b"{}".to_vec())),
-                &b"\0\x07\0\0\0\0\0\0\0\x0B\x03oak{}"[..],
+                &b"\0\x07\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x0B\x03oak{}"[..],
             ),
             (
                 record("a/b".into(), "", Content::Chunks(3, 1 << 20)),
-                b"\x01\x07\0\0\0\0\0\0\0\xFF\x03a/b\0\x03\0\0\0\0\0\0\0\0\0\x10\0\0\0\0\0",
+                b"\x01\x07\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\xFF\x03a/b\0\x03\0\0\0\0\0\0\0\0\0\x10\0\0\0\0\0",
             ),
         ] {
             assert_eq!(record.encode(), bytes);

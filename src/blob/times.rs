@@ -1,9 +1,9 @@
-use super::read::record;
+use super::expiry::{is_seen, some_have_expired};
 use super::record::{BlobId, Record};
-use super::tables::{BLOBS, TimeKey, Times};
-use super::write::put;
+use super::tables::{BLOBS, PairKey, Times, pair_key, pair_of, replace_key};
+use super::write::change;
 use crate::error::{BlobError, StorageError};
-use crate::index::{OwnTables, open};
+use crate::index::OwnTables;
 use crate::table::ReadableTable;
 use crate::txn::WriteTransaction;
 use alloc::collections::VecDeque;
@@ -13,28 +13,15 @@ use core::ops::{Bound, RangeBounds};
 /// Blobs that are looked up at once.
 const BATCH: usize = 64;
 
-fn time_key(time: u64, id: BlobId) -> TimeKey {
-    let mut key = TimeKey::default();
-    let bytes = time.to_be_bytes().into_iter().chain(id.sequence().to_be_bytes());
-    key.iter_mut().zip(bytes).for_each(|(place, byte)| *place = byte);
-    key
-}
-
-fn timed(key: TimeKey) -> (u64, BlobId) {
-    let number = u128::from_be_bytes(key);
-    ((number >> 64) as u64, BlobId::new(number as u64))
-}
-
-/// Enters a blob into the index.
-pub(super) fn add(txn: &WriteTransaction, id: BlobId, record: &Record) -> Result<(), StorageError> {
-    open::<Times>(txn, BLOBS)?.insert(time_key(record.time, id), ()).map(drop)
-}
-
-/// Takes a blob out of the index.
-pub(super) fn remove(txn: &WriteTransaction, id: BlobId, record: &Record) -> Result<(), StorageError> {
-    let removed = open::<Times>(txn, BLOBS)?.remove(time_key(record.time, id))?.is_some();
-    let missing = || StorageError::corrupted("the index of times does not have what the record of a blob says");
-    removed.then_some(()).ok_or_else(missing)
+/// Makes the index follow a record that comes, changes or goes.
+pub(super) fn follow(
+    txn: &WriteTransaction,
+    id: BlobId,
+    before: Option<&Record>,
+    after: Option<&Record>,
+) -> Result<(), StorageError> {
+    let key = |record: Option<&Record>| record.map(|record| pair_key(record.time, id));
+    replace_key::<Times>(txn, key(before), key(after))
 }
 
 /// Blobs in the order in which they were made, and those of one time by their ids: each with its time, in milliseconds since
@@ -44,9 +31,9 @@ pub(super) fn remove(txn: &WriteTransaction, id: BlobId, record: &Record) -> Res
 pub struct BlobsInTime<'t, T: OwnTables> {
     tables: &'t T,
     /// What was not looked up yet; `None` if there is nothing more.
-    rest: Option<(Bound<TimeKey>, Bound<TimeKey>)>,
-    front: VecDeque<TimeKey>,
-    back: VecDeque<TimeKey>,
+    rest: Option<(Bound<PairKey>, Bound<PairKey>)>,
+    front: VecDeque<PairKey>,
+    back: VecDeque<PairKey>,
 }
 
 impl<'t, T: OwnTables> BlobsInTime<'t, T> {
@@ -54,13 +41,13 @@ impl<'t, T: OwnTables> BlobsInTime<'t, T> {
         let (first, last) = (BlobId::new(0), BlobId::new(u64::MAX));
         let start = match times.start_bound() {
             Bound::Unbounded => Bound::Unbounded,
-            Bound::Included(time) => Bound::Included(time_key(*time, first)),
-            Bound::Excluded(time) => Bound::Excluded(time_key(*time, last)),
+            Bound::Included(time) => Bound::Included(pair_key(*time, first)),
+            Bound::Excluded(time) => Bound::Excluded(pair_key(*time, last)),
         };
         let end = match times.end_bound() {
             Bound::Unbounded => Bound::Unbounded,
-            Bound::Included(time) => Bound::Included(time_key(*time, last)),
-            Bound::Excluded(time) => Bound::Excluded(time_key(*time, first)),
+            Bound::Included(time) => Bound::Included(pair_key(*time, last)),
+            Bound::Excluded(time) => Bound::Excluded(pair_key(*time, first)),
         };
         Self { tables, rest: Some((start, end)), front: VecDeque::new(), back: VecDeque::new() }
     }
@@ -68,22 +55,34 @@ impl<'t, T: OwnTables> BlobsInTime<'t, T> {
     /// The same behind a blob that was given before, by this or another one.
     #[must_use]
     pub fn after(mut self, time_ms: u64, id: BlobId) -> Self {
-        self.rest = self.rest.map(|(_, end)| (Bound::Excluded(time_key(time_ms, id)), end));
+        self.rest = self.rest.map(|(_, end)| (Bound::Excluded(pair_key(time_ms, id)), end));
         self
     }
 
     /// The same before a blob that was given before, by this or another one.
     #[must_use]
     pub fn before(mut self, time_ms: u64, id: BlobId) -> Self {
-        self.rest = self.rest.map(|(start, _)| (start, Bound::Excluded(time_key(time_ms, id))));
+        self.rest = self.rest.map(|(start, _)| (start, Bound::Excluded(pair_key(time_ms, id))));
         self
     }
 
-    fn fetch(&mut self, backwards: bool) -> Result<VecDeque<TimeKey>, StorageError> {
-        let Some((start, end)) = self.rest.take() else { return Ok(VecDeque::new()) };
+    /// The next ones that are to be seen; none at the end.
+    fn fetch(&mut self, backwards: bool) -> Result<VecDeque<PairKey>, StorageError> {
         let _held = self.tables.hold();
+        while self.rest.is_some() {
+            let keys = self.fetch_stored(backwards)?;
+            let keys = if some_have_expired(self.tables)? { seen(self.tables, keys)? } else { keys };
+            if !keys.is_empty() {
+                return Ok(keys);
+            }
+        }
+        Ok(VecDeque::new())
+    }
+
+    fn fetch_stored(&mut self, backwards: bool) -> Result<VecDeque<PairKey>, StorageError> {
+        let Some((start, end)) = self.rest.take() else { return Ok(VecDeque::new()) };
         let Some(times) = self.tables.table::<Times>(BLOBS)? else { return Ok(VecDeque::new()) };
-        let mut rows = times.range::<TimeKey>((start, end))?;
+        let mut rows = times.range::<PairKey>((start, end))?;
         let next = || if backwards { rows.next_back() } else { rows.next() };
         let keys = core::iter::from_fn(next).take(BATCH).map(|row| row.map(|(key, _)| key.value()));
         let keys = keys.collect::<Result<VecDeque<_>, _>>()?;
@@ -111,8 +110,18 @@ impl<'t, T: OwnTables> BlobsInTime<'t, T> {
             true => self.back.pop_front().or_else(|| self.front.pop_back()),
             false => self.front.pop_front().or_else(|| self.back.pop_back()),
         };
-        Ok(key.map(timed))
+        Ok(key.map(pair_of))
     }
+}
+
+fn seen(tables: &impl OwnTables, keys: VecDeque<PairKey>) -> Result<VecDeque<PairKey>, StorageError> {
+    let mut seen = VecDeque::with_capacity(keys.len());
+    for key in keys {
+        if is_seen(tables, pair_of(key).1)? {
+            seen.push_back(key);
+        }
+    }
+    Ok(seen)
 }
 
 impl<T: OwnTables> Iterator for BlobsInTime<'_, T> {
@@ -142,11 +151,6 @@ impl WriteTransaction {
     ///
     /// [`NotFound`](BlobError::NotFound) if there is no such blob.
     pub fn retime_blob(&self, id: BlobId, time_ms: u64) -> Result<(), BlobError> {
-        let _held = self.hold();
-        let before = record(self, id)?.ok_or(BlobError::NotFound(id.sequence()))?;
-        remove(self, id, &before)?;
-        let after = Record { time: time_ms, ..before };
-        add(self, id, &after)?;
-        Ok(put(self, id, &after)?)
+        change(self, id, |record| Ok(Record { time: time_ms, ..record }))
     }
 }

@@ -1,30 +1,121 @@
-use super::content::{self, Draft};
-use super::read::record;
-use super::record::{BlobId, ContentType, Record, StoreOptions};
+use super::content::Draft;
+use super::content_type::ContentType;
+use super::hybrid::HybridTime;
+use super::metadata::{self, MetadataValue};
+use super::options::StoreOptions;
+use super::read::{ReadableBlobs, record};
+use super::record::{BlobId, Content, Record};
 use super::tables::{BLOBS, Records};
-use super::tags::{check_tag, tags, thing};
-use super::times;
+use super::tags::{tags, thing};
 use super::writer::BlobWriter;
+use super::{dedup, expiry, namespaces, times, totals};
 use crate::error::{BlobError, StorageError};
 use crate::index::{OwnTables, open};
-use crate::txn::WriteTransaction;
-use alloc::string::String;
+use crate::txn::{BlobChange, WriteTransaction};
+use alloc::string::ToString;
+use alloc::vec::Vec;
+use core::ops::RangeBounds;
 
 /// The counter of blobs.
 const IDS: &str = "blobs";
+/// The counter of hybrid times.
+const HYBRID: &str = "hybrid time";
+/// Blobs that are deleted before they are listed again.
+const BATCH: usize = 64;
 
-/// Stores a record under a new id, with these tags.
-pub(super) fn store(txn: &WriteTransaction, record: &Record, own: &[String]) -> Result<BlobId, StorageError> {
+/// Stores a record under a new id, with what else was said of it. If that is refused, its content goes.
+pub(super) fn store(txn: &WriteTransaction, record: Record, options: &StoreOptions) -> Result<BlobId, BlobError> {
     let id = BlobId::new(txn.take_number(IDS)?);
-    put(txn, id, record)?;
-    times::add(txn, id, record)?;
-    own.iter().try_for_each(|tag| tags(txn).add(&thing(id), tag).map(|_| ()))?;
+    let content = record.content.clone();
+    let kept = complete(txn, record, options).map_err(BlobError::from);
+    if let Err(err) = kept.and_then(|record| set(txn, id, None, Some(&record))) {
+        if let Content::Chunks(content, _) = content {
+            dedup::let_go(txn, content)?;
+        }
+        return Err(err);
+    }
+    options.tags.iter().try_for_each(|tag| tags(txn).add(&thing(id), tag).map(|_| ()))?;
+    txn.log_blob(id.sequence(), BlobChange::Stored)?;
     Ok(id)
 }
 
-/// Sets the record of a blob.
-pub(super) fn put(txn: &WriteTransaction, id: BlobId, record: &Record) -> Result<(), StorageError> {
-    open::<Records>(txn, BLOBS)?.insert(id.sequence(), &record.encode()[..])?;
+/// The record, with what is known when it is stored.
+fn complete(txn: &WriteTransaction, record: Record, options: &StoreOptions) -> Result<Record, StorageError> {
+    let hybrid = hybrid_time(txn, options.hybrid, record.time)?;
+    let named = options.namespace.as_deref();
+    let namespace = named.map(|name| namespaces::find(txn, name)).transpose()?.flatten();
+    let ttl = options.ttl.or(namespace.and_then(|info| info.default_ttl));
+    let expires = ttl.map(|ttl| expiry::expiry(txn, ttl)).transpose()?;
+    // Last, as it may make the namespace.
+    let namespace = named.map_or(Ok(0), |name| namespaces::number_for(txn, name))?;
+    Ok(Record { hybrid, namespace, expires, metadata: options.metadata.clone(), ..record })
+}
+
+/// The given hybrid time, or the next one.
+fn hybrid_time(txn: &WriteTransaction, given: Option<HybridTime>, made_at: u64) -> Result<HybridTime, StorageError> {
+    let now = || match txn.now() {
+        Err(StorageError::ClockMissing) => Ok(HybridTime::from_ms(made_at)),
+        now => now.map(HybridTime::from_ms),
+    };
+    let least = given.map_or_else(now, Ok)?;
+    let next = txn.take_number_from(HYBRID, least.to_bits())?;
+    Ok(given.unwrap_or(HybridTime::from_bits(next)))
+}
+
+/// Changes the record of a blob, and all indexes with it. Nothing is changed if that is refused.
+pub(super) fn change(
+    txn: &WriteTransaction,
+    id: BlobId,
+    change: impl FnOnce(Record) -> Result<Record, BlobError>,
+) -> Result<(), BlobError> {
+    let _held = txn.hold();
+    let before = record(txn, id)?.ok_or(BlobError::NotFound(id.sequence()))?;
+    let after = change(before.clone())?;
+    set(txn, id, Some(&before), Some(&after))?;
+    let what = if before.content == after.content { BlobChange::Known } else { BlobChange::Content };
+    Ok(txn.log_blob(id.sequence(), what)?)
+}
+
+/// Removes a blob of which this is the record.
+pub(super) fn remove(txn: &WriteTransaction, id: BlobId, record: &Record, why: BlobChange) -> Result<(), BlobError> {
+    set(txn, id, Some(record), None)?;
+    tags(txn).clear(&thing(id))?;
+    Ok(txn.log_blob(id.sequence(), why)?)
+}
+
+/// Deletes what is listed, each time anew, until nothing is, and says how much there was.
+pub(super) fn delete_each<'t, I>(txn: &WriteTransaction, list: impl Fn() -> I) -> Result<u64, BlobError>
+where
+    I: Iterator<Item = Result<BlobId, BlobError>> + 't,
+{
+    let mut deleted = 0;
+    loop {
+        let some: Vec<_> = list().take(BATCH).collect::<Result<_, _>>()?;
+        if some.is_empty() {
+            return Ok(deleted);
+        }
+        let before = deleted;
+        for id in some {
+            deleted += u64::from(txn.delete_blob(id)?);
+        }
+        if deleted == before {
+            return Err(StorageError::corrupted("an index lists blobs that there are not").into());
+        }
+    }
+}
+
+/// The one way to change what is known of a blob: all that is found by it follows its record.
+fn set(txn: &WriteTransaction, id: BlobId, before: Option<&Record>, after: Option<&Record>) -> Result<(), BlobError> {
+    namespaces::follow(txn, id, before, after)?;
+    times::follow(txn, id, before, after)?;
+    expiry::follow(txn, id, before, after)?;
+    totals::follow(txn, before, after)?;
+    dedup::follow(txn, id, before, after)?;
+    let mut records = open::<Records>(txn, BLOBS)?;
+    match after {
+        Some(record) => drop(records.insert(id.sequence(), &record.encode()[..])?),
+        None => drop(records.remove(id.sequence())?),
+    }
     Ok(())
 }
 
@@ -53,9 +144,7 @@ impl WriteTransaction {
         label: &str,
         options: StoreOptions,
     ) -> Result<BlobId, BlobError> {
-        let mut writer = self.blob_writer(content_type, label, options)?;
-        writer.write(data)?;
-        writer.finish()
+        self.blob_writer(content_type, label, options)?.store(data)
     }
 
     /// Begins a blob whose content is written piece by piece. Any number may be written at once, each in constant memory.
@@ -69,9 +158,9 @@ impl WriteTransaction {
         label: &str,
         options: StoreOptions,
     ) -> Result<BlobWriter<'_>, BlobError> {
+        options.check()?;
         let time = options.time.map_or_else(|| self.now(), Ok)?;
-        options.tags.iter().try_for_each(|tag| check_tag(tag))?;
-        Ok(BlobWriter::new(self, Record::new(content_type, label, time)?, options.tags))
+        Ok(BlobWriter::new(self, Record::new(content_type, label, time)?, options))
     }
 
     /// Adds to the end of a blob's content.
@@ -90,12 +179,13 @@ impl WriteTransaction {
     ///
     /// [`NotFound`](BlobError::NotFound) if there is no such blob.
     pub fn append_blob(&self, id: BlobId, data: &[u8]) -> Result<(), BlobError> {
-        let _held = self.hold();
-        let record = record(self, id)?.ok_or(BlobError::NotFound(id.sequence()))?;
-        let mut draft = Draft::of(self, record.content.clone())?;
-        draft.push(self, data)?;
-        let content = draft.finish(self)?;
-        Ok(put(self, id, &record.with(content))?)
+        change(self, id, |record| {
+            namespaces::check_room(self, &record, record.content.len().saturating_add(data.len() as u64))?;
+            let mut draft = Draft::of(self, record.content.clone())?;
+            draft.push(self, data)?;
+            let content = draft.finish(self, 0)?;
+            Ok(record.with(content))
+        })
     }
 
     /// Gives a blob another content. What else is known of it stays.
@@ -104,13 +194,13 @@ impl WriteTransaction {
     ///
     /// [`NotFound`](BlobError::NotFound) if there is no such blob.
     pub fn replace_blob(&self, id: BlobId, data: &[u8]) -> Result<(), BlobError> {
-        let _held = self.hold();
-        let record = record(self, id)?.ok_or(BlobError::NotFound(id.sequence()))?;
-        let mut draft = Draft::default();
-        draft.push(self, data)?;
-        let content = draft.finish(self)?;
-        content::remove(self, &record.content)?;
-        Ok(put(self, id, &record.with(content))?)
+        change(self, id, |record| {
+            namespaces::check_room(self, &record, data.len() as u64)?;
+            let mut draft = Draft::default();
+            draft.push(self, data)?;
+            let content = draft.finish(self, 0)?;
+            Ok(record.with(content))
+        })
     }
 
     /// Gives a blob another label.
@@ -120,21 +210,46 @@ impl WriteTransaction {
     /// [`NotFound`](BlobError::NotFound) if there is no such blob; [`TooLong`](BlobError::TooLong) for a label over its
     /// [limit](crate::limits::MAX_BLOB_LABEL_LENGTH).
     pub fn relabel_blob(&self, id: BlobId, label: &str) -> Result<(), BlobError> {
-        let _held = self.hold();
-        let record = record(self, id)?.ok_or(BlobError::NotFound(id.sequence()))?;
-        Ok(put(self, id, &record.labelled(label)?)?)
+        change(self, id, |record| record.labelled(label))
+    }
+
+    /// Sets a value of a blob's metadata, or takes it away.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](BlobError::NotFound) if there is no such blob; [`TooLong`](BlobError::TooLong) if the metadata would be over
+    /// its [limit](crate::limits::MAX_METADATA_LENGTH).
+    pub fn set_blob_metadata(&self, id: BlobId, name: &str, value: Option<MetadataValue>) -> Result<(), BlobError> {
+        change(self, id, |mut record| {
+            match value {
+                Some(value) => drop(record.metadata.insert(name.to_string(), value)),
+                None => drop(record.metadata.remove(name)),
+            }
+            metadata::check(&record.metadata)?;
+            Ok(record)
+        })
+    }
+
+    /// Gives a blob another content type.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](BlobError::NotFound) if there is no such blob; [`TooLong`](BlobError::TooLong) for one over its
+    /// [limit](crate::limits::MAX_CONTENT_TYPE_LENGTH).
+    pub fn retype_blob(&self, id: BlobId, content_type: ContentType) -> Result<(), BlobError> {
+        change(self, id, |record| record.typed(content_type))
+    }
+
+    /// Deletes all blobs that were made at these times, and says how many there were.
+    pub fn delete_blobs_in_time_range(&self, times: impl RangeBounds<u64> + Clone) -> Result<u64, BlobError> {
+        delete_each(self, || self.blobs_in_time_range(times.clone()).map(|found| Ok(found?.1)))
     }
 
     /// Deletes a blob, and says whether there was one. Its pages are free once no snapshot needs them.
     pub fn delete_blob(&self, id: BlobId) -> Result<bool, BlobError> {
         let _held = self.hold();
         let Some(record) = record(self, id)? else { return Ok(false) };
-        if let Some(mut records) = self.table::<Records>(BLOBS)? {
-            records.remove(id.sequence())?;
-        }
-        times::remove(self, id, &record)?;
-        tags(self).clear(&thing(id))?;
-        content::remove(self, &record.content)?;
+        remove(self, id, &record, BlobChange::Deleted)?;
         Ok(true)
     }
 }

@@ -1,11 +1,12 @@
 use super::content::Draft;
-use super::record::{BlobId, Record};
+use super::dedup;
+use super::drafts;
+use super::options::StoreOptions;
+use super::record::{BlobId, Content, Record};
 use super::write::store;
 use crate::error::{BlobError, StorageError};
 use crate::index::OwnTables;
 use crate::txn::WriteTransaction;
-use alloc::string::String;
-use alloc::vec::Vec;
 use core::fmt::{Debug, Formatter};
 
 /// Writes a blob's content piece by piece. With `std` it implements `Write`.
@@ -29,14 +30,31 @@ use core::fmt::{Debug, Formatter};
 pub struct BlobWriter<'t> {
     txn: &'t WriteTransaction,
     record: Record,
-    tags: Vec<String>,
+    options: StoreOptions,
     /// What was written; `None` once it is finished, or a write has failed.
     draft: Option<Draft>,
 }
 
 impl<'t> BlobWriter<'t> {
-    pub(super) fn new(txn: &'t WriteTransaction, record: Record, tags: Vec<String>) -> Self {
-        Self { txn, record, tags, draft: Some(Draft::default()) }
+    pub(super) fn new(txn: &'t WriteTransaction, record: Record, options: StoreOptions) -> Self {
+        let draft = if shared_from(txn, &options).is_some() { Draft::hashed() } else { Draft::default() };
+        Self { txn, record, options, draft: Some(draft) }
+    }
+
+    /// Stores a blob of which all is known. Nothing is written if its content is there already.
+    pub(super) fn store(mut self, data: &[u8]) -> Result<BlobId, BlobError> {
+        if shared_from(self.txn, &self.options).is_some_and(|least| data.len() as u64 >= least) {
+            let hash = dedup::hash(data);
+            let _held = self.txn.hold();
+            if let Some(number) = dedup::find(self.txn, &hash)? {
+                self.draft = None;
+                let record = self.record.clone().with(Content::Chunks(number, data.len() as u64));
+                return store(self.txn, record, &self.options);
+            }
+            self.draft = Some(Draft::with_hash(hash));
+        }
+        self.write(data)?;
+        self.finish()
     }
 
     /// Adds bytes at the end.
@@ -58,12 +76,28 @@ impl<'t> BlobWriter<'t> {
     }
 
     /// Ends the content, and stores the blob.
+    ///
+    /// # Errors
+    ///
+    /// [`QuotaExceeded`](BlobError::QuotaExceeded) if its namespace may not have it; nothing is left then.
     pub fn finish(mut self) -> Result<BlobId, BlobError> {
         let draft = self.draft.take().ok_or(BlobError::WriterFailed)?;
         let _held = self.txn.hold();
-        let content = draft.finish(self.txn)?;
+        let content = draft.finish(self.txn, shared_from(self.txn, &self.options).unwrap_or(0))?;
         let record = self.record.clone().with(content);
-        Ok(store(self.txn, &record, &self.tags)?)
+        store(self.txn, record, &self.options)
+    }
+
+    /// Puts the writer aside, so that it need not be held: [`resume_blob_writer`](WriteTransaction::resume_blob_writer) gives
+    /// it back within the transaction. One that is not resumed until the commit leaves nothing behind.
+    pub fn suspend(mut self) -> Result<u64, BlobError> {
+        let draft = self.draft.take().ok_or(BlobError::WriterFailed)?;
+        let _held = self.txn.hold();
+        Ok(drafts::put(self.txn, &draft)?)
+    }
+
+    pub(super) fn go_on_with(&mut self, draft: Draft) {
+        self.draft = Some(draft);
     }
 
     fn abandon(&mut self) -> Result<(), StorageError> {
@@ -71,6 +105,12 @@ impl<'t> BlobWriter<'t> {
         let _held = self.txn.hold();
         draft.abandon(self.txn)
     }
+}
+
+/// Least length of a content that blobs may share; `None` if they shall not.
+pub(super) fn shared_from(txn: &WriteTransaction, options: &StoreOptions) -> Option<u64> {
+    let dedup = txn.blob_dedup();
+    options.dedup.unwrap_or(dedup.enabled).then_some(dedup.min_size)
 }
 
 impl Drop for BlobWriter<'_> {

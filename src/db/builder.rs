@@ -155,6 +155,32 @@ impl Builder {
         self
     }
 
+    /// Whether blobs of the same content, which is told by its SHA-256, share it; not unless said otherwise, here or
+    /// [of the blob](crate::StoreOptions::with_dedup). What is shared stays so whatever is said later.
+    ///
+    /// ```
+    /// use sapwood::{Builder, ContentType, ReadableBlobs, StoreOptions, backends::InMemoryBackend};
+    ///
+    /// let db = Builder::new().set_blob_dedup(true).create_with_backend(InMemoryBackend::new())?;
+    /// let txn = db.begin_write()?;
+    /// for label in ["acorn", "copy of acorn"] {
+    ///     txn.store_blob(&[7; 10_000], ContentType::OctetStream, label, StoreOptions::new())?;
+    /// }
+    /// assert_eq!(txn.dedup_stats()?.saved_bytes, 10_000);
+    /// # Ok::<(), sapwood::Error>(())
+    /// ```
+    pub fn set_blob_dedup(&mut self, enabled: bool) -> &mut Self {
+        self.settings.blob_dedup.enabled = enabled;
+        self
+    }
+
+    /// From how many bytes on contents are shared; 4,096 unless said otherwise. Those of at most 512 bytes never are: they lie
+    /// beside what is known of their blobs.
+    pub fn set_blob_dedup_min_size(&mut self, bytes: u64) -> &mut Self {
+        self.settings.blob_dedup.min_size = bytes;
+        self
+    }
+
     /// What is written to the change log, and how much of it stays; nothing unless said otherwise, here or when the
     /// file was last written: a file keeps what was said. What single tables say is
     /// [`set_table_cdc`](crate::WriteTransaction::set_table_cdc).

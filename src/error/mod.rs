@@ -291,6 +291,15 @@ pub enum BlobError {
         /// Length of the blob.
         blob: u64,
     },
+    /// The namespace may not have so much.
+    QuotaExceeded {
+        /// The namespace.
+        namespace: String,
+        /// What it would have too much of: `blobs` or `bytes`.
+        what: &'static str,
+        /// The most that it may have.
+        limit: u64,
+    },
     /// An earlier write to the blob failed.
     WriterFailed,
     /// The storage underneath failed.

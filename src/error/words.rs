@@ -158,6 +158,9 @@ impl Display for BlobError {
             Self::RangeOutOfBounds { offset, length, blob } => {
                 write!(f, "{length} bytes from {offset} on are not within a blob of {blob}")
             }
+            Self::QuotaExceeded { namespace, what, limit } => {
+                write!(f, "the namespace '{namespace}' may not have more than {limit} {what}")
+            }
             Self::WriterFailed => f.write_str("an earlier write to the blob failed"),
             Self::Storage(err) => err.fmt(f),
         }

@@ -32,6 +32,9 @@ pub trait OwnTables: Sealed + Sized {
     /// Keeps others from changing such tables until it is dropped.
     fn hold(&self) -> Held<'_>;
 
+    /// The time that the whole transaction sees.
+    fn time(&self) -> Result<u64, StorageError>;
+
     /// A table, if there is one, opened by who [holds](Self::hold) them.
     fn table<P: Part>(&self, name: &str) -> Result<Option<Self::Table<'_, P>>, StorageError>;
 }
@@ -48,6 +51,10 @@ impl OwnTables for ReadTransaction {
         Held(None)
     }
 
+    fn time(&self) -> Result<u64, StorageError> {
+        self.now()
+    }
+
     fn table<P: Part>(&self, name: &str) -> Result<Option<Self::Table<'_, P>>, StorageError> {
         self.open_own(TableId { space: P::SPACE, name })
     }
@@ -58,6 +65,10 @@ impl OwnTables for WriteTransaction {
 
     fn hold(&self) -> Held<'_> {
         Held(Some(self.work_alone()))
+    }
+
+    fn time(&self) -> Result<u64, StorageError> {
+        self.now()
     }
 
     fn table<P: Part>(&self, name: &str) -> Result<Option<Self::Table<'_, P>>, StorageError> {

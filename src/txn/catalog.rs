@@ -43,10 +43,28 @@ pub enum Space {
     TagsOf = 7,
     /// Blobs by when they were made.
     Times = 8,
+    /// What is known of each namespace.
+    Namespaces = 9,
+    /// The number of each namespace.
+    NamespaceNumbers = 10,
+    /// The blobs that are in a namespace.
+    InNamespace = 11,
+    /// Blobs by when they expire.
+    Expiries = 12,
+    /// What all blobs have together.
+    Totals = 13,
+    /// The hash of each content that blobs may share.
+    SharedContents = 14,
+    /// The number of each such content.
+    ContentNumbers = 15,
+    /// The blobs that have such a content.
+    ContentUsers = 16,
+    /// Contents that are being written, while nobody holds their writer. No commit has any.
+    Drafts = 17,
 }
 
 impl Space {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 17] = [
         Self::Tables,
         Self::Blobs,
         Self::Chunks,
@@ -55,6 +73,15 @@ impl Space {
         Self::Tagged,
         Self::TagsOf,
         Self::Times,
+        Self::Namespaces,
+        Self::NamespaceNumbers,
+        Self::InNamespace,
+        Self::Expiries,
+        Self::Totals,
+        Self::SharedContents,
+        Self::ContentNumbers,
+        Self::ContentUsers,
+        Self::Drafts,
     ];
 
     fn from_byte(byte: u8) -> Option<Self> {

@@ -1,6 +1,6 @@
 //! Events as lines of JSON, in the shape that Debezium gives to changes, for what reads those.
 
-use super::event::{Change, ChangeEvent};
+use super::event::{BlobChange, Change, ChangeEvent};
 use alloc::format;
 use alloc::string::{String, ToString};
 use core::fmt::Write;
@@ -11,7 +11,8 @@ use core::ops::Bound;
 ///
 /// A row is an object of `key` and `value`, in Base64, as Debezium writes bytes; a value that the log leaves out is
 /// `null`. `op` is `c` for insertions, `u` for updates and merges, `d` for deletions and expiries, `t` where a table
-/// was deleted, and `m` for what Debezium has no word for: a range, or what was done to tables, then told by `message`.
+/// was deleted, and `m` for what Debezium has no word for: a range, what was done to tables, or blobs, then told by
+/// `message`.
 /// A pair of a multimap comes and goes as a row does.
 ///
 /// ```
@@ -86,6 +87,16 @@ impl Line {
                 quoted(value.name())
             )),
             Change::RenameTable { new_name } => Self::message(format!(r#"{{"rename_table":{}}}"#, quoted(new_name))),
+            Change::Blob { id, what } => {
+                let what = match what {
+                    BlobChange::Stored => "stored",
+                    BlobChange::Content => "content",
+                    BlobChange::Known => "known",
+                    BlobChange::Deleted => "deleted",
+                    BlobChange::Expired => "expired",
+                };
+                Self::message(format!(r#"{{"blob":{{"id":{id},"what":"{what}"}}}}"#))
+            }
             Change::Revert { to } => Self::message(format!(r#"{{"revert":{to}}}"#)),
         }
     }
@@ -207,6 +218,7 @@ mod tests {
             ),
             (Change::RenameTable { new_name: "a\"b\\c\n".into() }, 'm', r#"{"rename_table":"a\"b\\c\u000a"}"#),
             (Change::Revert { to: 9 }, 'm', r#"{"revert":9}"#),
+            (Change::Blob { id: 7, what: BlobChange::Known }, 'm', r#"{"blob":{"id":7,"what":"known"}}"#),
         ] {
             let position = ChangePosition { transaction_id: 7, sequence: 2 };
             let event = ChangeEvent { position, timestamp_ms: 5, table: "rows".into(), change };

@@ -154,6 +154,21 @@ impl ReadTransaction {
         Ok(TypedDiffRows::new(RowDiffs::of_tables(old, new, Some(K::compare)), pair))
     }
 
+    /// The same of a table of the database's own. No rows if neither has it.
+    pub(crate) fn diff_own<K: Key + 'static, V: Value + 'static>(
+        &self,
+        newer: &Self,
+        id: TableId<'_>,
+    ) -> Result<TypedDiffRows<K, V>, DiffError> {
+        let pair = self.pair(newer)?;
+        let (old, new) = pair.look_up(id)?;
+        for entry in [&old, &new].into_iter().flatten() {
+            entry.definition.check(id.name, &Definition::of::<K, V>()).map_err(catalog::malformed_own)?;
+        }
+        let root = |entry: Option<TableEntry>| entry.and_then(|entry| entry.root);
+        Ok(TypedDiffRows::new(RowDiffs::of_tables(root(old), root(new), Some(K::compare)), pair))
+    }
+
     /// The pairs of key and value in which a multimap table that `newer` sees differs from what this transaction sees,
     /// in the order of keys, and of values for each. Each row has a value that went, or one that came. Otherwise as
     /// [`diff_table`](Self::diff_table).

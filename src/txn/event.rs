@@ -6,7 +6,7 @@
 //! | 1 | which of the parts that may be missing are there, and how the bounds of a range are |
 //! | length, bytes | name of the table |
 //! | length, bytes, each | the parts, in the order below |
-//! | 8 | rows of a range, or what was gone back to |
+//! | 8 | rows of a range, what was gone back to, or a blob's id |
 
 use super::catalog::TableKind;
 use crate::btree::Change as RowChange;
@@ -62,9 +62,33 @@ pub enum Change {
     DeleteTable,
     /// The table got another name.
     RenameTable { new_name: String },
+    /// Something happened to the blob with this id. No table is named.
+    Blob { id: u64, what: BlobChange },
     /// All tables became what they were after the newest commit whose id is not greater than that: a savepoint was
     /// restored, or a past commit. What the transaction did before is not in the log.
     Revert { to: u64 },
+}
+
+/// What happened to a blob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BlobChange {
+    /// It was stored.
+    Stored = 0,
+    /// It got another content, and maybe what is known of it changed as well.
+    Content = 1,
+    /// What is known of it changed, or its tags.
+    Known = 2,
+    /// It was deleted.
+    Deleted = 3,
+    /// It was deleted because its time had come.
+    Expired = 4,
+}
+
+impl BlobChange {
+    fn from_byte(byte: u8) -> Option<Self> {
+        [Self::Stored, Self::Content, Self::Known, Self::Deleted, Self::Expired].get(usize::from(byte)).copied()
+    }
 }
 
 const INSERT: u8 = 1;
@@ -79,6 +103,7 @@ const RENAME_TABLE: u8 = 9;
 const REVERT: u8 = 10;
 const MERGE: u8 = 11;
 const EXPIRE: u8 = 12;
+const BLOB: u8 = 13;
 
 /// The old value is there.
 const OLD: u8 = 1;
@@ -186,6 +211,10 @@ impl<'b> Encoder<'b> {
         Self::new(bytes, RENAME_TABLE, 0, table).part(new_name.as_bytes());
     }
 
+    pub(super) fn blob(bytes: &'b mut Vec<u8>, id: u64, what: BlobChange) {
+        Self::new(bytes, BLOB, what as u8, "").0.extend(id.to_le_bytes());
+    }
+
     pub(super) fn reverted(bytes: &'b mut Vec<u8>, to: u64) {
         Self::new(bytes, REVERT, 0, "").0.extend(to.to_le_bytes());
     }
@@ -260,6 +289,7 @@ impl<'b> Decoder<'b> {
             DELETE_TABLE => Change::DeleteTable,
             RENAME_TABLE => Change::RenameTable { new_name: self.text()? },
             REVERT => Change::Revert { to: self.number()? },
+            BLOB => Change::Blob { id: self.number()?, what: BlobChange::from_byte(flags)? },
             _ => return None,
         })
     }
@@ -285,7 +315,7 @@ mod tests {
 
     fn decoded(bytes: &[u8]) -> Result<Change, StorageError> {
         ChangeEvent::decode(ChangePosition::START, 0, bytes).map(|event| {
-            assert!(event.table == "rows" || matches!(event.change, Change::Revert { .. }));
+            assert!(event.table == "rows" || matches!(event.change, Change::Revert { .. } | Change::Blob { .. }));
             event.change
         })
     }
@@ -375,6 +405,15 @@ mod tests {
         Encoder::reverted(&mut bytes, 77);
         assert_eq!(decoded(&bytes).unwrap(), Change::Revert { to: 77 });
         bytes[0] = 0;
+        assert!(decoded(&bytes).is_err());
+        for what in
+            [BlobChange::Stored, BlobChange::Content, BlobChange::Known, BlobChange::Deleted, BlobChange::Expired]
+        {
+            bytes.clear();
+            Encoder::blob(&mut bytes, 77, what);
+            assert_eq!(decoded(&bytes).unwrap(), Change::Blob { id: 77, what });
+        }
+        bytes[1] = 5;
         assert!(decoded(&bytes).is_err());
     }
 }

@@ -5,7 +5,7 @@
 //! with which the transaction began; the row before its events, written at the end, has the other.
 
 use super::catalog::Definition;
-use super::event::Encoder;
+use super::event::{BlobChange, Encoder};
 use super::system::{self, LOG, LOG_CONFIG, LOG_TABLE, Rows, SystemEditor};
 use super::write::Tables;
 use crate::btree::{Change as RowChange, ChangeSink};
@@ -164,6 +164,14 @@ impl Tables {
         self.log.reset(Staged::default());
         self.change_system(|rows| rows.remove_range(&event_key(id, 0), &event_key(id, u64::MAX)))?;
         self.log(|bytes| Encoder::reverted(bytes, to))
+    }
+
+    /// Something happened to a blob. Logged as tables are that do not say otherwise.
+    pub(super) fn log_blob(&self, id: u64, what: BlobChange) -> Result<(), StorageError> {
+        if self.log.mode == CdcMode::Off {
+            return Ok(());
+        }
+        self.log(|bytes| Encoder::blob(bytes, id, what))
     }
 
     pub(super) fn log_created(&self, table: &str, definition: &Definition) -> Result<(), StorageError> {

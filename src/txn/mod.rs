@@ -30,7 +30,7 @@ pub use definition::{
     UntypedMultimapTableHandle, UntypedTableHandle, UntypedTtlTableHandle,
 };
 pub use diff::{Diff, TableChange, TableDiff};
-pub use event::{Change, ChangeEvent};
+pub use event::{BlobChange, Change, ChangeEvent};
 pub use history::TransactionInfo;
 pub(crate) use history::{begin_read_at, begin_read_at_time, history_pins, transaction_history};
 pub(crate) use log::Recorder;

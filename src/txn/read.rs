@@ -208,8 +208,13 @@ impl ReadTransaction {
         let wanted = Definition::of::<K, V>().with_kind(TableKind::Ttl);
         let name = definition.name();
         let entry = self.entry(name, |name, found| found.check(name, &wanted))?;
-        let now = self.snapshot.time.now(&self.snapshot.store.settings().time)?;
+        let now = self.now()?;
         Ok(ReadOnlyTtlTable::new(self.tree_of(name, entry.root), self.tree_of(name, entry.expiries), now))
+    }
+
+    /// The time that the whole transaction sees.
+    pub(crate) fn now(&self) -> Result<u64, StorageError> {
+        self.snapshot.time.now(&self.snapshot.store.settings().time)
     }
 
     /// Opens a table of the database's own, if there is one.

@@ -267,6 +267,20 @@ pub(super) fn take_number(rows: &mut SystemEditor<'_>, counter: &str, id: TxnId)
     Ok(next)
 }
 
+/// Takes a number of a counter that is greater than those before, and not less than `least`; the last there is, if there is
+/// none.
+pub(super) fn take_number_from(rows: &mut SystemEditor<'_>, counter: &str, least: u64) -> Result<u64, StorageError> {
+    let key = named_key(COUNTER, counter);
+    let malformed = || StorageError::corrupted("a counter is malformed");
+    let next = match value_of(rows.store(), rows.tree.root, &key)?.as_deref() {
+        None => 0,
+        Some(bytes) => u64::from_le_bytes(bytes.try_into().map_err(|_| malformed())?),
+    };
+    let number = next.max(least);
+    rows.put(&key, &number.saturating_add(1).to_le_bytes())?;
+    Ok(number)
+}
+
 /// What a savepoint leads to: a commit, and what its data root was.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Saved {

@@ -4,6 +4,7 @@ use super::cell::{ReservedRow, TableCell};
 use super::definition::{
     MultimapTableDefinition, MultimapTableHandle, TableDefinition, TableHandle, TtlTableDefinition, TtlTableHandle,
 };
+use super::event::BlobChange;
 use super::history::{self, retention};
 use super::log::{Log, Recorder, Staged};
 use super::merges::MergeRoom;
@@ -18,6 +19,7 @@ use crate::error::{CommitError, SetDurabilityError, StorageError, TableError};
 use crate::format::{Pointer, TxnId};
 use crate::merge::NamedOperator;
 use crate::pages::{Class, Commit, CommitMode, PageWriter, Store};
+use crate::settings::BlobDedup;
 use crate::sync::{Arc, AtomicBool, GatePass, Mutex, MutexGuard, Ordering};
 use crate::table::{MultimapTable, OpenTable, Table, TtlTable, expiries_kind, row_kind};
 use crate::types::{Key, KeyType, Value};
@@ -426,6 +428,9 @@ impl Tables {
     }
 }
 
+/// What is to be done before a commit.
+pub(crate) type BeforeCommit = fn(&WriteTransaction) -> Result<(), StorageError>;
+
 /// The one transaction that may change the database. Dropping it undoes its changes.
 ///
 /// ```
@@ -448,6 +453,7 @@ pub struct WriteTransaction {
     two_phase: bool,
     quick_repair: bool,
     finished: bool,
+    before_commit: Mutex<Option<BeforeCommit>>,
     pub(super) undo: Mutex<Undo>,
     // The gate opens before the database that the keeper keeps open can close.
     _pass: GatePass,
@@ -467,6 +473,7 @@ impl WriteTransaction {
             two_phase: false,
             quick_repair: false,
             finished: false,
+            before_commit: Mutex::default(),
             undo: Mutex::default(),
             _pass: pass,
             _keeper: keeper,
@@ -583,6 +590,26 @@ impl WriteTransaction {
         self.tables.change_system(|rows| system::take_number(rows, counter, id))
     }
 
+    /// Takes a number of a counter that is greater than those before, and not less than `least`.
+    pub(crate) fn take_number_from(&self, counter: &str, least: u64) -> Result<u64, StorageError> {
+        self.tables.change_system(|rows| system::take_number_from(rows, counter, least))
+    }
+
+    /// Has this done when the transaction is committed, before anything else.
+    pub(crate) fn before_commit(&self, what: BeforeCommit) {
+        *self.before_commit.lock() = Some(what);
+    }
+
+    /// Tells the change log of a blob.
+    pub(crate) fn log_blob(&self, id: u64, what: BlobChange) -> Result<(), StorageError> {
+        self.tables.log_blob(id, what)
+    }
+
+    /// Which contents blobs share.
+    pub(crate) fn blob_dedup(&self) -> BlobDedup {
+        self.tables.store().settings().blob_dedup
+    }
+
     pub(super) fn durability(&self) -> Durability {
         self.durability
     }
@@ -619,6 +646,8 @@ impl WriteTransaction {
     /// After an error nothing of the transaction is seen. If a write or sync failed, the database refuses further
     /// writes until it is opened anew.
     pub fn commit(mut self) -> Result<(), CommitError> {
+        let before = self.before_commit.lock().take();
+        before.map_or(Ok(()), |before| before(&self))?;
         let pages = &self.tables.pages;
         pages.store().check_usable()?;
         pages.check_committable()?;
