@@ -286,3 +286,41 @@ fn threads_share_a_transaction() {
     }
     check_whole(&db);
 }
+
+#[test]
+fn a_suspended_writer_goes_on_or_leaves_nothing_behind() {
+    let db = memory(4096, 1 << 20);
+    let mut txn = db.begin_write().unwrap();
+    let data = some_bytes(&mut Rng::new(7), 300_000);
+    let resume = |txn: &WriteTransaction, number, dedup| -> std::result::Result<BlobId, BlobError> {
+        let options = options().with_dedup(dedup);
+        let mut writer = txn.resume_blob_writer(number, ContentType::Json, "", options)?;
+        assert_eq!(writer.bytes_written(), 100_000);
+        writer.write(&data[100_000..])?;
+        writer.finish()
+    };
+    let suspended = |txn: &WriteTransaction| {
+        let mut writer = txn.blob_writer(ContentType::Json, "", options()).unwrap();
+        writer.write(&data[..100_000]).unwrap();
+        writer.suspend().unwrap()
+    };
+    let numbers = [suspended(&txn), suspended(&txn), suspended(&txn)];
+    let whole = txn.store_blob(&data, ContentType::Json, "", options().with_dedup(true)).unwrap();
+    let checkpoint = txn.checkpoint().unwrap();
+    let early = suspended(&txn);
+    let resumed = resume(&txn, numbers[1], true).unwrap();
+    assert!(txn.get_blob(resumed).unwrap().unwrap().0 == data);
+    assert_eq!(txn.dedup_stats().unwrap().blobs, 2);
+    assert!(matches!(resume(&txn, numbers[1], false), Err(BlobError::NotFound(_))));
+    txn.rollback_to(&checkpoint).unwrap();
+    assert!(matches!(resume(&txn, early, false), Err(BlobError::NotFound(_))));
+    let resumed = resume(&txn, numbers[1], false).unwrap();
+    assert_eq!(txn.blob_stats().unwrap().chunks, 2 * 5 + 2);
+    txn.commit().unwrap();
+    let txn = db.begin_write().unwrap();
+    assert!(matches!(resume(&txn, numbers[0], false), Err(BlobError::NotFound(_))));
+    assert_eq!(txn.blob_stats().unwrap().chunks, 2 * 5);
+    assert!([whole, resumed].iter().all(|id| txn.get_blob(*id).unwrap().unwrap().0 == data));
+    drop(txn);
+    check_whole(&db);
+}

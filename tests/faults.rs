@@ -15,8 +15,8 @@ use common::crash::{CrashImages, CrashState, Fault, RecordingBackend, Target};
 use common::rng::Rng;
 use common::scale;
 use sapwood::{
-    Builder, CdcConfig, CdcMode, ChangePosition, Database, Error, NumericAdd, ReadTransaction, ReadableDatabase,
-    ReadableTable, ReadableTtlTable, TableError, TableHandle, VerifyLevel,
+    Builder, CdcConfig, CdcMode, ChangePosition, Database, Error, NumericAdd, ReadTransaction, ReadableBlobs,
+    ReadableDatabase, ReadableTable, ReadableTtlTable, TableError, TableHandle, VerifyLevel,
 };
 use std::fmt::Debug;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -67,7 +67,19 @@ fn tables(txn: &ReadTransaction) -> Result<State, Error> {
         let rows = table.iter()?.map(|row| row.map(|row| (row.0.value(), row.1.value(), row.1.expires_at_ms())));
         lines.push(line("fading", rows.collect::<Result<_, _>>()?));
     }
+    lines.push(line("blobs", blobs(txn)?));
+    lines.push(format!("{:?}, {:?}", txn.blob_stats()?, txn.dedup_stats()?));
+    lines.push(format!("namespaces: {:?}", txn.list_blob_namespaces(None, 10)?));
     Ok(lines)
+}
+
+fn blobs(txn: &ReadTransaction) -> Result<Vec<impl Debug>, Error> {
+    let mut blobs = Vec::new();
+    for found in txn.blobs_in_time_range(..) {
+        let (_, id) = found?;
+        blobs.push((txn.get_blob(id)?, txn.blob_tags(id)?, txn.blob_content_hash(id)?));
+    }
+    Ok(blobs)
 }
 
 /// What a database shows, its past and its log as well.

@@ -1,5 +1,6 @@
 //! What the database must hold: the states of all commits, and when they were started and acknowledged.
 
+use crate::blobs::{Blobs, blobs_of};
 use crate::common::clock::Hand;
 use sapwood::{
     Clock, Database, MergeOperator, MultimapTableDefinition, ReadTransaction, ReadableDatabase, ReadableMultimapTable,
@@ -45,6 +46,7 @@ pub struct Model {
     pub tags: BTreeMap<u64, BTreeSet<Bytes>>,
     /// Each with the millisecond in which it expires.
     pub fading: BTreeMap<u64, (Bytes, u64)>,
+    pub blobs: Blobs,
     pub savepoints: BTreeMap<u64, Arc<Model>>,
 }
 
@@ -66,6 +68,7 @@ impl Model {
         if let Some(table) = opened(txn.open_ttl_table(FADING))? {
             model.fading = fading_of(&table)?;
         }
+        model.blobs = blobs_of(txn)?;
         Ok(model)
     }
 
@@ -78,6 +81,7 @@ impl Model {
         model.words = words_of(&txn.open_table(WORDS).map_err(text)?)?;
         model.tags = tags_of(&txn.open_multimap_table(TAGS).map_err(text)?)?;
         model.fading = fading_of(&txn.open_ttl_table(FADING).map_err(text)?)?;
+        model.blobs = blobs_of(txn)?;
         Ok(model)
     }
 

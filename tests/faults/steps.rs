@@ -1,8 +1,9 @@
 //! What is done to a database whose storage fails. A step makes one commit at most.
 
 use sapwood::{
-    BytesAppend, CdcMode, ChangePosition, Database, Error, NumericMax, ReadableDatabase, ReadableTable,
-    ReadableTtlTable, TableDefinition, TtlTableDefinition, WriteTransaction,
+    BytesAppend, CdcMode, ChangePosition, ContentType, Database, Error, NamespaceQuota, NumericMax, ReadableBlobs,
+    ReadableDatabase, ReadableTable, ReadableTtlTable, StoreOptions, TableDefinition, TtlTableDefinition,
+    WriteTransaction,
 };
 use std::time::Duration;
 
@@ -14,9 +15,9 @@ pub const FADING: TtlTableDefinition<u64, u64> = TtlTableDefinition::new("fading
 pub type Step = fn(&Database) -> Result<(), Error>;
 
 pub fn all_steps() -> Vec<Step> {
-    let prepared: [Step; 4] = [fill, expire, merge, churn::<1>];
+    let prepared: [Step; 5] = [fill, expire, merge, store_blobs, churn::<1>];
     let kept: [Step; 8] = [pin, churn::<2>, churn::<3>, read_past, churn::<4>, churn::<5>, read_log, compare];
-    let let_go: [Step; 8] = [advance, unpin, churn::<6>, purge, key_history, touch, merge, churn::<7>];
+    let let_go: [Step; 9] = [advance, unpin, churn::<6>, purge, key_history, touch, merge, change_blobs, churn::<7>];
     let gone_back: [Step; 8] = [revert, read_log, save, churn::<8>, restore, rename, churn::<9>, purge];
     [&prepared[..], &kept, &let_go, &gone_back].concat()
 }
@@ -62,6 +63,43 @@ fn merge(db: &Database) -> Result<(), Error> {
             }
             rows.insert(1, &b"in between"[..])?;
         }
+        Ok(())
+    })
+}
+
+fn store_blobs(db: &Database) -> Result<(), Error> {
+    commit(db, |txn| {
+        let options = || StoreOptions::new().with_dedup(true).with_namespace("bark").with_tags(["rough", "grey"]);
+        for length in [10, 5_000, 5_000, 600] {
+            txn.store_blob(&vec![7; length], ContentType::Json, "bark", options())?;
+        }
+        let mut stream = txn.blob_writer(ContentType::Json, "", StoreOptions::new())?;
+        (0..70).try_for_each(|nth| stream.write(&[nth; 1_000]))?;
+        stream.finish()?;
+        let fading = StoreOptions::new().with_ttl(Duration::from_millis(60)).with_metadata("rings", 7_u64);
+        txn.store_blob(&[8; 2_000], ContentType::Json, "fading", fading)?;
+        Ok(())
+    })
+}
+
+/// All of what may be done to blobs; a writer is left.
+fn change_blobs(db: &Database) -> Result<(), Error> {
+    commit(db, |txn| {
+        txn.purge_expired_blobs(10)?;
+        let ids = txn.list_blobs(None).take(5).collect::<Result<Vec<_>, _>>()?;
+        let [inline, shared, other, plain, stream] = ids[..] else { return Ok(()) };
+        let mut left = txn.blob_writer(ContentType::Json, "", StoreOptions::new())?;
+        left.write(&[1; 70_000])?;
+        left.suspend()?;
+        txn.append_blob(shared, &[9; 100])?;
+        txn.append_blob(stream, &[9; 100])?;
+        txn.replace_blob(inline, &[3; 3_000])?;
+        txn.move_blob(other, Some("wood"))?;
+        txn.set_namespace_quota("wood", NamespaceQuota::UNLIMITED.with_max_blobs(2))?;
+        txn.retime_blob(other, 77)?;
+        txn.untag_blob(other, "grey")?;
+        txn.tag_blob(stream, "long")?;
+        txn.delete_blob(plain)?;
         Ok(())
     })
 }
