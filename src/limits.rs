@@ -14,6 +14,8 @@ pub const MAX_VALUE_LENGTH: usize = 3 << 30;
 pub const MAX_KEY_LENGTH: usize = 3 << 30;
 /// Longest table name, in bytes of UTF-8.
 pub const MAX_NAME_LENGTH: usize = 4_096;
+/// Longest content of a blob, in bytes: 256 TiB.
+pub const MAX_BLOB_LENGTH: u64 = 1 << 48;
 /// Longest label of a blob, in bytes of UTF-8.
 pub const MAX_BLOB_LABEL_LENGTH: usize = 4_096;
 /// Longest tag, in bytes of UTF-8.

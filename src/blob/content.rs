@@ -5,6 +5,7 @@ use super::record::{Content, Record};
 use super::tables::{BLOBS, ChunkKey, Chunks};
 use crate::error::StorageError;
 use crate::index::{OwnTables, open};
+use crate::limits::MAX_BLOB_LENGTH;
 use crate::table::ReadableTable;
 use crate::txn::WriteTransaction;
 use alloc::boxed::Box;
@@ -240,6 +241,10 @@ impl Draft {
         let (stored, rest) = row.split_first_chunk().ok_or_else(malformed)?;
         let (number, stored) = (u64::from_le_bytes(*number), u64::from_le_bytes(*stored));
         let number = Some(number).filter(|number| *number != u64::MAX);
+        let whole = stored % CHUNK as u64 == 0 && (stored > 0) == number.is_some() && rest.len() < CHUNK;
+        if !whole || stored > MAX_BLOB_LENGTH {
+            return Err(malformed());
+        }
         let mut draft = Self { number, stored, rest: rest.to_vec(), hash: Hash::NotWanted };
         if hashed {
             draft.hash = draft.hash_again(txn)?;

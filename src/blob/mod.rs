@@ -16,6 +16,8 @@ mod reader;
 mod record;
 mod tables;
 mod tags;
+#[cfg(test)]
+mod tests;
 mod times;
 mod totals;
 mod write;

@@ -4,7 +4,7 @@ use super::content_type::{ContentType, OTHER_TYPE};
 use super::hybrid::HybridTime;
 use super::metadata::{self, Metadata, push_text, take_text};
 use crate::error::{BlobError, StorageError};
-use crate::limits::{MAX_BLOB_LABEL_LENGTH, MAX_CONTENT_TYPE_LENGTH};
+use crate::limits::{MAX_BLOB_LABEL_LENGTH, MAX_BLOB_LENGTH, MAX_CONTENT_TYPE_LENGTH};
 use crate::types::Reader;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -190,7 +190,10 @@ impl Record {
         };
         let namespace = namespace.unwrap_or(0);
         let record = Self { content_type, label, time, hybrid, namespace, expires, metadata, content };
-        let is_whole = matches!(record.content, Content::Inline(_)) || reader.rest().is_empty();
+        let is_whole = match record.content {
+            Content::Inline(_) => true,
+            Content::Chunks(_, length) => reader.rest().is_empty() && length > 0 && length <= MAX_BLOB_LENGTH,
+        };
         (is_whole && record.has() == has).then_some(record)
     }
 

@@ -19,7 +19,7 @@ pub(crate) mod snapshots;
 mod space;
 mod survey;
 #[cfg(test)]
-mod test_rng;
+pub(crate) mod test_rng;
 mod walk;
 mod writer;
 
