@@ -48,7 +48,8 @@ pub mod backends {
 
 pub use backend::StorageBackend;
 pub use blob::{
-    BlobId, BlobMeta, BlobReader, BlobWriter, BlobsInTime, ContentType, ReadableBlobs, StoreOptions, TaggedBlobs,
+    BlobId, BlobMeta, BlobReader, BlobWriter, BlobsInTime, ContentType, Link, LinkedBlobs, ReadableBlobs, StoreOptions,
+    TaggedBlobs,
 };
 pub use changes::{CdcConfig, CdcMode, ChangePosition};
 pub use clock::Clock;
@@ -67,7 +68,7 @@ pub use error::{
     DiffError, Error, GroupCommitError, MergePlace, SavepointError, SetDurabilityError, StorageError, TableError,
     TransactionError,
 };
-pub use index::TagQuery;
+pub use index::{DeleteLinks, Edge, Follow, Relation, TagQuery};
 pub use merge::{
     BitwiseAnd, BitwiseOr, BitwiseXor, BytesAppend, CheckedAdd, FloatAdd, MergeError, MergeOperator, NumericAdd,
     NumericMax, NumericMin, SaturatingAdd, SetUnion, merge_fn,

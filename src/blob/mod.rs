@@ -1,6 +1,8 @@
 //! Blobs: contents of any length with what is known of them, in the same transactions and snapshots as tables.
 
 mod content;
+mod links;
+mod paged;
 mod read;
 mod reader;
 mod record;
@@ -10,6 +12,7 @@ mod times;
 mod write;
 mod writer;
 
+pub use links::{Link, LinkedBlobs};
 pub use read::ReadableBlobs;
 pub use reader::BlobReader;
 pub use record::{BlobId, BlobMeta, ContentType, StoreOptions};

@@ -1,6 +1,7 @@
 //! What is known of a blob, and its bytes.
 
 use crate::error::{BlobError, StorageError};
+use crate::index::Relation;
 use crate::limits::{MAX_BLOB_LABEL_LENGTH, MAX_CONTENT_TYPE_LENGTH};
 use crate::types::{Reader, push_length};
 use alloc::string::{String, ToString};
@@ -129,6 +130,7 @@ impl From<&str> for ContentType {
 pub struct StoreOptions {
     pub(super) time: Option<u64>,
     pub(super) tags: Vec<String>,
+    pub(super) parents: Vec<(BlobId, Relation)>,
 }
 
 impl StoreOptions {
@@ -148,6 +150,19 @@ impl StoreOptions {
     #[must_use]
     pub fn with_tags<'t>(mut self, tags: impl IntoIterator<Item = &'t str>) -> Self {
         self.tags.extend(tags.into_iter().map(ToString::to_string));
+        self
+    }
+
+    /// A blob that it comes from, beside those that were said before. The link has no context.
+    ///
+    /// ```
+    /// use sapwood::{BlobId, Relation, StoreOptions};
+    ///
+    /// let options = StoreOptions::new().with_parent(BlobId::new(7), Relation::Derived);
+    /// ```
+    #[must_use]
+    pub fn with_parent(mut self, parent: BlobId, relation: Relation) -> Self {
+        self.parents.push((parent, relation));
         self
     }
 }

@@ -1,3 +1,4 @@
+use super::paged::{BATCH, Paged};
 use super::read::record;
 use super::record::{BlobId, check_length};
 use super::tables::BLOBS;
@@ -5,12 +6,8 @@ use crate::error::{BlobError, StorageError};
 use crate::index::{OwnTables, TagQuery, Tags};
 use crate::limits::MAX_TAG_LENGTH;
 use crate::txn::WriteTransaction;
-use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt::{Debug, Formatter};
-
-/// Ids that are looked up at once.
-const BATCH: usize = 64;
 
 /// The tags of blobs.
 pub(super) fn tags<T: OwnTables>(tables: &T) -> Tags<'_, T> {
@@ -20,6 +17,13 @@ pub(super) fn tags<T: OwnTables>(tables: &T) -> Tags<'_, T> {
 /// How indexes know a blob: in the order of ids.
 pub(super) fn thing(id: BlobId) -> [u8; 8] {
     id.sequence().to_be_bytes()
+}
+
+/// The blob that an index knows by these bytes.
+pub(super) fn blob(thing: Vec<u8>) -> Result<BlobId, StorageError> {
+    let sequence =
+        thing.try_into().map_err(|_| StorageError::corrupted("an index of blobs has a thing that is none"))?;
+    Ok(BlobId::new(u64::from_be_bytes(sequence)))
 }
 
 pub(super) fn check_tag(tag: &str) -> Result<(), BlobError> {
@@ -33,49 +37,29 @@ pub struct TaggedBlobs<'t, T: OwnTables> {
     tables: &'t T,
     query: TagQuery,
     last: Option<BlobId>,
-    /// What was looked up and is not given yet.
-    found: vec::IntoIter<BlobId>,
-    ended: bool,
+    found: Paged<BlobId>,
 }
 
 impl<'t, T: OwnTables> TaggedBlobs<'t, T> {
     pub(super) fn new(tables: &'t T, query: TagQuery, after: Option<BlobId>) -> Self {
-        Self { tables, query, last: after, found: vec::IntoIter::default(), ended: false }
+        Self { tables, query, last: after, found: Paged::default() }
     }
+}
 
-    fn fetch(&mut self) -> Result<Vec<BlobId>, StorageError> {
-        let _held = self.tables.hold();
-        let after = self.last.map(thing);
-        let things = tags(self.tables).select(&self.query, after.as_ref().map(<[u8; 8]>::as_slice), BATCH)?;
-        let id = |thing: Vec<u8>| {
-            let sequence =
-                thing.try_into().map_err(|_| StorageError::corrupted("a tag is of a thing that is no blob"))?;
-            Ok(BlobId::new(u64::from_be_bytes(sequence)))
-        };
-        things.into_iter().map(id).collect()
-    }
-
-    fn refill(&mut self) -> Result<(), StorageError> {
-        if self.ended || !self.found.as_slice().is_empty() {
-            return Ok(());
-        }
-        self.ended = true;
-        let found = self.fetch()?;
-        self.ended = found.len() < BATCH;
-        self.found = found.into_iter();
-        Ok(())
-    }
+fn fetch(tables: &impl OwnTables, query: &TagQuery, after: Option<BlobId>) -> Result<Vec<BlobId>, StorageError> {
+    let _held = tables.hold();
+    let after = after.map(thing);
+    let things = tags(tables).select(query, after.as_ref().map(<[u8; 8]>::as_slice), BATCH)?;
+    things.into_iter().map(blob).collect()
 }
 
 impl<T: OwnTables> Iterator for TaggedBlobs<'_, T> {
     type Item = Result<BlobId, BlobError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if let Err(err) = self.refill() {
-            return Some(Err(err.into()));
-        }
-        self.last = Some(self.found.next()?);
-        self.last.map(Ok)
+        let next = self.found.next(|| fetch(self.tables, &self.query, self.last)).transpose()?;
+        self.last = next.as_ref().ok().copied().or(self.last);
+        Some(next.map_err(BlobError::from))
     }
 }
 
@@ -110,12 +94,12 @@ impl WriteTransaction {
         check_tag(tag)?;
         let _held = self.hold();
         record(self, id)?.ok_or(BlobError::NotFound(id.sequence()))?;
-        Ok(tags(self).add(&thing(id), tag)?)
+        Ok(self.or_break(tags(self).add(&thing(id), tag))?)
     }
 
     /// Takes a tag from a blob, and says whether it had it.
     pub fn untag_blob(&self, id: BlobId, tag: &str) -> Result<bool, BlobError> {
         let _held = self.hold();
-        Ok(tags(self).remove(&thing(id), tag)?)
+        Ok(self.or_break(tags(self).remove(&thing(id), tag))?)
     }
 }

@@ -1,4 +1,5 @@
 use super::content::{self, Draft};
+use super::links;
 use super::read::record;
 use super::record::{BlobId, ContentType, Record, StoreOptions};
 use super::tables::{BLOBS, Records};
@@ -6,7 +7,7 @@ use super::tags::{check_tag, tags, thing};
 use super::times;
 use super::writer::BlobWriter;
 use crate::error::{BlobError, StorageError};
-use crate::index::{OwnTables, open};
+use crate::index::{DeleteLinks, OwnTables, open};
 use crate::txn::WriteTransaction;
 use alloc::string::String;
 
@@ -44,8 +45,9 @@ impl WriteTransaction {
     ///
     /// # Errors
     ///
-    /// [`TooLong`](BlobError::TooLong) for a label or content type over its [limit](crate::limits); `ClockMissing` if no time
-    /// is given and there is no clock. Nothing is stored then.
+    /// [`TooLong`](BlobError::TooLong) for a label or content type over its [limit](crate::limits);
+    /// [`NotFound`](BlobError::NotFound) if a parent is not there; `ClockMissing` if no time is given and there is no clock.
+    /// Nothing is stored then.
     pub fn store_blob(
         &self,
         data: &[u8],
@@ -71,7 +73,9 @@ impl WriteTransaction {
     ) -> Result<BlobWriter<'_>, BlobError> {
         let time = options.time.map_or_else(|| self.now(), Ok)?;
         options.tags.iter().try_for_each(|tag| check_tag(tag))?;
-        Ok(BlobWriter::new(self, Record::new(content_type, label, time)?, options.tags))
+        let _held = self.hold();
+        links::check_parents(self, &options.parents)?;
+        Ok(BlobWriter::new(self, Record::new(content_type, label, time)?, options.tags, options.parents))
     }
 
     /// Adds to the end of a blob's content.
@@ -125,16 +129,23 @@ impl WriteTransaction {
         Ok(put(self, id, &record.labelled(label)?)?)
     }
 
-    /// Deletes a blob, and says whether there was one. Its pages are free once no snapshot needs them.
+    /// Deletes a blob and its links, and says whether there was one. Its pages are free once no snapshot needs them.
+    ///
+    /// If the storage fails half-way, the transaction can only be aborted.
     pub fn delete_blob(&self, id: BlobId) -> Result<bool, BlobError> {
-        let _held = self.hold();
-        let Some(record) = record(self, id)? else { return Ok(false) };
-        if let Some(mut records) = self.table::<Records>(BLOBS)? {
-            records.remove(id.sequence())?;
-        }
-        times::remove(self, id, &record)?;
-        tags(self).clear(&thing(id))?;
-        content::remove(self, &record.content)?;
-        Ok(true)
+        self.delete_blob_with(id, DeleteLinks::Cut)
     }
+}
+
+/// Deletes a blob with all that indexes know of it, and says whether there was one.
+pub(super) fn delete(txn: &WriteTransaction, id: BlobId, links: DeleteLinks) -> Result<bool, StorageError> {
+    let Some(record) = record(txn, id)? else { return Ok(false) };
+    if let Some(mut records) = txn.table::<Records>(BLOBS)? {
+        records.remove(id.sequence())?;
+    }
+    times::remove(txn, id, &record)?;
+    tags(txn).clear(&thing(id))?;
+    links::remove(txn, id, links)?;
+    content::remove(txn, &record.content)?;
+    Ok(true)
 }

@@ -1,8 +1,9 @@
 use super::content::Draft;
+use super::links;
 use super::record::{BlobId, Record};
 use super::write::store;
 use crate::error::{BlobError, StorageError};
-use crate::index::OwnTables;
+use crate::index::{OwnTables, Relation};
 use crate::txn::WriteTransaction;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -30,13 +31,19 @@ pub struct BlobWriter<'t> {
     txn: &'t WriteTransaction,
     record: Record,
     tags: Vec<String>,
+    parents: Vec<(BlobId, Relation)>,
     /// What was written; `None` once it is finished, or a write has failed.
     draft: Option<Draft>,
 }
 
 impl<'t> BlobWriter<'t> {
-    pub(super) fn new(txn: &'t WriteTransaction, record: Record, tags: Vec<String>) -> Self {
-        Self { txn, record, tags, draft: Some(Draft::default()) }
+    pub(super) fn new(
+        txn: &'t WriteTransaction,
+        record: Record,
+        tags: Vec<String>,
+        parents: Vec<(BlobId, Relation)>,
+    ) -> Self {
+        Self { txn, record, tags, parents, draft: Some(Draft::default()) }
     }
 
     /// Adds bytes at the end.
@@ -58,12 +65,19 @@ impl<'t> BlobWriter<'t> {
     }
 
     /// Ends the content, and stores the blob.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](BlobError::NotFound) if a parent is not there any more. Nothing is stored then.
     pub fn finish(mut self) -> Result<BlobId, BlobError> {
-        let draft = self.draft.take().ok_or(BlobError::WriterFailed)?;
         let _held = self.txn.hold();
+        links::check_parents(self.txn, &self.parents)?;
+        let draft = self.draft.take().ok_or(BlobError::WriterFailed)?;
         let content = draft.finish(self.txn)?;
         let record = self.record.clone().with(content);
-        Ok(store(self.txn, &record, &self.tags)?)
+        let id = store(self.txn, &record, &self.tags)?;
+        links::add_parents(self.txn, id, &self.parents)?;
+        Ok(id)
     }
 
     fn abandon(&mut self) -> Result<(), StorageError> {

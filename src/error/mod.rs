@@ -293,6 +293,13 @@ pub enum BlobError {
     },
     /// An earlier write to the blob failed.
     WriterFailed,
+    /// A link would make a blob its own descendant.
+    Cycle {
+        /// Number of the blob that was to be the parent.
+        parent: u64,
+        /// Number of the blob that was to be the child.
+        child: u64,
+    },
     /// The storage underneath failed.
     Storage(StorageError),
 }

@@ -159,6 +159,7 @@ impl Display for BlobError {
                 write!(f, "{length} bytes from {offset} on are not within a blob of {blob}")
             }
             Self::WriterFailed => f.write_str("an earlier write to the blob failed"),
+            Self::Cycle { parent, child } => write!(f, "a link from blob {parent} to blob {child} would close a cycle"),
             Self::Storage(err) => err.fmt(f),
         }
     }

@@ -1,9 +1,14 @@
 //! Indexes of things that are known by a key: ids of blobs, or keys of rows of tables.
 
+mod graph;
 mod tables;
 mod tags;
+mod walk;
 
+pub use graph::{DeleteLinks, Edge, Relation};
+pub(crate) use graph::{Edges, Linked, Side};
 pub(crate) use tables::open;
 pub use tables::{OwnTables, Part};
 pub use tags::TagQuery;
 pub(crate) use tags::Tags;
+pub use walk::Follow;

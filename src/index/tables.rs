@@ -6,6 +6,7 @@ use crate::table::{ReadOnlyTable, ReadableTable, Table};
 use crate::txn::sealed::Sealed;
 use crate::txn::{ReadTransaction, Space, TableId, WriteTransaction};
 use crate::types::{Key, Value};
+use alloc::vec::Vec;
 
 /// A table of the database's own: its key, its value, and where it is.
 pub trait Part {
@@ -20,6 +21,18 @@ pub(crate) type OpenPart<'t, P> = Table<'t, <P as Part>::Key, <P as Part>::Value
 /// Opens a table to be changed, which is made if there is none.
 pub(crate) fn open<'t, P: Part>(txn: &'t WriteTransaction, name: &str) -> Result<OpenPart<'t, P>, StorageError> {
     txn.open_own(TableId { space: P::SPACE, name })
+}
+
+/// What keys of rows about a thing begin with: the length of its id, 2 bytes, big-endian, and the id. An id may have any
+/// bytes; its length keeps it from being the start of another.
+pub(super) fn thing_key(thing: &[u8]) -> Result<Vec<u8>, StorageError> {
+    Ok(length_of(thing)?.iter().chain(thing).copied().collect())
+}
+
+/// An error if the id of a thing is over its limit.
+pub(super) fn length_of(thing: &[u8]) -> Result<[u8; 2], StorageError> {
+    let length = u16::try_from(thing.len()).map_err(|_| StorageError::ValueTooLarge(thing.len()))?;
+    Ok(length.to_be_bytes())
 }
 
 /// A transaction as indexes and blobs see it.

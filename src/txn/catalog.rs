@@ -43,10 +43,14 @@ pub enum Space {
     TagsOf = 7,
     /// Blobs by when they were made.
     Times = 8,
+    /// Edges of graphs, from a thing to its children.
+    Children = 9,
+    /// Edges of graphs, from a thing to its parents.
+    Parents = 10,
 }
 
 impl Space {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::Tables,
         Self::Blobs,
         Self::Chunks,
@@ -55,6 +59,8 @@ impl Space {
         Self::Tagged,
         Self::TagsOf,
         Self::Times,
+        Self::Children,
+        Self::Parents,
     ];
 
     fn from_byte(byte: u8) -> Option<Self> {

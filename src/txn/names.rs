@@ -66,7 +66,7 @@ impl Tables {
     }
 
     /// Passes on how a change of several steps ended; half of one must not be committed.
-    pub(super) fn or_break(&self, changed: Result<(), StorageError>) -> Result<(), StorageError> {
+    pub(super) fn or_break<T>(&self, changed: Result<T, StorageError>) -> Result<T, StorageError> {
         if changed.is_err() {
             self.pages().mark_broken();
         }
