@@ -65,10 +65,10 @@ pub use db::{
 pub use db::{GroupCommitOptions, ReadOnlyDatabase};
 pub use error::{
     BackendError, BackupError, BlobError, BulkLoadError, CommitError, CompactionError, CursorError, DatabaseError,
-    DiffError, Error, GroupCommitError, MergePlace, SavepointError, SetDurabilityError, StorageError, TableError,
-    TransactionError,
+    DiffError, Error, GroupCommitError, IndexError, MergePlace, SavepointError, SetDurabilityError, StorageError,
+    TableError, TransactionError,
 };
-pub use index::{DeleteLinks, Edge, Follow, Relation, TagQuery};
+pub use index::{DeleteLinks, Edge, Follow, Graph, GraphDefinition, Relation, TagIndex, TagIndexDefinition, TagQuery};
 pub use merge::{
     BitwiseAnd, BitwiseOr, BitwiseXor, BytesAppend, CheckedAdd, FloatAdd, MergeError, MergeOperator, NumericAdd,
     NumericMax, NumericMin, SaturatingAdd, SetUnion, merge_fn,

@@ -6,6 +6,7 @@ use crate::table::{ReadOnlyTable, ReadableTable, Table};
 use crate::txn::sealed::Sealed;
 use crate::txn::{ReadTransaction, Space, TableId, WriteTransaction};
 use crate::types::{Key, Value};
+use alloc::string::String;
 use alloc::vec::Vec;
 
 /// A table of the database's own: its key, its value, and where it is.
@@ -21,6 +22,11 @@ pub(crate) type OpenPart<'t, P> = Table<'t, <P as Part>::Key, <P as Part>::Value
 /// Opens a table to be changed, which is made if there is none.
 pub(crate) fn open<'t, P: Part>(txn: &'t WriteTransaction, name: &str) -> Result<OpenPart<'t, P>, StorageError> {
     txn.open_own(TableId { space: P::SPACE, name })
+}
+
+/// Deletes a table, and says whether there was one.
+pub(crate) fn delete<P: Part>(txn: &WriteTransaction, name: &str) -> Result<bool, StorageError> {
+    txn.delete_own(TableId { space: P::SPACE, name })
 }
 
 /// What keys of rows about a thing begin with: the length of its id, 2 bytes, big-endian, and the id. An id may have any
@@ -47,6 +53,9 @@ pub trait OwnTables: Sealed + Sized {
 
     /// A table, if there is one, opened by who [holds](Self::hold) them.
     fn table<P: Part>(&self, name: &str) -> Result<Option<Self::Table<'_, P>>, StorageError>;
+
+    /// The names of all tables of a part, in their order.
+    fn names<P: Part>(&self) -> Result<Vec<String>, StorageError>;
 }
 
 /// Keeps others from changing tables of the database's own.
@@ -64,6 +73,10 @@ impl OwnTables for ReadTransaction {
     fn table<P: Part>(&self, name: &str) -> Result<Option<Self::Table<'_, P>>, StorageError> {
         self.open_own(TableId { space: P::SPACE, name })
     }
+
+    fn names<P: Part>(&self) -> Result<Vec<String>, StorageError> {
+        self.own_names(P::SPACE)
+    }
 }
 
 impl OwnTables for WriteTransaction {
@@ -75,5 +88,9 @@ impl OwnTables for WriteTransaction {
 
     fn table<P: Part>(&self, name: &str) -> Result<Option<Self::Table<'_, P>>, StorageError> {
         self.open_own_if_any(TableId { space: P::SPACE, name })
+    }
+
+    fn names<P: Part>(&self) -> Result<Vec<String>, StorageError> {
+        self.own_names(P::SPACE)
     }
 }

@@ -107,7 +107,7 @@ pub(crate) fn wrong_expiries(
     root: Option<Pointer>,
 ) -> Result<Vec<(String, StorageError)>, StorageError> {
     let mut wrong = Vec::new();
-    for name in names(store, root, TableKind::Ttl)? {
+    for name in names(store, root, (Space::Tables, TableKind::Ttl))? {
         let Some(TableEntry { root, expiries, .. }) = look_up(store, root, TableId::of_user(&name))? else { continue };
         match check_expiries(store, root, expiries) {
             // Without its codec nothing can be said of it.
@@ -185,7 +185,7 @@ fn row_key(table: TableId<'_>, row: u8) -> Vec<u8> {
     key
 }
 
-pub(super) fn check_name(name: &str) -> Result<(), TableError> {
+pub(crate) fn check_name(name: &str) -> Result<(), TableError> {
     if name.len() > MAX_NAME_LENGTH {
         return Err(StorageError::ValueTooLarge(name.len()).into());
     }
@@ -261,11 +261,14 @@ pub(super) fn tables(store: &Store, root: Option<Pointer>) -> Result<Vec<(OwnedT
     Ok(tables)
 }
 
-/// The names of all tables of a kind that users made, in their order.
-pub(super) fn names(store: &Store, root: Option<Pointer>, wanted: TableKind) -> Result<Vec<String>, StorageError> {
-    let is_wanted = |space, definition: &Definition| space == Space::Tables && definition.kind == wanted;
+/// The names of all tables of a space and a kind, in their order.
+pub(super) fn names(
+    store: &Store,
+    root: Option<Pointer>,
+    wanted: (Space, TableKind),
+) -> Result<Vec<String>, StorageError> {
     let tables = tables(store, root)?.into_iter();
-    Ok(tables.filter_map(|((space, name), definition)| is_wanted(space, &definition).then_some(name)).collect())
+    Ok(tables.filter_map(|((space, name), definition)| ((space, definition.kind) == wanted).then_some(name)).collect())
 }
 
 impl Definition {
