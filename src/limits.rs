@@ -18,6 +18,8 @@ pub const MAX_NAME_LENGTH: usize = 4_096;
 pub const MAX_BLOB_LABEL_LENGTH: usize = 4_096;
 /// Longest tag, in bytes of UTF-8.
 pub const MAX_TAG_LENGTH: usize = 1_024;
+/// Longest id by which an index of tags or a graph knows a thing, in bytes.
+pub const MAX_THING_LENGTH: usize = 65_535;
 /// Longest context of an edge of a graph, in bytes of UTF-8.
 pub const MAX_EDGE_CONTEXT_LENGTH: usize = 4_096;
 /// Longest content type of a blob, in bytes of UTF-8.

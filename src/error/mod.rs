@@ -325,7 +325,7 @@ pub enum IndexError {
         /// Id of what was to be the child.
         child: Vec<u8>,
     },
-    /// The storage underneath failed, or an id has more than 65,535 bytes: `ValueTooLarge`.
+    /// The storage underneath failed, or an id is over its [limit](crate::limits::MAX_THING_LENGTH): `ValueTooLarge`.
     Storage(StorageError),
 }
 

@@ -327,7 +327,10 @@ impl Edges<'_, WriteTransaction> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::walk::Follow;
     use super::*;
+    use crate::Database;
+    use crate::backends::InMemoryBackend;
 
     #[test]
     fn relations_have_these_codes_in_their_order() {
@@ -348,5 +351,27 @@ mod tests {
         assert_eq!(decode_place(&key[5..]).unwrap(), (Relation::Custom(7), &b"acorn"[..]));
         assert!(decode_place(b"\0\0").is_err());
         assert!(decode_place(b"\x09\0\0a").is_err());
+    }
+
+    /// Only a forged file has such edges.
+    #[test]
+    fn edges_that_go_round_are_followed_to_an_end() {
+        let db = Database::builder().create_with_backend(InMemoryBackend::new()).unwrap();
+        let txn = db.begin_write().unwrap();
+        let edges = Edges::new(&txn, "forged");
+        for (parent, child) in [("a", "b"), ("b", "c"), ("c", "a")] {
+            edges.put(parent.as_bytes(), Relation::Derived, child.as_bytes(), "").unwrap();
+        }
+        assert!(edges.leads(b"a", b"nowhere").is_ok_and(|leads| !leads));
+        edges.put(b"z", Relation::Derived, b"somewhere", "").unwrap();
+        edges.put(b"somewhere", Relation::Derived, b"z", "").unwrap();
+        let round = |err: StorageError| matches!(err, StorageError::Corrupted(what) if what.contains("round"));
+        assert!(round(edges.leads(b"a", b"z").unwrap_err()));
+        assert!(round(edges.chain(b"a", u32::MAX).unwrap_err()));
+        assert_eq!(edges.chain(b"a", 4).unwrap().len(), 5);
+        assert_eq!(edges.within(b"a", Follow::Children, u32::MAX).unwrap().len(), 2);
+        assert_eq!(edges.path(b"a", b"z", Follow::Either, u32::MAX).unwrap(), None);
+        edges.remove_thing(b"a", DeleteLinks::Heal).unwrap();
+        assert!(edges.context(b"c", Relation::Derived, b"b").unwrap().is_some());
     }
 }

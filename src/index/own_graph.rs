@@ -30,7 +30,7 @@ definition! {
 }
 
 /// A graph that is yours: edges from parents to children, each with a relation and a context. It knows things by ids of at
-/// most 65,535 bytes, and of them only their edges: who removes a thing [removes](Self::remove_thing) it here too.
+/// most [`MAX_THING_LENGTH`] bytes, and of them only their edges: who removes a thing [removes](Self::remove_thing) it here too.
 ///
 /// No edge closes a cycle.
 pub struct Graph<'t, T: OwnTables> {
@@ -128,7 +128,7 @@ impl Graph<'_, WriteTransaction> {
     /// # Errors
     ///
     /// [`TooLong`](IndexError::TooLong) for a context of more than [`MAX_EDGE_CONTEXT_LENGTH`] bytes; `ValueTooLarge` for an
-    /// id of more than 65,535; [`Cycle`](IndexError::Cycle) if the parent is the child, or below it.
+    /// id of more than [`MAX_THING_LENGTH`]; [`Cycle`](IndexError::Cycle) if the parent is the child, or below it.
     pub fn add(&self, parent: &[u8], child: &[u8], relation: Relation, context: &str) -> Result<bool, IndexError> {
         check_text("context", context, MAX_EDGE_CONTEXT_LENGTH)?;
         let _held = self.tables.hold();
