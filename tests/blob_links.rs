@@ -240,24 +240,26 @@ fn many_links_are_given_in_their_order_from_wherever_one_says() {
     assert_eq!(plain_links(txn.causal_children(root)), expected);
 }
 
-/// 2^60 ways lead down from the first to the last.
+/// Two blobs between which there are 2^60 ways, of 120 hops each.
+fn lattice(txn: &WriteTransaction) -> (BlobId, BlobId) {
+    let first = plain(txn);
+    let last = (0..60).fold(first, |last, _| {
+        let sides = [0, 1].map(|_| (store(txn, &[(last, Relation::Derived)]).unwrap(), Relation::Derived));
+        store(txn, &sides).unwrap()
+    });
+    (first, last)
+}
+
 #[test]
 fn ways_that_meet_again_are_followed_once() {
     let db = memory();
     let txn = db.begin_write().unwrap();
-    let (first, mut last) = (plain(&txn), plain(&txn));
-    assert!(txn.link_blobs(first, last, Relation::Derived, "").unwrap());
-    for _ in 0..60 {
-        let sides = [0, 1].map(|_| (store(&txn, &[(last, Relation::Derived)]).unwrap(), Relation::Derived));
-        last = store(&txn, &sides).unwrap();
-    }
-    let (apart, above) = (plain(&txn), plain(&txn));
-    assert!(txn.link_blobs(above, apart, Relation::Derived, "").unwrap());
-    assert!(txn.link_blobs(apart, first, Relation::Derived, "").unwrap());
-    assert!(matches!(txn.link_blobs(last, above, Relation::Similar, ""), Err(BlobError::Cycle { .. })));
-    assert_eq!(txn.causal_descendants(first, 500).unwrap().len(), 181);
-    assert_eq!(txn.causal_path(first, last, 500).unwrap().unwrap().len(), 122);
-    assert_eq!(txn.causal_path(first, last, 120).unwrap(), None);
+    let ((first, middle), (other, last)) = (lattice(&txn), lattice(&txn));
+    assert!(txn.link_blobs(middle, other, Relation::Derived, "").unwrap());
+    assert!(matches!(txn.link_blobs(last, first, Relation::Similar, ""), Err(BlobError::Cycle { .. })));
+    assert_eq!(txn.causal_descendants(first, 500).unwrap().len(), 361);
+    assert_eq!(txn.causal_path(first, last, 241).unwrap().unwrap().len(), 242);
+    assert_eq!(txn.causal_path(first, last, 240).unwrap(), None);
 }
 
 /// On a stack that has no room for a frame per blob.
