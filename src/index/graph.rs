@@ -103,6 +103,9 @@ pub enum DeleteLinks {
 /// Where an edge is among those of a thing: its relation, and the id of the other end.
 pub(crate) type Place<'p> = (Relation, &'p [u8]);
 
+/// The same, owned.
+pub(super) type OwnedPlace = (Relation, Vec<u8>);
+
 /// One of the two ways along an edge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
@@ -197,7 +200,7 @@ impl<'t, T: OwnTables> Edges<'t, T> {
             };
             return self.rows::<Children, _>(thing, after, most, edge);
         }
-        let edge = |(relation, parent): (Relation, Vec<u8>)| {
+        let edge = |(relation, parent): OwnedPlace| {
             let context = self.context(&parent, relation, thing)?.ok_or_else(out_of_step)?;
             Ok(Edge { thing: parent, relation, context })
         };
@@ -205,14 +208,14 @@ impl<'t, T: OwnTables> Edges<'t, T> {
     }
 
     /// The same without their contexts.
-    pub(crate) fn ends(
+    pub(super) fn ends(
         &self,
         side: Side,
         thing: &[u8],
         after: Option<Place<'_>>,
         most: usize,
-    ) -> Result<Vec<(Relation, Vec<u8>)>, StorageError> {
-        fn end<V: Value + 'static>((relation, other): Place<'_>, _: AccessGuard<'_, V>) -> (Relation, Vec<u8>) {
+    ) -> Result<Vec<OwnedPlace>, StorageError> {
+        fn end<V: Value + 'static>((relation, other): Place<'_>, _: AccessGuard<'_, V>) -> OwnedPlace {
             (relation, other.to_vec())
         }
         match side {
@@ -314,7 +317,7 @@ impl Edges<'_, WriteTransaction> {
         thing: &[u8],
         change: impl Fn(Relation, &[u8]) -> Result<(), StorageError>,
     ) -> Result<(), StorageError> {
-        let mut last: Option<(Relation, Vec<u8>)> = None;
+        let mut last: Option<OwnedPlace> = None;
         loop {
             let after = last.as_ref().map(|(relation, other)| (*relation, &other[..]));
             let ends = self.ends(side, thing, after, BATCH)?;

@@ -2,7 +2,7 @@
 //!
 //! A file may be forged so that its edges go round: no walk follows more edges than there are.
 
-use super::graph::{BATCH, Edges, Relation, Side};
+use super::graph::{BATCH, Edges, OwnedPlace, Side};
 use super::tables::OwnTables;
 use crate::error::StorageError;
 use alloc::collections::BTreeSet;
@@ -46,7 +46,7 @@ struct Reached {
 /// followed. A thing to which one edge leads is met once, and is not remembered.
 struct Descent {
     side: Side,
-    waiting: Vec<(Vec<u8>, Option<(Relation, Vec<u8>)>)>,
+    waiting: Vec<(Vec<u8>, Option<OwnedPlace>)>,
     met: BTreeSet<Vec<u8>>,
     edges_left: u64,
 }
