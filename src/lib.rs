@@ -49,7 +49,8 @@ pub mod backends {
 pub use backend::StorageBackend;
 pub use blob::{
     BlobDiff, BlobDiffs, BlobId, BlobIds, BlobMeta, BlobReader, BlobStats, BlobWriter, BlobsInTime, ContentType,
-    DedupStats, HybridTime, Metadata, MetadataValue, NamespaceInfo, NamespaceQuota, ReadableBlobs, StoreOptions,
+    DedupStats, HybridTime, Link, LinkedBlobs, Metadata, MetadataValue, NamespaceInfo, NamespaceQuota, ReadableBlobs,
+    StoreOptions,
 };
 pub use changes::{CdcConfig, CdcMode, ChangePosition};
 pub use clock::Clock;
@@ -65,10 +66,10 @@ pub use db::{
 pub use db::{GroupCommitOptions, ReadOnlyDatabase};
 pub use error::{
     BackendError, BackupError, BlobError, BulkLoadError, CommitError, CompactionError, CursorError, DatabaseError,
-    DiffError, Error, GroupCommitError, MergePlace, SavepointError, SetDurabilityError, StorageError, TableError,
-    TransactionError,
+    DiffError, Error, GroupCommitError, IndexError, MergePlace, SavepointError, SetDurabilityError, StorageError,
+    TableError, TransactionError,
 };
-pub use index::TagQuery;
+pub use index::{DeleteLinks, Edge, Follow, Graph, GraphDefinition, Relation, TagIndex, TagIndexDefinition, TagQuery};
 pub use merge::{
     BitwiseAnd, BitwiseOr, BitwiseXor, BytesAppend, CheckedAdd, FloatAdd, MergeError, MergeOperator, NumericAdd,
     NumericMax, NumericMin, SaturatingAdd, SetUnion, merge_fn,

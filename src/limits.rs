@@ -24,6 +24,10 @@ pub const MAX_TAG_LENGTH: usize = 1_024;
 pub const MAX_NAMESPACE_LENGTH: usize = 1_024;
 /// Most bytes of a blob's metadata: names and values, and what tells them apart.
 pub const MAX_METADATA_LENGTH: usize = 65_536;
+/// Longest id by which an index of tags or a graph knows a thing, in bytes.
+pub const MAX_THING_LENGTH: usize = 65_535;
+/// Longest context of an edge of a graph, in bytes of UTF-8.
+pub const MAX_EDGE_CONTEXT_LENGTH: usize = 4_096;
 /// Longest content type of a blob, in bytes of UTF-8.
 pub const MAX_CONTENT_TYPE_LENGTH: usize = 255;
 /// Latest time at which a row of a TTL table may expire, in milliseconds since 1970. A time to live that goes beyond it

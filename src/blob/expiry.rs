@@ -3,7 +3,7 @@ use super::record::{BlobId, Record};
 use super::tables::{BLOBS, Expiries, pair_key, pair_of, replace_key};
 use super::write::{change, remove};
 use crate::error::{BlobError, StorageError};
-use crate::index::{OwnTables, open};
+use crate::index::{DeleteLinks, OwnTables, open};
 use crate::limits::MAX_EXPIRY_MS;
 use crate::table::ReadableTable;
 use crate::txn::{BlobChange, WriteTransaction};
@@ -33,7 +33,7 @@ pub(super) fn some_have_expired(tables: &impl OwnTables) -> Result<bool, Storage
     Ok(pair_of(key).0 <= tables.time()?)
 }
 
-/// Whether a blob is to be seen.
+/// Whether a blob that an index lists is to be seen.
 pub(super) fn is_seen(tables: &impl OwnTables, id: BlobId) -> Result<bool, StorageError> {
     Ok(record(tables, id)?.is_some())
 }
@@ -77,7 +77,7 @@ impl WriteTransaction {
             let Some((_, id)) = first else { break };
             let gone = stored(self, id)?;
             let missing = || StorageError::corrupted("a blob that expires has no record");
-            remove(self, id, &gone.ok_or_else(missing)?, BlobChange::Expired)?;
+            remove(self, id, &gone.ok_or_else(missing)?, DeleteLinks::Cut, BlobChange::Expired)?;
             purged += 1;
         }
         Ok(purged)

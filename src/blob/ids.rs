@@ -1,9 +1,10 @@
 use super::dedup::{ContentHash, find};
 use super::expiry::{is_seen, some_have_expired};
 use super::namespaces::number_of;
+use super::paged::BATCH;
 use super::record::BlobId;
 use super::tables::{BLOBS, ContentUsers, InNamespace, PairKey, Records, pair_key, pair_of};
-use super::tags::{tags, thing};
+use super::tags::{blob, tags, thing};
 use crate::error::{BlobError, StorageError};
 use crate::index::{OwnTables, Part, TagQuery};
 use crate::table::ReadableTable;
@@ -12,9 +13,6 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt::{Debug, Formatter};
 use core::ops::Bound;
-
-/// Ids that are looked up at once.
-const BATCH: usize = 64;
 
 /// Which blobs are listed.
 #[derive(Debug)]
@@ -78,9 +76,7 @@ impl<'t, T: OwnTables> BlobIds<'t, T> {
     fn fetch_tagged(&self, query: &TagQuery) -> Result<Vec<BlobId>, StorageError> {
         let after = self.last.map(thing);
         let things = tags(self.tables).select(query, after.as_ref().map(<[u8; 8]>::as_slice), BATCH)?;
-        let stray = || StorageError::corrupted("a tag is of a thing that is no blob");
-        let id = |thing: Vec<u8>| Ok(BlobId::new(u64::from_be_bytes(thing.try_into().map_err(|_| stray())?)));
-        things.into_iter().map(id).collect()
+        things.into_iter().map(blob).collect()
     }
 
     /// From the rows of what has this number.

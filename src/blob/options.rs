@@ -1,7 +1,8 @@
 use super::hybrid::HybridTime;
 use super::metadata::{self, Metadata, MetadataValue};
-use super::record::check_length;
+use super::record::{BlobId, check_length};
 use crate::error::BlobError;
+use crate::index::Relation;
 use crate::limits::{MAX_NAMESPACE_LENGTH, MAX_TAG_LENGTH};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -23,6 +24,7 @@ pub struct StoreOptions {
     pub(super) ttl: Option<Duration>,
     pub(super) metadata: Metadata,
     pub(super) dedup: Option<bool>,
+    pub(super) parents: Vec<(BlobId, Relation)>,
 }
 
 impl StoreOptions {
@@ -67,6 +69,19 @@ impl StoreOptions {
     #[must_use]
     pub fn with_metadata(mut self, name: &str, value: impl Into<MetadataValue>) -> Self {
         self.metadata.insert(name.to_string(), value.into());
+        self
+    }
+
+    /// A blob that it comes from, beside those that were said before. The link has no context.
+    ///
+    /// ```
+    /// use sapwood::{BlobId, Relation, StoreOptions};
+    ///
+    /// let options = StoreOptions::new().with_parent(BlobId::new(7), Relation::Derived);
+    /// ```
+    #[must_use]
+    pub fn with_parent(mut self, parent: BlobId, relation: Relation) -> Self {
+        self.parents.push((parent, relation));
         self
     }
 

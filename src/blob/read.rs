@@ -1,6 +1,7 @@
 use super::content;
 use super::dedup::{self, DedupStats};
 use super::ids::BlobIds;
+use super::links::{self, LinkedBlobs};
 use super::namespaces::{self, NamespaceInfo};
 use super::reader::BlobReader;
 use super::record::{BlobId, BlobMeta, Content, Record};
@@ -9,7 +10,7 @@ use super::tags::{tags, thing};
 use super::times::BlobsInTime;
 use super::totals::{self, BlobStats};
 use crate::error::{BlobError, StorageError};
-use crate::index::{OwnTables, TagQuery};
+use crate::index::{Follow, OwnTables, Side, TagQuery};
 use crate::table::ReadableTable;
 use crate::txn::{ReadTransaction, WriteTransaction};
 use alloc::string::String;
@@ -210,6 +211,51 @@ pub trait ReadableBlobs: OwnTables {
     fn blobs_near(&self, id: BlobId, window_ms: u64) -> Result<BlobsInTime<'_, Self>, BlobError> {
         let time = self.get_blob_meta(id)?.ok_or(BlobError::NotFound(id.sequence()))?.time_ms;
         Ok(self.blobs_in_time_range(time.saturating_sub(window_ms)..=time.saturating_add(window_ms)))
+    }
+
+    /// The blobs that have this one as a parent, in the order of relations and ids.
+    ///
+    /// ```
+    /// # use sapwood::{ContentType, Database, ReadableBlobs, Relation, StoreOptions, backends::InMemoryBackend};
+    /// # let db = Database::builder().create_with_backend(InMemoryBackend::new())?;
+    /// # let txn = db.begin_write()?;
+    /// let photo = txn.store_blob(b"..", ContentType::ImagePng, "oak", StoreOptions::new())?;
+    /// let options = StoreOptions::new().with_parent(photo, Relation::Derived);
+    /// let thumbnail = txn.store_blob(b".", ContentType::ImagePng, "oak, small", options)?;
+    /// let found: Vec<_> = txn.causal_children(photo).collect::<Result<_, _>>()?;
+    /// assert_eq!((found[0].blob, found[0].relation), (thumbnail, Relation::Derived));
+    /// assert_eq!(txn.causal_chain(thumbnail, 10)?, [thumbnail, photo]);
+    /// # Ok::<(), sapwood::Error>(())
+    /// ```
+    fn causal_children(&self, id: BlobId) -> LinkedBlobs<'_, Self> {
+        LinkedBlobs::new(self, id, Side::Children)
+    }
+
+    /// The parents of a blob, in the order of relations and ids.
+    fn causal_parents(&self, id: BlobId) -> LinkedBlobs<'_, Self> {
+        LinkedBlobs::new(self, id, Side::Parents)
+    }
+
+    /// A blob, its first parent, the first parent of that, and so on: so many hops at most, and up to a blob without parents.
+    /// Nothing if there is no such blob.
+    fn causal_chain(&self, id: BlobId, max_hops: u32) -> Result<Vec<BlobId>, BlobError> {
+        links::chain(self, id, max_hops)
+    }
+
+    /// A shortest way from one blob to another, with both of them, along links in either direction. `None` if none has at most
+    /// so many hops, or there is no such blob.
+    fn causal_path(&self, from: BlobId, to: BlobId, max_hops: u32) -> Result<Option<Vec<BlobId>>, BlobError> {
+        links::path(self, from, to, max_hops)
+    }
+
+    /// What a blob comes from, within so many hops: the nearest first, each once, with the fewest hops.
+    fn causal_ancestors(&self, id: BlobId, hops: u32) -> Result<Vec<(BlobId, u32)>, BlobError> {
+        links::within(self, id, Follow::Parents, hops)
+    }
+
+    /// What comes from a blob, within so many hops: the nearest first, each once, with the fewest hops.
+    fn causal_descendants(&self, id: BlobId, hops: u32) -> Result<Vec<(BlobId, u32)>, BlobError> {
+        links::within(self, id, Follow::Children, hops)
     }
 
     /// Reads a blob's content chunk by chunk.

@@ -4,9 +4,10 @@ use super::read::record;
 use super::record::BlobId;
 use super::tables::BLOBS;
 use super::write::delete_each;
-use crate::error::BlobError;
+use crate::error::{BlobError, StorageError};
 use crate::index::{OwnTables, TagQuery, Tags};
 use crate::txn::{BlobChange, WriteTransaction};
+use alloc::vec::Vec;
 
 /// The tags of blobs.
 pub(super) fn tags<T: OwnTables>(tables: &T) -> Tags<'_, T> {
@@ -16,6 +17,13 @@ pub(super) fn tags<T: OwnTables>(tables: &T) -> Tags<'_, T> {
 /// How indexes know a blob: in the order of ids.
 pub(super) fn thing(id: BlobId) -> [u8; 8] {
     id.sequence().to_be_bytes()
+}
+
+/// The blob that an index knows by these bytes.
+pub(super) fn blob(thing: Vec<u8>) -> Result<BlobId, StorageError> {
+    let sequence =
+        thing.try_into().map_err(|_| StorageError::corrupted("an index of blobs has a thing that is none"))?;
+    Ok(BlobId::new(u64::from_be_bytes(sequence)))
 }
 
 impl WriteTransaction {
@@ -43,7 +51,7 @@ impl WriteTransaction {
         check_tag(tag)?;
         let _held = self.hold();
         record(self, id)?.ok_or(BlobError::NotFound(id.sequence()))?;
-        let came = tags(self).add(&thing(id), tag)?;
+        let came = self.or_break(tags(self).add(&thing(id), tag))?;
         if came {
             self.log_blob(id.sequence(), BlobChange::Known)?;
         }
@@ -53,7 +61,7 @@ impl WriteTransaction {
     /// Takes a tag from a blob, and says whether it had it.
     pub fn untag_blob(&self, id: BlobId, tag: &str) -> Result<bool, BlobError> {
         let _held = self.hold();
-        let went = tags(self).remove(&thing(id), tag)?;
+        let went = self.or_break(tags(self).remove(&thing(id), tag))?;
         if went {
             self.log_blob(id.sequence(), BlobChange::Known)?;
         }

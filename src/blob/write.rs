@@ -8,9 +8,9 @@ use super::record::{BlobId, Content, Record};
 use super::tables::{BLOBS, Records};
 use super::tags::{tags, thing};
 use super::writer::BlobWriter;
-use super::{dedup, expiry, namespaces, times, totals};
+use super::{dedup, expiry, links, namespaces, times, totals};
 use crate::error::{BlobError, StorageError};
-use crate::index::{OwnTables, open};
+use crate::index::{DeleteLinks, OwnTables, open};
 use crate::txn::{BlobChange, WriteTransaction};
 use alloc::string::ToString;
 use alloc::vec::Vec;
@@ -27,15 +27,19 @@ const BATCH: usize = 64;
 pub(super) fn store(txn: &WriteTransaction, record: Record, options: &StoreOptions) -> Result<BlobId, BlobError> {
     let id = BlobId::new(txn.take_number(IDS)?);
     let content = record.content.clone();
-    let kept = complete(txn, record, options).map_err(BlobError::from);
+    let kept = links::check_parents(txn, &options.parents).and_then(|()| Ok(complete(txn, record, options)?));
     if let Err(err) = kept.and_then(|record| set(txn, id, None, Some(&record))) {
         if let Content::Chunks(content, _) = content {
             dedup::let_go(txn, content)?;
         }
         return Err(err);
     }
-    options.tags.iter().try_for_each(|tag| tags(txn).add(&thing(id), tag).map(|_| ()))?;
-    txn.log_blob(id.sequence(), BlobChange::Stored)?;
+    let add_all = || {
+        options.tags.iter().try_for_each(|tag| tags(txn).add(&thing(id), tag).map(drop))?;
+        links::add_parents(txn, id, &options.parents)?;
+        txn.log_blob(id.sequence(), BlobChange::Stored)
+    };
+    txn.or_break(add_all())?;
     Ok(id)
 }
 
@@ -70,17 +74,42 @@ pub(super) fn change(
 ) -> Result<(), BlobError> {
     let _held = txn.hold();
     let before = record(txn, id)?.ok_or(BlobError::NotFound(id.sequence()))?;
-    let after = change(before.clone())?;
+    let after = or_break(txn, change(before.clone()))?;
     set(txn, id, Some(&before), Some(&after))?;
     let what = if before.content == after.content { BlobChange::Known } else { BlobChange::Content };
     Ok(txn.log_blob(id.sequence(), what)?)
 }
 
 /// Removes a blob of which this is the record.
-pub(super) fn remove(txn: &WriteTransaction, id: BlobId, record: &Record, why: BlobChange) -> Result<(), BlobError> {
+pub(super) fn remove(
+    txn: &WriteTransaction,
+    id: BlobId,
+    record: &Record,
+    links: DeleteLinks,
+    why: BlobChange,
+) -> Result<(), BlobError> {
     set(txn, id, Some(record), None)?;
-    tags(txn).clear(&thing(id))?;
-    Ok(txn.log_blob(id.sequence(), why)?)
+    let remove_all = || {
+        tags(txn).clear(&thing(id))?;
+        links::remove(txn, id, links)?;
+        txn.log_blob(id.sequence(), why)
+    };
+    Ok(txn.or_break(remove_all())?)
+}
+
+/// Deletes a blob, and says whether there was one.
+pub(super) fn delete(txn: &WriteTransaction, id: BlobId, links: DeleteLinks) -> Result<bool, BlobError> {
+    let Some(record) = record(txn, id)? else { return Ok(false) };
+    remove(txn, id, &record, links, BlobChange::Deleted)?;
+    Ok(true)
+}
+
+/// What has failed half-way breaks the transaction; what was refused has changed nothing.
+fn or_break<T>(txn: &WriteTransaction, changed: Result<T, BlobError>) -> Result<T, BlobError> {
+    match changed {
+        Err(BlobError::Storage(err)) if !matches!(err, StorageError::ClockMissing) => Ok(txn.or_break(Err(err))?),
+        other => other,
+    }
 }
 
 /// Deletes what is listed, each time anew, until nothing is, and says how much there was.
@@ -106,17 +135,20 @@ where
 
 /// The one way to change what is known of a blob: all that is found by it follows its record.
 fn set(txn: &WriteTransaction, id: BlobId, before: Option<&Record>, after: Option<&Record>) -> Result<(), BlobError> {
-    namespaces::follow(txn, id, before, after)?;
-    times::follow(txn, id, before, after)?;
-    expiry::follow(txn, id, before, after)?;
-    totals::follow(txn, before, after)?;
-    dedup::follow(txn, id, before, after)?;
-    let mut records = open::<Records>(txn, BLOBS)?;
-    match after {
-        Some(record) => drop(records.insert(id.sequence(), &record.encode()[..])?),
-        None => drop(records.remove(id.sequence())?),
-    }
-    Ok(())
+    // What may refuse comes first.
+    or_break(txn, namespaces::follow(txn, id, before, after))?;
+    let follow_all = || {
+        times::follow(txn, id, before, after)?;
+        expiry::follow(txn, id, before, after)?;
+        totals::follow(txn, before, after)?;
+        dedup::follow(txn, id, before, after)?;
+        let mut records = open::<Records>(txn, BLOBS)?;
+        match after {
+            Some(record) => records.insert(id.sequence(), &record.encode()[..]).map(drop),
+            None => records.remove(id.sequence()).map(drop),
+        }
+    };
+    Ok(txn.or_break(follow_all())?)
 }
 
 impl WriteTransaction {
@@ -135,8 +167,9 @@ impl WriteTransaction {
     ///
     /// # Errors
     ///
-    /// [`TooLong`](BlobError::TooLong) for a label or content type over its [limit](crate::limits); `ClockMissing` if no time
-    /// is given and there is no clock. Nothing is stored then.
+    /// [`TooLong`](BlobError::TooLong) for a label or content type over its [limit](crate::limits);
+    /// [`NotFound`](BlobError::NotFound) if a parent is not there; `ClockMissing` if no time is given and there is no clock.
+    /// Nothing is stored then.
     pub fn store_blob(
         &self,
         data: &[u8],
@@ -159,6 +192,9 @@ impl WriteTransaction {
         options: StoreOptions,
     ) -> Result<BlobWriter<'_>, BlobError> {
         options.check()?;
+        let held = self.hold();
+        links::check_parents(self, &options.parents)?;
+        drop(held);
         let time = options.time.map_or_else(|| self.now(), Ok)?;
         Ok(BlobWriter::new(self, Record::new(content_type, label, time)?, options))
     }
@@ -245,11 +281,10 @@ impl WriteTransaction {
         delete_each(self, || self.blobs_in_time_range(times.clone()).map(|found| Ok(found?.1)))
     }
 
-    /// Deletes a blob, and says whether there was one. Its pages are free once no snapshot needs them.
+    /// Deletes a blob and its links, and says whether there was one. Its pages are free once no snapshot needs them.
+    ///
+    /// If the storage fails half-way, the transaction can only be aborted.
     pub fn delete_blob(&self, id: BlobId) -> Result<bool, BlobError> {
-        let _held = self.hold();
-        let Some(record) = record(self, id)? else { return Ok(false) };
-        remove(self, id, &record, BlobChange::Deleted)?;
-        Ok(true)
+        self.delete_blob_with(id, DeleteLinks::Cut)
     }
 }

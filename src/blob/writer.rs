@@ -65,7 +65,7 @@ impl<'t> BlobWriter<'t> {
     pub fn write(&mut self, data: &[u8]) -> Result<(), BlobError> {
         let mut draft = self.draft.take().ok_or(BlobError::WriterFailed)?;
         let _held = self.txn.hold();
-        draft.push(self.txn, data)?;
+        self.txn.or_break(draft.push(self.txn, data))?;
         self.draft = Some(draft);
         Ok(())
     }
@@ -79,11 +79,13 @@ impl<'t> BlobWriter<'t> {
     ///
     /// # Errors
     ///
-    /// [`QuotaExceeded`](BlobError::QuotaExceeded) if its namespace may not have it; nothing is left then.
+    /// [`QuotaExceeded`](BlobError::QuotaExceeded) if its namespace may not have it; [`NotFound`](BlobError::NotFound) if a parent
+    /// is not there any more. Nothing is left then.
     pub fn finish(mut self) -> Result<BlobId, BlobError> {
-        let draft = self.draft.take().ok_or(BlobError::WriterFailed)?;
         let _held = self.txn.hold();
-        let content = draft.finish(self.txn, shared_from(self.txn, &self.options).unwrap_or(0))?;
+        let draft = self.draft.take().ok_or(BlobError::WriterFailed)?;
+        let shared_from = shared_from(self.txn, &self.options).unwrap_or(0);
+        let content = self.txn.or_break(draft.finish(self.txn, shared_from))?;
         let record = self.record.clone().with(content);
         store(self.txn, record, &self.options)
     }

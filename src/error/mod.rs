@@ -10,6 +10,7 @@ use crate::types::PostcardError;
 use crate::types::TypeName;
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::panic::Location;
 
 /// Errors of a [`StorageBackend`](crate::StorageBackend)'s locking operations.
@@ -302,7 +303,38 @@ pub enum BlobError {
     },
     /// An earlier write to the blob failed.
     WriterFailed,
+    /// A link would make a blob its own descendant.
+    Cycle {
+        /// Number of the blob that was to be the parent.
+        parent: u64,
+        /// Number of the blob that was to be the child.
+        child: u64,
+    },
     /// The storage underneath failed.
+    Storage(StorageError),
+}
+
+/// Errors of indexes of tags and graphs that are your own.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum IndexError {
+    /// A text is over its limit.
+    TooLong {
+        /// Which text.
+        what: &'static str,
+        /// Its bytes.
+        length: usize,
+        /// The most that it may have.
+        limit: usize,
+    },
+    /// An edge would make a thing its own descendant.
+    Cycle {
+        /// Id of what was to be the parent.
+        parent: Vec<u8>,
+        /// Id of what was to be the child.
+        child: Vec<u8>,
+    },
+    /// The storage underneath failed, or an id is over its [limit](crate::limits::MAX_THING_LENGTH): `ValueTooLarge`.
     Storage(StorageError),
 }
 
@@ -320,6 +352,8 @@ pub enum SetDurabilityError {
 pub enum Error {
     /// A blob could not be stored or read as it was asked.
     Blob(BlobError),
+    /// An index could not be changed as it was asked.
+    Index(IndexError),
     /// Somebody else has the file open.
     DatabaseAlreadyOpen,
     /// The savepoint is of another database or gone, or cannot be made because the transaction has changed something.
@@ -574,7 +608,8 @@ wraps_storage_error!(
     BulkLoadError,
     SavepointError,
     DiffError,
-    BlobError
+    BlobError,
+    IndexError
 );
 
 impl From<TableError> for DiffError {
@@ -750,6 +785,15 @@ impl From<BlobError> for Error {
         match err {
             BlobError::Storage(err) => err.into(),
             err => Self::Blob(err),
+        }
+    }
+}
+
+impl From<IndexError> for Error {
+    fn from(err: IndexError) -> Self {
+        match err {
+            IndexError::Storage(err) => err.into(),
+            err => Self::Index(err),
         }
     }
 }

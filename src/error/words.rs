@@ -2,8 +2,8 @@
 
 use super::{
     BackendError, BackupError, BlobError, BulkLoadError, CommitError, CompactionError, CursorError, DatabaseError,
-    DiffError, Error, GroupCommitError, MergePlace, SavepointError, SetDurabilityError, StorageError, TableError,
-    TransactionError,
+    DiffError, Error, GroupCommitError, IndexError, MergePlace, SavepointError, SetDurabilityError, StorageError,
+    TableError, TransactionError,
 };
 use crate::changes::ChangePosition;
 use crate::limits::MAX_VALUE_LENGTH;
@@ -162,6 +162,20 @@ impl Display for BlobError {
                 write!(f, "the namespace '{namespace}' may not have more than {limit} {what}")
             }
             Self::WriterFailed => f.write_str("an earlier write to the blob failed"),
+            Self::Cycle { parent, child } => write!(f, "a link from blob {parent} to blob {child} would close a cycle"),
+            Self::Storage(err) => err.fmt(f),
+        }
+    }
+}
+
+impl Display for IndexError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::TooLong { what, length, limit } => BlobError::TooLong { what, length: *length, limit: *limit }.fmt(f),
+            Self::Cycle { parent, child } => {
+                let (parent, child) = (parent.escape_ascii(), child.escape_ascii());
+                write!(f, "an edge from \"{parent}\" to \"{child}\" would close a cycle")
+            }
             Self::Storage(err) => err.fmt(f),
         }
     }
@@ -226,6 +240,7 @@ impl Display for Error {
             Self::UnorderedKey => CursorError::UnorderedKey.fmt(f),
             Self::OtherDatabase => DiffError::OtherDatabase.fmt(f),
             Self::Blob(err) => err.fmt(f),
+            Self::Index(err) => err.fmt(f),
             Self::BatchFailed(err) => write!(f, "the batch failed: {err}"),
             Self::PeerFailed => GroupCommitError::PeerFailed.fmt(f),
             Self::NestedBatch => GroupCommitError::Nested.fmt(f),

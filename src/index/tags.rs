@@ -3,7 +3,7 @@
 //! Each tag has a number, so that rows have a fixed width however long a tag is, and no tag is the start of another. The
 //! things of a tag are in order, so that what several tags select is found by seeking in their lists.
 
-use super::tables::{OwnTables, Part, open};
+use super::tables::{OwnTables, Part, open, thing_key};
 use crate::error::StorageError;
 use crate::table::ReadableTable;
 use crate::txn::{Space, WriteTransaction};
@@ -56,12 +56,6 @@ impl Part for TagsOf {
 
 fn tagged_key(number: u64, thing: &[u8]) -> Vec<u8> {
     number.to_be_bytes().iter().chain(thing).copied().collect()
-}
-
-/// What the keys of a thing's tags begin with. An id may have any bytes; its length keeps it from being the start of another.
-fn thing_key(thing: &[u8]) -> Result<Vec<u8>, StorageError> {
-    let length = u16::try_from(thing.len()).map_err(|_| StorageError::ValueTooLarge(thing.len()))?;
-    Ok(length.to_be_bytes().iter().chain(thing).copied().collect())
 }
 
 fn tag_key(thing: &[u8], number: u64) -> Result<Vec<u8>, StorageError> {

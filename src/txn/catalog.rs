@@ -61,10 +61,14 @@ pub enum Space {
     ContentUsers = 16,
     /// Contents that are being written, while nobody holds their writer. No commit has any.
     Drafts = 17,
+    /// Edges of graphs, from a thing to its children.
+    Children = 18,
+    /// Edges of graphs, from a thing to its parents.
+    Parents = 19,
 }
 
 impl Space {
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 19] = [
         Self::Tables,
         Self::Blobs,
         Self::Chunks,
@@ -82,6 +86,8 @@ impl Space {
         Self::ContentNumbers,
         Self::ContentUsers,
         Self::Drafts,
+        Self::Children,
+        Self::Parents,
     ];
 
     fn from_byte(byte: u8) -> Option<Self> {
@@ -128,7 +134,7 @@ pub(crate) fn wrong_expiries(
     root: Option<Pointer>,
 ) -> Result<Vec<(String, StorageError)>, StorageError> {
     let mut wrong = Vec::new();
-    for name in names(store, root, TableKind::Ttl)? {
+    for name in names(store, root, (Space::Tables, TableKind::Ttl))? {
         let Some(TableEntry { root, expiries, .. }) = look_up(store, root, TableId::of_user(&name))? else { continue };
         match check_expiries(store, root, expiries) {
             // Without its codec nothing can be said of it.
@@ -206,7 +212,7 @@ fn row_key(table: TableId<'_>, row: u8) -> Vec<u8> {
     key
 }
 
-pub(super) fn check_name(name: &str) -> Result<(), TableError> {
+pub(crate) fn check_name(name: &str) -> Result<(), TableError> {
     if name.len() > MAX_NAME_LENGTH {
         return Err(StorageError::ValueTooLarge(name.len()).into());
     }
@@ -282,11 +288,14 @@ pub(super) fn tables(store: &Store, root: Option<Pointer>) -> Result<Vec<(OwnedT
     Ok(tables)
 }
 
-/// The names of all tables of a kind that users made, in their order.
-pub(super) fn names(store: &Store, root: Option<Pointer>, wanted: TableKind) -> Result<Vec<String>, StorageError> {
-    let is_wanted = |space, definition: &Definition| space == Space::Tables && definition.kind == wanted;
+/// The names of all tables of a space and a kind, in their order.
+pub(super) fn names(
+    store: &Store,
+    root: Option<Pointer>,
+    wanted: (Space, TableKind),
+) -> Result<Vec<String>, StorageError> {
     let tables = tables(store, root)?.into_iter();
-    Ok(tables.filter_map(|((space, name), definition)| is_wanted(space, &definition).then_some(name)).collect())
+    Ok(tables.filter_map(|((space, name), definition)| ((space, definition.kind) == wanted).then_some(name)).collect())
 }
 
 impl Definition {

@@ -77,7 +77,7 @@ pub enum BlobChange {
     Stored = 0,
     /// It got another content, and maybe what is known of it changed as well.
     Content = 1,
-    /// What is known of it changed, or its tags.
+    /// What is known of it changed, or its tags, or links to its parents.
     Known = 2,
     /// It was deleted.
     Deleted = 3,

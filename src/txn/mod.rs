@@ -21,7 +21,7 @@ mod tests;
 mod write;
 
 pub use catalog::TableKind;
-pub(crate) use catalog::{Space, TableId, is_definition, table_of_row, wrong_expiries};
+pub(crate) use catalog::{Space, TableId, check_name, is_definition, table_of_row, wrong_expiries};
 pub use cdc::{CdcCursor, ChangeStream};
 pub(crate) use cell::{Loan, ReservedRow, TableCell};
 pub use debezium::DebeziumEncoder;

@@ -1,6 +1,6 @@
 //! Tables by their names: which there are, renaming and deleting them.
 
-use super::catalog::{self, TableEntry, TableId, TableKind};
+use super::catalog::{self, Space, TableEntry, TableId, TableKind};
 use super::definition::{
     MultimapTableHandle, TableHandle, TtlTableHandle, UntypedMultimapTableHandle, UntypedTableHandle,
     UntypedTtlTableHandle,
@@ -15,85 +15,89 @@ use alloc::vec::Vec;
 
 impl Tables {
     fn names(&self, kind: TableKind) -> Result<Vec<String>, StorageError> {
+        self.names_in(Space::Tables, kind)
+    }
+
+    fn names_in(&self, space: Space, kind: TableKind) -> Result<Vec<String>, StorageError> {
         self.store().check_open()?;
-        catalog::names(self.store(), self.state.lock().catalog.root, kind)
+        catalog::names(self.store(), self.state.lock().catalog.root, (space, kind))
     }
 
     /// Takes a table out of the catalog and unlinks its tree. False if there is none.
-    fn delete(&self, name: &str, kind: TableKind) -> Result<bool, TableError> {
+    fn delete(&self, id: TableId<'_>, kind: TableKind) -> Result<bool, TableError> {
         let mut state = self.state.lock();
-        let Some(entry) = self.closed_entry(&state, name, kind)? else { return Ok(false) };
-        self.log_deleted(name)?;
+        let Some(entry) = self.closed_entry(&state, id, kind)? else { return Ok(false) };
+        if id.space == Space::Tables {
+            self.log_deleted(id.name)?;
+        }
         let stored = || entry.root.into_iter().chain(entry.expiries).collect();
-        let id = TableId::of_user(name);
         let roots = state.tables.get(&id.owned()).map(|table| table.roots(self.pages())).transpose()?;
         let roots = roots.unwrap_or_else(stored);
         state.tables.remove(&id.owned());
         self.mark_dirty();
-        self.or_break(self.delete_entry(&mut state.catalog, name, roots))?;
+        self.or_break(self.delete_entry(&mut state.catalog, id, roots))?;
         Ok(true)
     }
 
     /// Gives a table another name. A tree that was changed keeps its changes.
     fn rename(&self, name: &str, new_name: &str, kind: TableKind) -> Result<(), TableError> {
         let mut state = self.state.lock();
+        let [id, new_id] = [name, new_name].map(TableId::of_user);
         let entry =
-            self.closed_entry(&state, name, kind)?.ok_or_else(|| TableError::TableDoesNotExist(name.to_string()))?;
+            self.closed_entry(&state, id, kind)?.ok_or_else(|| TableError::TableDoesNotExist(name.to_string()))?;
         if name == new_name {
             return Ok(());
         }
-        if self.entry(&state, new_name, kind)?.is_some() {
+        if self.entry(&state, new_id, kind)?.is_some() {
             return Err(TableError::TableExists(new_name.to_string()));
         }
         self.mark_dirty();
         let renamed = self.log_renamed(name, new_name);
-        self.or_break(renamed.and_then(|()| self.move_rows(&mut state.catalog, name, new_name, &entry)))?;
-        if let Some(table) = state.tables.remove(&TableId::of_user(name).owned()) {
-            state.tables.insert(TableId::of_user(new_name).owned(), table);
+        self.or_break(renamed.and_then(|()| self.move_rows(&mut state.catalog, id, new_id, &entry)))?;
+        if let Some(table) = state.tables.remove(&id.owned()) {
+            state.tables.insert(new_id.owned(), table);
         }
         Ok(())
     }
 
-    fn closed_entry(&self, state: &State, name: &str, kind: TableKind) -> Result<Option<TableEntry>, TableError> {
-        state.check_closed(TableId::of_user(name))?;
-        self.entry(state, name, kind)
+    fn closed_entry(&self, state: &State, id: TableId<'_>, kind: TableKind) -> Result<Option<TableEntry>, TableError> {
+        state.check_closed(id)?;
+        self.entry(state, id, kind)
     }
 
-    fn entry(&self, state: &State, name: &str, kind: TableKind) -> Result<Option<TableEntry>, TableError> {
-        let entry = catalog::look_up(self.store(), state.catalog.root, TableId::of_user(name))?;
-        entry.as_ref().map_or(Ok(()), |entry| entry.definition.check_kind(name, kind))?;
+    fn entry(&self, state: &State, id: TableId<'_>, kind: TableKind) -> Result<Option<TableEntry>, TableError> {
+        let entry = catalog::look_up(self.store(), state.catalog.root, id)?;
+        entry.as_ref().map_or(Ok(()), |entry| entry.definition.check_kind(id.name, kind))?;
         Ok(entry)
     }
 
     /// Passes on how a change of several steps ended; half of one must not be committed.
-    pub(super) fn or_break(&self, changed: Result<(), StorageError>) -> Result<(), StorageError> {
+    pub(super) fn or_break<T>(&self, changed: Result<T, StorageError>) -> Result<T, StorageError> {
         if changed.is_err() {
             self.pages().mark_broken();
         }
         changed
     }
 
-    fn delete_entry(&self, catalog: &mut Tree, name: &str, roots: Vec<Pointer>) -> Result<(), StorageError> {
-        self.remove_rows(catalog, name)?;
+    fn delete_entry(&self, catalog: &mut Tree, id: TableId<'_>, roots: Vec<Pointer>) -> Result<(), StorageError> {
+        self.remove_rows(catalog, id)?;
         self.pages().unlink_tree(roots, Class::Data)
     }
 
     fn move_rows(
         &self,
         catalog: &mut Tree,
-        name: &str,
-        new_name: &str,
+        id: TableId<'_>,
+        new_id: TableId<'_>,
         entry: &TableEntry,
     ) -> Result<(), StorageError> {
-        self.remove_rows(catalog, name)?;
-        let id = TableId::of_user(new_name);
-        self.define(catalog, id, &entry.definition)?;
-        self.store_root(catalog, &catalog::root_key(id), entry.root)?;
-        self.store_root(catalog, &catalog::expiries_key(id), entry.expiries)
+        self.remove_rows(catalog, id)?;
+        self.define(catalog, new_id, &entry.definition)?;
+        self.store_root(catalog, &catalog::root_key(new_id), entry.root)?;
+        self.store_root(catalog, &catalog::expiries_key(new_id), entry.expiries)
     }
 
-    fn remove_rows(&self, catalog: &mut Tree, name: &str) -> Result<(), StorageError> {
-        let id = TableId::of_user(name);
+    fn remove_rows(&self, catalog: &mut Tree, id: TableId<'_>) -> Result<(), StorageError> {
         TreeEditor::new(self.pages(), catalog, &mut ()).remove(&Target::Key(&catalog::definition_key(id)))?;
         self.store_root(catalog, &catalog::root_key(id), None)?;
         self.store_root(catalog, &catalog::expiries_key(id), None)
@@ -133,7 +137,7 @@ impl WriteTransaction {
     ///
     /// [`Table`]: crate::Table
     pub fn delete_table(&self, definition: impl TableHandle) -> Result<bool, TableError> {
-        self.tables.delete(&name_of(definition, TableHandle::name)?, TableKind::Table)
+        self.tables.delete(TableId::of_user(&name_of(definition, TableHandle::name)?), TableKind::Table)
     }
 
     /// Gives a table another name. Its rows stay where they are, changes of this transaction included.
@@ -186,7 +190,7 @@ impl WriteTransaction {
     /// As of [`delete_table`](Self::delete_table), but [`TableIsNotMultimap`](TableError::TableIsNotMultimap) for a
     /// table that is none.
     pub fn delete_multimap_table(&self, definition: impl MultimapTableHandle) -> Result<bool, TableError> {
-        self.tables.delete(&name_of(definition, MultimapTableHandle::name)?, TableKind::Multimap)
+        self.tables.delete(TableId::of_user(&name_of(definition, MultimapTableHandle::name)?), TableKind::Multimap)
     }
 
     /// Gives a multimap table another name, as [`rename_table`](Self::rename_table) does a table.
@@ -242,7 +246,7 @@ impl WriteTransaction {
     /// As of [`delete_table`](Self::delete_table), but [`TableIsNotTtl`](TableError::TableIsNotTtl) for a table that is
     /// none.
     pub fn delete_ttl_table(&self, definition: impl TtlTableHandle) -> Result<bool, TableError> {
-        self.tables.delete(&name_of(definition, TtlTableHandle::name)?, TableKind::Ttl)
+        self.tables.delete(TableId::of_user(&name_of(definition, TtlTableHandle::name)?), TableKind::Ttl)
     }
 
     /// Gives a TTL table another name, as [`rename_table`](Self::rename_table) does a table.
@@ -277,5 +281,15 @@ impl WriteTransaction {
     /// among them.
     pub fn list_ttl_tables(&self) -> Result<impl Iterator<Item = UntypedTtlTableHandle> + '_, StorageError> {
         Ok(self.tables.names(TableKind::Ttl)?.into_iter().map(UntypedTtlTableHandle::new))
+    }
+
+    /// The names of the tables of the database's own in a space, in their order.
+    pub(crate) fn own_names(&self, space: Space) -> Result<Vec<String>, StorageError> {
+        self.tables.names_in(space, TableKind::Table)
+    }
+
+    /// Deletes a table of the database's own, and says whether there was one. Who does [works alone](Self::work_alone).
+    pub(crate) fn delete_own(&self, id: TableId<'_>) -> Result<bool, StorageError> {
+        self.tables.delete(id, TableKind::Table).map_err(catalog::malformed_own)
     }
 }

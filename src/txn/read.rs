@@ -1,4 +1,4 @@
-use super::catalog::{self, Definition, TableEntry, TableId, TableKind};
+use super::catalog::{self, Definition, Space, TableEntry, TableId, TableKind};
 use super::definition::{
     MultimapTableDefinition, MultimapTableHandle, TableDefinition, TableHandle, TtlTableDefinition, TtlTableHandle,
     UntypedMultimapTableHandle, UntypedTableHandle, UntypedTtlTableHandle,
@@ -272,8 +272,17 @@ impl ReadTransaction {
     }
 
     fn names(&self, kind: TableKind) -> Result<Vec<String>, StorageError> {
+        self.names_in(Space::Tables, kind)
+    }
+
+    /// The names of the tables of the database's own in a space, in their order.
+    pub(crate) fn own_names(&self, space: Space) -> Result<Vec<String>, StorageError> {
+        self.names_in(space, TableKind::Table)
+    }
+
+    fn names_in(&self, space: Space, kind: TableKind) -> Result<Vec<String>, StorageError> {
         self.snapshot.store.check_open()?;
-        catalog::names(&self.snapshot.store, self.snapshot.commit.data, kind)
+        catalog::names(&self.snapshot.store, self.snapshot.commit.data, (space, kind))
     }
 
     /// Ends the transaction.

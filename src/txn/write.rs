@@ -579,6 +579,11 @@ impl WriteTransaction {
         if self.tables.has(id)? { self.open_own(id).map(Some) } else { Ok(None) }
     }
 
+    /// Passes on how a change of several of these tables ended; half of one must not be committed.
+    pub(crate) fn or_break<T>(&self, changed: Result<T, StorageError>) -> Result<T, StorageError> {
+        self.tables.or_break(changed)
+    }
+
     /// The time that the whole transaction sees.
     pub(crate) fn now(&self) -> Result<u64, StorageError> {
         self.tables.now()

@@ -7,6 +7,7 @@ pub mod crash;
 pub mod forge;
 pub mod image;
 pub mod kinds;
+pub mod links;
 pub mod no_case;
 pub mod rng;
 
