@@ -3,15 +3,17 @@
 //! Run it as `cargo run --release --example tour -- [PATH] [DBFILE]`.
 //! PATH is this repository unless given, DBFILE is `target/tour.sapwood`. A second run on the same DBFILE brings it
 //! up to date: changed files are indexed anew, files that are gone leave together with their words. It then tells what it
-//! changed, from the change log, and how many files there were before, from the history.
+//! changed, from the change log, and how many files there were before, from the history. Each file is a blob as well, with
+//! its extension for a tag, in the namespace of its folder, and linked to the run that stored it.
 
 use sapwood::{
-    Builder, CdcConfig, CdcMode, Change, ChangePosition, Database, Error, ReadableDatabase, ReadableTable,
-    ReadableTableMetadata, Table, TableDefinition, TtlTableDefinition, WriteTransaction,
+    BlobId, Builder, CdcConfig, CdcMode, Change, ChangePosition, ContentType, Database, Error, ReadTransaction,
+    ReadableBlobs, ReadableDatabase, ReadableTable, ReadableTableMetadata, Relation, StoreOptions, Table,
+    TableDefinition, TagQuery, TtlTableDefinition, WriteTransaction,
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use std::{env, fs, io};
 
 /// Path within PATH → contents.
@@ -20,6 +22,11 @@ const FILES: TableDefinition<&str, &str> = TableDefinition::new("files");
 const WORDS: TableDefinition<(&str, &str), u32> = TableDefinition::new("words");
 /// Extension → (files, bytes).
 const EXTENSIONS: TableDefinition<&str, (u64, u64)> = TableDefinition::new("extensions");
+
+/// Path → number of the blob that has the file.
+const BLOBS: TableDefinition<&str, u64> = TableDefinition::new("blobs of files");
+/// The tag of blobs that stand for runs.
+const RUN: &str = "a run of the tour";
 
 /// Who looks at the files, for as long as they do.
 const SESSIONS: TtlTableDefinition<&str, u64> = TtlTableDefinition::new("sessions");
@@ -57,10 +64,59 @@ fn store(db: &Database, path: &Path) -> Outcome {
     let start = Instant::now();
     let txn = db.begin_write()?;
     let words = update(&txn, &texts)?;
+    store_blobs(&txn, &texts)?;
     txn.commit()?;
     let bytes = texts.values().map(String::len).sum::<usize>();
     let speed = bytes as f64 / 1e6 / start.elapsed().as_secs_f64();
     println!("stored  {} files, {words} words, {bytes} bytes: {speed:.1} MB/s with a durable commit", texts.len());
+    Ok(())
+}
+
+fn extension(path: &str) -> &str {
+    Path::new(path).extension().and_then(|name| name.to_str()).unwrap_or("none")
+}
+
+/// Makes a blob of each file that has none of this content, and deletes those of files that are gone.
+fn store_blobs(txn: &WriteTransaction, texts: &BTreeMap<String, String>) -> Result<(), Error> {
+    let nth = txn.count_tagged_blobs(RUN)? + 1;
+    let run = StoreOptions::new().with_tags([RUN]).with_metadata("number", nth);
+    let run = txn.store_blob(b"", ContentType::Metadata, &format!("run {nth}"), run)?;
+    let mut blobs = txn.open_table(BLOBS)?;
+    let known = blobs.iter()?.map(|row| row.map(|(path, id)| (path.value().to_owned(), BlobId::new(id.value()))));
+    let known = known.collect::<Result<BTreeMap<_, _>, _>>()?;
+    for (path, id) in &known {
+        let now = texts.get(path).map(String::as_bytes);
+        if now != txn.get_blob(*id)?.map(|(content, _)| content).as_deref() {
+            txn.delete_blob(*id)?;
+            blobs.remove(path.as_str())?;
+        }
+    }
+    for (path, text) in texts {
+        if blobs.get(path.as_str())?.is_none() {
+            let folder = Path::new(path).parent().unwrap_or(Path::new("")).to_string_lossy();
+            let options = StoreOptions::new().with_tags([extension(path)]).with_namespace(&folder);
+            let options = options.with_parent(run, Relation::Derived);
+            let id = txn.store_blob(text.as_bytes(), ContentType::TextPlain, path, options)?;
+            blobs.insert(path.as_str(), id.sequence())?;
+        }
+    }
+    Ok(())
+}
+
+/// What blobs are found by.
+fn ask_blobs(txn: &ReadTransaction) -> Outcome {
+    let now = u64::try_from(SystemTime::UNIX_EPOCH.elapsed()?.as_millis())?;
+    let yesterday = now.saturating_sub(86_400_000);
+    println!("blobs stored since yesterday: {}", txn.blobs_in_time_range(yesterday..).count());
+    let runs = txn.select_blobs(TagQuery::new().all_of([RUN]), None).collect::<Result<Vec<_>, _>>()?;
+    for (nth, run) in (1..).zip(&runs) {
+        println!("blobs that came from run {nth} and are there: {}", txn.causal_children(*run).count());
+    }
+    let tagged = TagQuery::new().any_of(["rs", "md"]);
+    println!("blobs tagged `rs` or `md`: {}", txn.select_blobs(tagged, None).count());
+    let most = txn.list_blob_namespaces(None, 1_000)?.into_iter().max_by_key(|namespace| namespace.blobs);
+    let stats = txn.blob_stats()?;
+    println!("{} blobs of {} bytes; most in {:?}", stats.blobs, stats.bytes, most.map(|most| (most.name, most.blobs)));
     Ok(())
 }
 
@@ -76,12 +132,14 @@ fn tell_changes(db: &Database) -> Outcome {
             Change::Insert { .. } => "inserted",
             Change::Update { .. } => "updated",
             Change::Delete { .. } | Change::Expire { .. } => "deleted",
+            Change::Blob { .. } => "touched",
             _ => continue,
         };
         *counts.entry((event.table, what)).or_default() += 1;
     }
     for ((table, what), rows) in counts {
-        println!("changed {table}: {rows} rows {what}");
+        let table = if table.is_empty() { "blobs" } else { &table };
+        println!("changed {table}: {rows} {what}");
     }
     let txn = db.begin_write()?;
     txn.advance_cdc_cursor(TOLD, last)?;
@@ -140,8 +198,7 @@ fn update(txn: &WriteTransaction, texts: &BTreeMap<String, String>) -> Result<u6
     let mut total = 0;
     let mut extensions = BTreeMap::<&str, (u64, u64)>::new();
     for (path, text) in texts {
-        let extension = Path::new(path).extension().and_then(|name| name.to_str()).unwrap_or("");
-        let count = extensions.entry(extension).or_default();
+        let count = extensions.entry(extension(path)).or_default();
         *count = (count.0 + 1, count.1 + text.len() as u64);
         let known = files.insert(path.as_str(), text.as_str())?.is_some();
         for (word, times) in words_of(text) {
@@ -208,6 +265,7 @@ fn ask(file: &Path) -> Outcome {
     println!("range of word `{WORD}`: {} files, at most {most:?} times in one", found.len());
 
     let (rows, size) = (files.len()? + words.len()? + extensions.len()?, fs::metadata(file)?.len());
+    ask_blobs(&txn)?;
     println!("{} holds {} files, {rows} rows in {size} bytes", file.display(), files.len()?);
     Ok(())
 }
