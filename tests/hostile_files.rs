@@ -4,6 +4,8 @@
 mod common;
 #[path = "hostile_files/leaf.rs"]
 mod leaf;
+#[path = "common/memory.rs"]
+mod memory;
 #[path = "hostile_files/rows.rs"]
 mod rows;
 
@@ -14,15 +16,14 @@ use common::forge::{
 };
 use common::image::Image;
 use common::rng::Rng;
+use memory::peak_of;
 use sapwood::{
     CompactOptions, Database, DatabaseError, Error, Key, MultimapTableDefinition, ReadTransaction, ReadableDatabase,
     ReadableMultimapTable, ReadableTable, ReadableTableMetadata, StorageBackend, StorageError, TableDefinition,
     VerifyLevel,
 };
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::{BTreeSet, HashSet};
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -30,31 +31,6 @@ const MEMORY_LIMIT: usize = 64 << 20;
 /// Most rows that are read from a table: a hostile tree may claim any number by naming a page often.
 const ROW_LIMIT: usize = 3000;
 const TIMEOUT: Duration = Duration::from_secs(240);
-
-/// Counts the memory that is in use, and the most that ever was.
-struct Counting;
-
-static USED: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: everything is passed on to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let used = USED.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
-        PEAK.fetch_max(used, Ordering::Relaxed);
-        // SAFETY: the caller's promises are the same.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
-        USED.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller's promises are the same.
-        unsafe { System.dealloc(place, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// Does everything that can be done with a file. Errors are fine.
 fn exercise(bytes: Vec<u8>) -> Result<(), Error> {
@@ -264,13 +240,11 @@ fn examine(mut forge: Forge) -> Result<Result<(), Error>, String> {
 
 /// Fails if memory or time get out of hand.
 fn measured(exercise: impl FnOnce() -> Result<(), Error>) -> Result<Result<(), Error>, String> {
-    let (before, start) = (USED.load(Ordering::Relaxed), Instant::now());
-    PEAK.store(before, Ordering::Relaxed);
-    let result = exercise();
+    let start = Instant::now();
+    let (result, peak) = peak_of(exercise);
     if let Err(err) = &result {
         assert!(!err.to_string().is_empty());
     }
-    let peak = PEAK.load(Ordering::Relaxed).saturating_sub(before);
     if peak > MEMORY_LIMIT {
         return Err(format!("took {peak} bytes of memory"));
     }
@@ -814,10 +788,8 @@ fn runs_over_the_limit_in_a_file_of_terabytes() {
     }
     forge.fix();
     let db = builder().create_with_backend(Sparse { start: Image::new(forge.bytes), length: 1 << 40 }).unwrap();
-    PEAK.store(USED.load(Ordering::Relaxed), Ordering::Relaxed);
-    let before = USED.load(Ordering::Relaxed);
     let table = db.begin_read().unwrap().open_table(TEXTS).unwrap();
-    let rows: Vec<_> = table.iter().unwrap().collect();
+    let (rows, peak) = peak_of(|| table.iter().unwrap().collect::<Vec<_>>());
     assert!(rows.last().unwrap().is_err());
-    assert!(PEAK.load(Ordering::Relaxed) - before < MEMORY_LIMIT);
+    assert!(peak < MEMORY_LIMIT);
 }
