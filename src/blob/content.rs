@@ -3,6 +3,7 @@
 use super::dedup::{self, ContentHash};
 use super::record::{Content, Record};
 use super::tables::{BLOBS, ChunkKey, Chunks};
+use crate::btree::Slice;
 use crate::error::StorageError;
 use crate::index::{OwnTables, open};
 use crate::limits::MAX_BLOB_LENGTH;
@@ -41,18 +42,11 @@ fn length_of(chunk: u32, length: u64) -> usize {
     usize::try_from(length.saturating_sub(start)).unwrap_or(usize::MAX).min(CHUNK)
 }
 
-/// Gives a chunk to `with`.
-pub(super) fn with_chunk<T>(
-    tables: &impl OwnTables,
-    content: u64,
-    length: u64,
-    chunk: u32,
-    with: impl FnOnce(&[u8]) -> T,
-) -> Result<T, StorageError> {
+/// A chunk of a content of that length.
+pub(super) fn chunk(tables: &impl OwnTables, content: u64, length: u64, chunk: u32) -> Result<Slice, StorageError> {
     let table = tables.table::<Chunks>(BLOBS)?.ok_or_else(damaged)?;
-    let bytes = table.get(chunk_key(content, chunk))?.ok_or_else(damaged)?;
-    let bytes = bytes.value();
-    if bytes.len() == length_of(chunk, length) { Ok(with(bytes)) } else { Err(damaged()) }
+    let bytes = table.get(chunk_key(content, chunk))?.ok_or_else(damaged)?.detached().into_bytes();
+    if bytes.len() == length_of(chunk, length) { Ok(bytes) } else { Err(damaged()) }
 }
 
 /// Adds `length` bytes of a content, from `offset` on, to `out`. They must be within it.
@@ -76,12 +70,11 @@ pub(super) fn read(
     while at < end {
         let skipped = (at % CHUNK as u64) as usize;
         let left = usize::try_from(end - at).unwrap_or(usize::MAX);
-        at += with_chunk(tables, number, whole, chunk_of(at)?, |bytes| {
-            let bytes = bytes.get(skipped..).unwrap_or_default();
-            let bytes = bytes.get(..left).unwrap_or(bytes);
-            out.extend_from_slice(bytes);
-            bytes.len() as u64
-        })?;
+        let chunk = chunk(tables, number, whole, chunk_of(at)?)?;
+        let bytes = chunk.get(skipped..).unwrap_or_default();
+        let bytes = bytes.get(..left).unwrap_or(bytes);
+        out.extend_from_slice(bytes);
+        at += bytes.len() as u64;
     }
     Ok(())
 }
@@ -140,11 +133,9 @@ impl Draft {
     }
 
     fn copy_of(txn: &WriteTransaction, number: u64, length: u64) -> Result<Self, StorageError> {
-        let (mut draft, mut bytes) = (Self::default(), Vec::new());
+        let mut draft = Self::default();
         while draft.len() < length {
-            bytes.clear();
-            with_chunk(txn, number, length, chunk_of(draft.len())?, |chunk| bytes.extend_from_slice(chunk))?;
-            draft.push(txn, &bytes)?;
+            draft.push(txn, &chunk(txn, number, length, chunk_of(draft.len())?)?)?;
         }
         Ok(draft)
     }
@@ -255,8 +246,8 @@ impl Draft {
     fn hash_again(&self, txn: &WriteTransaction) -> Result<Hash, StorageError> {
         let mut hash = Box::<Sha256>::default();
         if let Some(number) = self.number {
-            for chunk in 0..chunk_of(self.stored)? {
-                with_chunk(txn, number, self.stored, chunk, |bytes| hash.update(bytes))?;
+            for at in 0..chunk_of(self.stored)? {
+                hash.update(&*chunk(txn, number, self.stored, at)?);
             }
         }
         hash.update(&self.rest);

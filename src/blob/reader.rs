@@ -1,6 +1,7 @@
 use super::content::{self, CHUNK};
 use super::read::record;
 use super::record::{BlobId, Content};
+use crate::btree::Slice;
 use crate::error::BlobError;
 use crate::index::OwnTables;
 use alloc::vec::Vec;
@@ -31,14 +32,14 @@ pub struct BlobReader<'t, T: OwnTables> {
     id: BlobId,
     content: Content,
     position: u64,
-    /// The bytes of the content from `start` on that were read.
-    chunk: Vec<u8>,
+    /// The bytes of the content from `start` on that were read: where they lie in memory, not a copy.
+    chunk: Slice,
     start: u64,
 }
 
 impl<'t, T: OwnTables> BlobReader<'t, T> {
     pub(super) fn new(tables: &'t T, id: BlobId, content: Content) -> Self {
-        Self { tables, id, content, position: 0, chunk: Vec::new(), start: 0 }
+        Self { tables, id, content, position: 0, chunk: Slice::Owned(Vec::new()), start: 0 }
     }
 
     /// Length of the content in bytes.
@@ -90,10 +91,14 @@ impl<'t, T: OwnTables> BlobReader<'t, T> {
         if now.is_none_or(|now| now.content != self.content) {
             return Err(BlobError::NotFound(self.id.sequence()));
         }
-        self.start = self.position - self.position % CHUNK as u64;
-        self.chunk.clear();
-        let length = (self.len() - self.start).min(CHUNK as u64);
-        Ok(content::read(self.tables, &self.content, self.start, length, &mut self.chunk)?)
+        (self.start, self.chunk) = match &self.content {
+            Content::Inline(bytes) => (0, Slice::Owned(bytes.clone())),
+            Content::Chunks(number, length) => (
+                self.position - self.position % CHUNK as u64,
+                content::chunk(self.tables, *number, *length, content::chunk_of(self.position)?)?,
+            ),
+        };
+        Ok(())
     }
 }
 

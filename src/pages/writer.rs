@@ -17,6 +17,9 @@ use alloc::vec::Vec;
 /// Pages of a transaction from which on its branches are put side by side. Fewer are few writes wherever they lie, and
 /// in single free pages they lie where the file has its blocks: a sync that adds blocks takes longer.
 const MANY: u32 = 32;
+/// Bytes of a run from which on it is written at once. A copy in memory would take longer than the write, and shorter ones
+/// may be replaced before the commit.
+const AT_ONCE: usize = 1 << 15;
 /// Ids after which a page is not replaced soon.
 const SOON: TxnId = 8;
 
@@ -164,22 +167,43 @@ impl PageWriter {
 
     /// A new run of `length` bytes, zero, and the pointer to it, which is unsealed.
     pub(crate) fn allocate_run(&self, length: usize) -> Result<(Pointer, PageMut), StorageError> {
+        let (pointer, mut page) = self.new_run(length)?;
+        page.bytes_mut().fill(0);
+        Ok((pointer, page))
+    }
+
+    /// The same, its bytes unspecified.
+    fn new_run(&self, length: usize) -> Result<(Pointer, PageMut), StorageError> {
+        let pointer = self.place_run(length)?;
+        let frame = self.store.cache.insert_dirty(pointer.page, self.id, 0, self.store.cache.buffer(length));
+        Ok((pointer, PageMut::new(frame)))
+    }
+
+    /// Room for a run, which is nowhere in memory.
+    fn place_run(&self, length: usize) -> Result<Pointer, StorageError> {
         let pages = u32::try_from(length.div_ceil(self.store.page_size()).max(1))
             .map_err(|_| StorageError::ValueTooLarge(length))?;
-        let page = self.allocate(pages, Heat::Cold)?;
-        let mut buffer = self.store.cache.buffer(length);
-        buffer.fill(0);
-        let frame = self.store.cache.insert_dirty(page, self.id, 0, buffer);
-        Ok((self.unsealed(page, 0, Pointer::RUN, length as u64), PageMut::new(frame)))
+        Ok(self.unsealed(self.allocate(pages, Heat::Cold)?, 0, Pointer::RUN, length as u64))
     }
 
     /// A run that holds `bytes`, sealed.
     pub(crate) fn write_run(&self, bytes: &[u8]) -> Result<Pointer, StorageError> {
-        let (mut pointer, mut page) = self.allocate_run(bytes.len())?;
+        if bytes.len() >= AT_ONCE {
+            return self.write_run_at_once(bytes);
+        }
+        let (pointer, mut page) = self.new_run(bytes.len())?;
         page.bytes_mut().copy_from_slice(bytes);
-        pointer.checksum = Checksum::of(bytes);
         self.work.lock().sealed.insert(pointer.page, page.into_frame());
-        Ok(pointer)
+        Ok(Pointer { checksum: Checksum::of(bytes), ..pointer })
+    }
+
+    /// The same, which only the storage has then.
+    fn write_run_at_once(&self, bytes: &[u8]) -> Result<Pointer, StorageError> {
+        let pointer = self.place_run(bytes.len())?;
+        // Another thread may be writing what had these pages before.
+        let _writing = self.writing.lock();
+        self.store.write_new(pointer.page, bytes)?;
+        Ok(Pointer { checksum: Checksum::of(bytes), ..pointer })
     }
 
     /// Where many rows are changed a branch lives for a commit or two, a leaf for many. Else only what takes the place of

@@ -30,8 +30,13 @@ impl<V: Value + 'static> AccessGuard<'_, V> {
     }
 
     /// The same without a hold on a page, which can then be changed in place.
-    pub(super) fn detached(self) -> Self {
+    pub(crate) fn detached(self) -> Self {
         Self { bytes: self.bytes.detached(), types: PhantomData }
+    }
+
+    /// The bytes, for who does not hold on to the table.
+    pub(crate) fn into_bytes(self) -> Slice {
+        self.bytes
     }
 
     /// The key or value.

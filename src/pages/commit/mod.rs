@@ -184,6 +184,11 @@ impl Store {
         Ok(())
     }
 
+    /// Writes a new run to its place.
+    pub(super) fn write_new(&self, page: PageNumber, bytes: &[u8]) -> Result<(), StorageError> {
+        self.write_at(self.geometry.offset(page), bytes)
+    }
+
     fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), StorageError> {
         self.latch(|| self.backend.write(offset, bytes))
     }
