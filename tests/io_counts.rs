@@ -101,6 +101,25 @@ fn a_commit_without_durability_writes_nothing() {
 }
 
 #[test]
+fn a_long_value_is_written_once_and_at_once() {
+    let backend = RecordingBackend::new();
+    let db = Builder::new().create_with_backend(backend.clone()).unwrap();
+    build(&db);
+    let txn = db.begin_write().unwrap();
+    let mut runs = txn.open_table(RUNS).unwrap();
+    for (length, writes) in [((1 << 15) - 1, 0), (1 << 15, 1), (1 << 20, 1)] {
+        backend.take_counters();
+        runs.insert(1, &vec![7; length][..]).unwrap();
+        assert_eq!(backend.take_counters().writes, writes, "{length} bytes");
+    }
+    assert_eq!(runs.get(1).unwrap().unwrap().value(), vec![7; 1 << 20]);
+    drop(runs);
+    txn.commit().unwrap();
+    assert!(backend.take_counters().writes < 10);
+    db.verify().unwrap();
+}
+
+#[test]
 fn an_aborted_transaction_writes_nothing() {
     let backend = RecordingBackend::new();
     let db = Builder::new().create_with_backend(backend.clone()).unwrap();

@@ -17,6 +17,8 @@ use sha2::{Digest, Sha256};
 pub(super) const CHUNK: usize = 1 << 16;
 /// Longest content that lies beside what is known of its blob.
 const MOST_INLINE: usize = 512;
+/// Bytes for which there is room before any were read. A damaged record may claim any length.
+const BELIEVED: usize = 1 << 22;
 /// The counter of contents.
 const CONTENTS: &str = "contents";
 
@@ -49,6 +51,14 @@ pub(super) fn chunk(tables: &impl OwnTables, content: u64, length: u64, chunk: u
     if bytes.len() == length_of(chunk, length) { Ok(bytes) } else { Err(damaged()) }
 }
 
+/// Makes room for the bytes that come now, and for those that are `left` in all as far as may be believed.
+fn make_room(out: &mut Vec<u8>, now: usize, left: u64) {
+    if out.capacity() - out.len() < now {
+        let left = usize::try_from(left).unwrap_or(usize::MAX);
+        out.reserve_exact(left.min(out.len().max(BELIEVED)));
+    }
+}
+
 /// Adds `length` bytes of a content, from `offset` on, to `out`. They must be within it.
 pub(super) fn read(
     tables: &impl OwnTables,
@@ -73,6 +83,7 @@ pub(super) fn read(
         let chunk = chunk(tables, number, whole, chunk_of(at)?)?;
         let bytes = chunk.get(skipped..).unwrap_or_default();
         let bytes = bytes.get(..left).unwrap_or(bytes);
+        make_room(out, bytes.len(), end - at);
         out.extend_from_slice(bytes);
         at += bytes.len() as u64;
     }
