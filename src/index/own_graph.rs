@@ -29,8 +29,9 @@ definition! {
     GraphDefinition
 }
 
-/// A graph that is yours: edges from parents to children, each with a relation and a context. It knows things by ids of at
-/// most [`MAX_THING_LENGTH`] bytes, and of them only their edges: who removes a thing [removes](Self::remove_thing) it here too.
+/// A graph that is yours: edges from parents to children, each with a relation and a context. It knows things by ids of a
+/// [limited](crate::limits::MAX_THING_LENGTH) length, and of them only their edges: who removes a thing
+/// [removes](Self::remove_thing) it here too.
 ///
 /// No edge closes a cycle.
 pub struct Graph<'t, T: OwnTables> {
@@ -128,7 +129,8 @@ impl Graph<'_, WriteTransaction> {
     /// # Errors
     ///
     /// [`TooLong`](IndexError::TooLong) for a context of more than [`MAX_EDGE_CONTEXT_LENGTH`] bytes; `ValueTooLarge` for an
-    /// id of more than [`MAX_THING_LENGTH`]; [`Cycle`](IndexError::Cycle) if the parent is the child, or below it.
+    /// id over its [limit](crate::limits::MAX_THING_LENGTH);
+    /// [`Cycle`](IndexError::Cycle) if the parent is the child, or below it.
     pub fn add(&self, parent: &[u8], child: &[u8], relation: Relation, context: &str) -> Result<bool, IndexError> {
         check_text("context", context, MAX_EDGE_CONTEXT_LENGTH)?;
         let _held = self.tables.hold();

@@ -27,8 +27,8 @@ definition! {
     TagIndexDefinition
 }
 
-/// An index of tags that is yours. It knows things by ids of at most [`MAX_THING_LENGTH`] bytes, and of them only their tags:
-/// who removes a thing [clears](Self::clear) its tags.
+/// An index of tags that is yours. It knows things by ids of a [limited](crate::limits::MAX_THING_LENGTH) length, and
+/// of them only their tags: who removes a thing [clears](Self::clear) its tags.
 pub struct TagIndex<'t, T: OwnTables> {
     tables: &'t T,
     name: String,
@@ -73,8 +73,8 @@ impl TagIndex<'_, WriteTransaction> {
     ///
     /// # Errors
     ///
-    /// [`TooLong`](IndexError::TooLong) for a tag of more than [`MAX_TAG_LENGTH`] bytes; `ValueTooLarge` for an id of more
-    /// than [`MAX_THING_LENGTH`]. If the storage fails half-way, the transaction can only be aborted.
+    /// [`TooLong`](IndexError::TooLong) for a tag of more than [`MAX_TAG_LENGTH`] bytes; `ValueTooLarge` for an id over
+    /// its [limit](crate::limits::MAX_THING_LENGTH). If the storage fails half-way, the transaction can only be aborted.
     pub fn add(&self, thing: &[u8], tag: &str) -> Result<bool, IndexError> {
         check_text("tag", tag, MAX_TAG_LENGTH)?;
         length_of(thing)?;
