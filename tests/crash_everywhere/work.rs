@@ -96,7 +96,7 @@ impl Work<'_> {
         if self.rng.chance(128) {
             self.change_fading(txn, model, steps / 2 + 1)?;
         }
-        if self.rng.chance(128) {
+        if self.rng.chance(64) {
             self.change_blobs(txn, model, steps)?;
         }
         Ok(())
