@@ -2,8 +2,9 @@
 //!
 //! The newest are rows of the system tree. When they are more than [`most_recent`], the oldest of them become a tree of
 //! their own, one leaf, to which a single row leads. With the next commit that row goes on into a tree of such rows,
-//! which stands before all others: so a commit changes one leaf and at most one page more, however many are retained,
-//! and a leaf whose commits are let go together is unlinked as a whole.
+//! which stands before all others: so a commit changes one leaf, and now and then one page more, as long as that tree is
+//! one page: some 2,500 commits in pages of 4 KiB. A leaf whose commits are let go together is unlinked as a whole; where
+//! a sixteenth of what is retained is less than a leaf, what is left of one is written.
 //!
 //! | key | value |
 //! |---|---|

@@ -600,7 +600,7 @@ impl WriteTransaction {
         self.tables.change_system(|rows| system::take_number_from(rows, counter, least))
     }
 
-    /// Has this done when the transaction is committed, before anything else.
+    /// Has this done when the transaction is committed, before its trees are sealed.
     pub(crate) fn before_commit(&self, what: BeforeCommit) {
         *self.before_commit.lock() = Some(what);
     }
@@ -651,11 +651,11 @@ impl WriteTransaction {
     /// After an error nothing of the transaction is seen. If a write or sync failed, the database refuses further
     /// writes until it is opened anew.
     pub fn commit(mut self) -> Result<(), CommitError> {
-        let before = self.before_commit.lock().take();
-        before.map_or(Ok(()), |before| before(&self))?;
         let pages = &self.tables.pages;
         pages.store().check_usable()?;
         pages.check_committable()?;
+        let before = self.before_commit.lock().take();
+        before.map_or(Ok(()), |before| before(&self))?;
         let durable = self.durability == Durability::Immediate;
         let mode = CommitMode {
             durable,
