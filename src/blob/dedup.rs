@@ -2,7 +2,7 @@
 //! that how many they are is always right.
 
 use super::content::remove_chunks;
-use super::record::{BlobId, Content, Record};
+use super::record::{BlobId, Content, Step};
 use super::tables::{BLOBS, ContentNumbers, ContentUsers, SharedContents, pair_key};
 use super::totals::{self, Total};
 use crate::error::StorageError;
@@ -70,18 +70,13 @@ fn users(tables: &impl OwnTables, content: u64) -> Result<bool, StorageError> {
     Ok(users.range(first..=last)?.next().transpose()?.is_some())
 }
 
-/// Makes contents follow a record that comes, changes or goes: one that no blob has goes.
-pub(super) fn follow(
-    txn: &WriteTransaction,
-    id: BlobId,
-    before: Option<&Record>,
-    after: Option<&Record>,
-) -> Result<(), StorageError> {
-    let chunks = |record: Option<&Record>| match record?.content {
+/// Makes contents follow a record: one that no blob has goes.
+pub(super) fn follow(txn: &WriteTransaction, step: &Step<'_>) -> Result<(), StorageError> {
+    let id = step.id;
+    let (before, after) = step.map(|record| match record.content {
         Content::Inline(_) => None,
         Content::Chunks(number, length) => Some((number, length)),
-    };
-    let (before, after) = (chunks(before), chunks(after));
+    });
     if before.map(|(number, _)| number) == after.map(|(number, _)| number) {
         return Ok(());
     }

@@ -1,5 +1,5 @@
 use super::read::{record, stored};
-use super::record::{BlobId, Record};
+use super::record::{BlobId, Record, Step};
 use super::tables::{BLOBS, Expiries, pair_key, pair_of, replace_key};
 use super::write::{change, remove};
 use crate::error::{BlobError, StorageError};
@@ -9,15 +9,10 @@ use crate::table::ReadableTable;
 use crate::txn::{BlobChange, WriteTransaction};
 use core::time::Duration;
 
-/// Makes the index follow a record that comes, changes or goes.
-pub(super) fn follow(
-    txn: &WriteTransaction,
-    id: BlobId,
-    before: Option<&Record>,
-    after: Option<&Record>,
-) -> Result<(), StorageError> {
-    let key = |record: Option<&Record>| record?.expires.map(|expires| pair_key(expires, id));
-    replace_key::<Expiries>(txn, key(before), key(after))
+/// Makes the index follow a record.
+pub(super) fn follow(txn: &WriteTransaction, step: &Step<'_>) -> Result<(), StorageError> {
+    let key = |record: &Record| Some(pair_key(record.expires?, step.id));
+    replace_key::<Expiries>(txn, step.map(key))
 }
 
 /// When something expires that lives so long from now on.
@@ -26,16 +21,23 @@ pub(super) fn expiry(txn: &WriteTransaction, ttl: Duration) -> Result<u64, Stora
     Ok(txn.now()?.saturating_add(ttl).min(MAX_EXPIRY_MS))
 }
 
-/// Whether some blobs have expired and are there still, so that lists must pass over them.
-pub(super) fn some_have_expired(tables: &impl OwnTables) -> Result<bool, StorageError> {
+/// Whether some blobs have expired and are there still.
+fn some_have_expired(tables: &impl OwnTables) -> Result<bool, StorageError> {
     let Some(expiries) = tables.table::<Expiries>(BLOBS)? else { return Ok(false) };
-    let Some((key, ())) = expiries.first()?.map(|(key, _)| (key.value(), ())) else { return Ok(false) };
-    Ok(pair_of(key).0 <= tables.time()?)
+    let Some(first) = expiries.first()?.map(|(key, _)| pair_of(key.value()).0) else { return Ok(false) };
+    Ok(first <= tables.time()?)
 }
 
-/// Whether a blob that an index lists is to be seen.
-pub(super) fn is_seen(tables: &impl OwnTables, id: BlobId) -> Result<bool, StorageError> {
-    Ok(record(tables, id)?.is_some())
+/// What an index lists, without what is not to be seen. Records are looked at only if some have expired at all.
+pub(super) fn only_seen<I, C: FromIterator<I>>(
+    tables: &impl OwnTables,
+    listed: impl IntoIterator<Item = I>,
+    blob: impl Fn(&I) -> BlobId,
+) -> Result<C, StorageError> {
+    let all = !some_have_expired(tables)?;
+    let is_seen = |item: &I| Ok(all || record(tables, blob(item))?.is_some());
+    let seen = |item| is_seen(&item).map(|seen| seen.then_some(item)).transpose();
+    listed.into_iter().filter_map(seen).collect()
 }
 
 impl WriteTransaction {

@@ -1,5 +1,5 @@
-use super::expiry::is_seen;
-use super::paged::{BATCH, Paged};
+use super::expiry::only_seen;
+use super::paged::{BATCH, Listed, Paged};
 use super::read::record;
 use super::record::{BlobId, check_length};
 use super::tables::BLOBS;
@@ -61,31 +61,30 @@ pub struct LinkedBlobs<'t, T: OwnTables> {
     tables: &'t T,
     of: BlobId,
     side: Side,
-    last: Option<(Relation, BlobId)>,
     found: Paged<Link>,
+}
+
+impl Listed for Link {
+    type Place = (Relation, BlobId);
+
+    fn place(&self) -> Self::Place {
+        (self.relation, self.blob)
+    }
+
+    fn blob(&self) -> BlobId {
+        self.blob
+    }
 }
 
 impl<'t, T: OwnTables> LinkedBlobs<'t, T> {
     pub(super) fn new(tables: &'t T, of: BlobId, side: Side) -> Self {
-        Self { tables, of, side, last: None, found: Paged::default() }
-    }
-
-    /// The next link to a blob that is to be seen.
-    fn step(&mut self) -> Result<Option<Link>, StorageError> {
-        while let Some(link) = self.found.next(|| fetch(self.tables, self.of, self.side, self.last))? {
-            self.last = Some((link.relation, link.blob));
-            let _held = self.tables.hold();
-            if is_seen(self.tables, link.blob)? {
-                return Ok(Some(link));
-            }
-        }
-        Ok(None)
+        Self { tables, of, side, found: Paged::behind(None) }
     }
 
     /// The same behind a link that was given before, by this or another one.
     #[must_use]
     pub fn after(self, relation: Relation, blob: BlobId) -> Self {
-        Self { last: Some((relation, blob)), found: Paged::default(), ..self }
+        Self { found: Paged::behind(Some((relation, blob))), ..self }
     }
 }
 
@@ -95,7 +94,6 @@ fn fetch(
     side: Side,
     after: Option<(Relation, BlobId)>,
 ) -> Result<Vec<Link>, StorageError> {
-    let _held = tables.hold();
     let after = after.map(|(relation, id)| (relation, thing(id)));
     let after = after.as_ref().map(|(relation, thing)| (*relation, &thing[..]));
     let link = |Edge { thing, relation, context }| Ok(Link { blob: blob(thing)?, relation, context });
@@ -106,13 +104,14 @@ impl<T: OwnTables> Iterator for LinkedBlobs<'_, T> {
     type Item = Result<Link, BlobError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.step().map_err(BlobError::from).transpose()
+        let next = self.found.next(self.tables, |last| fetch(self.tables, self.of, self.side, last));
+        next.map_err(BlobError::from).transpose()
     }
 }
 
 impl<T: OwnTables> Debug for LinkedBlobs<'_, T> {
     fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("LinkedBlobs").field("of", &self.of).field("last", &self.last).finish_non_exhaustive()
+        f.debug_struct("LinkedBlobs").field("of", &self.of).finish_non_exhaustive()
     }
 }
 
@@ -148,14 +147,9 @@ pub(super) fn within(
     hops: u32,
 ) -> Result<Vec<(BlobId, u32)>, BlobError> {
     let _held = tables.hold();
-    let mut seen = Vec::new();
-    for (thing, hops) in edges(tables).within(&thing(id), follow, hops)? {
-        let id = blob(thing)?;
-        if is_seen(tables, id)? {
-            seen.push((id, hops));
-        }
-    }
-    Ok(seen)
+    let found = edges(tables).within(&thing(id), follow, hops)?.into_iter();
+    let found = found.map(|(thing, hops)| Ok((blob(thing)?, hops))).collect::<Result<Vec<_>, StorageError>>()?;
+    Ok(only_seen(tables, found, |(id, _)| *id)?)
 }
 
 impl WriteTransaction {

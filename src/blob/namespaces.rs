@@ -1,6 +1,6 @@
 use super::ids::BlobIds;
 use super::options::check_namespace;
-use super::record::{BlobId, Record};
+use super::record::{BlobId, Record, Step};
 use super::tables::{BLOBS, InNamespace, NamespaceNumbers, Namespaces, pair_key, replace_key};
 use super::write::{change, delete_each};
 use crate::error::{BlobError, StorageError};
@@ -141,20 +141,15 @@ struct Share {
 }
 
 impl Share {
-    fn of(record: Option<&Record>) -> Option<Self> {
-        let record = record.filter(|record| record.namespace != 0)?;
-        Some(Self { number: record.namespace, bytes: record.content.len() })
+    fn of(record: &Record) -> Option<Self> {
+        let share = Self { number: record.namespace, bytes: record.content.len() };
+        (record.namespace != 0).then_some(share)
     }
 }
 
-/// Makes namespaces follow a record that comes, changes or goes. Nothing is changed if that is refused.
-pub(super) fn follow(
-    txn: &WriteTransaction,
-    id: BlobId,
-    before: Option<&Record>,
-    after: Option<&Record>,
-) -> Result<(), BlobError> {
-    let (before, after) = (Share::of(before), Share::of(after));
+/// Makes namespaces follow a record. Nothing is changed if that is refused.
+pub(super) fn follow(txn: &WriteTransaction, step: &Step<'_>) -> Result<(), BlobError> {
+    let (before, after) = step.map(Share::of);
     if before == after {
         return Ok(());
     }
@@ -170,8 +165,8 @@ pub(super) fn follow(
         info.bytes = within("bytes", info.bytes, bytes, most, &info)?;
         put(txn, number, &info)?;
     }
-    let key = |share: Option<Share>| share.map(|share| pair_key(share.number, id));
-    replace_key::<InNamespace>(txn, key(before), key(after))?;
+    let key = |record: &Record| Some(pair_key(Share::of(record)?.number, step.id));
+    replace_key::<InNamespace>(txn, step.map(key))?;
     let Some(Share { number, bytes }) = before.filter(|before| Some(before.number) != after.map(|after| after.number))
     else {
         return Ok(());

@@ -88,6 +88,21 @@ pub(super) struct Record {
     pub(super) content: Content,
 }
 
+/// What becomes of a blob's record: it comes, changes or goes.
+#[derive(Clone, Copy)]
+pub(super) struct Step<'r> {
+    pub(super) id: BlobId,
+    pub(super) before: Option<&'r Record>,
+    pub(super) after: Option<&'r Record>,
+}
+
+impl<'r> Step<'r> {
+    /// Something of the record as it was and as it will be.
+    pub(super) fn map<K>(&self, of: impl Fn(&'r Record) -> Option<K>) -> (Option<K>, Option<K>) {
+        (self.before.and_then(&of), self.after.and_then(&of))
+    }
+}
+
 /// What a record has, by the bits of its first byte.
 const CHUNKS: u8 = 1;
 const NAMESPACE: u8 = 1 << 1;

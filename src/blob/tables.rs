@@ -58,8 +58,7 @@ pub(super) fn pair_of(key: PairKey) -> (u64, BlobId) {
 /// Makes an index follow a blob whose key in it changes.
 pub(super) fn replace_key<P: Part<Key = PairKey, Value = ()>>(
     txn: &WriteTransaction,
-    before: Option<PairKey>,
-    after: Option<PairKey>,
+    (before, after): (Option<PairKey>, Option<PairKey>),
 ) -> Result<(), StorageError> {
     if before == after {
         return Ok(());

@@ -1,5 +1,6 @@
-use super::expiry::{is_seen, some_have_expired};
-use super::record::{BlobId, Record};
+use super::expiry::only_seen;
+use super::paged::BATCH;
+use super::record::{BlobId, Record, Step};
 use super::tables::{BLOBS, PairKey, Times, pair_key, pair_of, replace_key};
 use super::write::change;
 use crate::error::{BlobError, StorageError};
@@ -10,18 +11,10 @@ use alloc::collections::VecDeque;
 use core::fmt::{Debug, Formatter};
 use core::ops::{Bound, RangeBounds};
 
-/// Blobs that are looked up at once.
-const BATCH: usize = 64;
-
-/// Makes the index follow a record that comes, changes or goes.
-pub(super) fn follow(
-    txn: &WriteTransaction,
-    id: BlobId,
-    before: Option<&Record>,
-    after: Option<&Record>,
-) -> Result<(), StorageError> {
-    let key = |record: Option<&Record>| record.map(|record| pair_key(record.time, id));
-    replace_key::<Times>(txn, key(before), key(after))
+/// Makes the index follow a record.
+pub(super) fn follow(txn: &WriteTransaction, step: &Step<'_>) -> Result<(), StorageError> {
+    let key = |record: &Record| Some(pair_key(record.time, step.id));
+    replace_key::<Times>(txn, step.map(key))
 }
 
 /// Blobs in the order in which they were made, and those of one time by their ids: each with its time, in milliseconds since
@@ -70,8 +63,8 @@ impl<'t, T: OwnTables> BlobsInTime<'t, T> {
     fn fetch(&mut self, backwards: bool) -> Result<VecDeque<PairKey>, StorageError> {
         let _held = self.tables.hold();
         while self.rest.is_some() {
-            let keys = self.fetch_stored(backwards)?;
-            let keys = if some_have_expired(self.tables)? { seen(self.tables, keys)? } else { keys };
+            let stored = self.fetch_stored(backwards)?;
+            let keys: VecDeque<_> = only_seen(self.tables, stored, |key| pair_of(*key).1)?;
             if !keys.is_empty() {
                 return Ok(keys);
             }
@@ -112,16 +105,6 @@ impl<'t, T: OwnTables> BlobsInTime<'t, T> {
         };
         Ok(key.map(pair_of))
     }
-}
-
-fn seen(tables: &impl OwnTables, keys: VecDeque<PairKey>) -> Result<VecDeque<PairKey>, StorageError> {
-    let mut seen = VecDeque::with_capacity(keys.len());
-    for key in keys {
-        if is_seen(tables, pair_of(key).1)? {
-            seen.push_back(key);
-        }
-    }
-    Ok(seen)
 }
 
 impl<T: OwnTables> Iterator for BlobsInTime<'_, T> {

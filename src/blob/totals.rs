@@ -1,4 +1,4 @@
-use super::record::Record;
+use super::record::Step;
 use super::tables::{BLOBS, Chunks, Records, Totals};
 use crate::error::StorageError;
 use crate::index::{OwnTables, Part, open};
@@ -48,12 +48,8 @@ fn rows<P: Part>(tables: &impl OwnTables) -> Result<u64, StorageError> {
     tables.table::<P>(BLOBS)?.map_or(Ok(0), |table| table.len())
 }
 
-/// Makes the sum follow a record that comes, changes or goes.
-pub(super) fn follow(
-    txn: &WriteTransaction,
-    before: Option<&Record>,
-    after: Option<&Record>,
-) -> Result<(), StorageError> {
-    let length = |record: Option<&Record>| record.map_or(0, |record| record.content.len());
-    add(txn, Total::Bytes, length(before), length(after))
+/// Makes the sum follow a record.
+pub(super) fn follow(txn: &WriteTransaction, step: &Step<'_>) -> Result<(), StorageError> {
+    let (before, after) = step.map(|record| Some(record.content.len()));
+    add(txn, Total::Bytes, before.unwrap_or(0), after.unwrap_or(0))
 }

@@ -4,7 +4,7 @@ use super::hybrid::HybridTime;
 use super::metadata::{self, MetadataValue};
 use super::options::StoreOptions;
 use super::read::{ReadableBlobs, record};
-use super::record::{BlobId, Content, Record};
+use super::record::{BlobId, Content, Record, Step};
 use super::tables::{BLOBS, Records};
 use super::tags::{tags, thing};
 use super::writer::BlobWriter;
@@ -28,7 +28,7 @@ pub(super) fn store(txn: &WriteTransaction, record: Record, options: &StoreOptio
     let id = BlobId::new(txn.take_number(IDS)?);
     let content = record.content.clone();
     let kept = links::check_parents(txn, &options.parents).and_then(|()| Ok(complete(txn, record, options)?));
-    if let Err(err) = kept.and_then(|record| set(txn, id, None, Some(&record))) {
+    if let Err(err) = kept.and_then(|record| set(txn, &Step { id, before: None, after: Some(&record) })) {
         if let Content::Chunks(content, _) = content {
             dedup::let_go(txn, content)?;
         }
@@ -75,7 +75,7 @@ pub(super) fn change(
     let _held = txn.hold();
     let before = record(txn, id)?.ok_or(BlobError::NotFound(id.sequence()))?;
     let after = or_break(txn, change(before.clone()))?;
-    set(txn, id, Some(&before), Some(&after))?;
+    set(txn, &Step { id, before: Some(&before), after: Some(&after) })?;
     let what = if before.content == after.content { BlobChange::Known } else { BlobChange::Content };
     Ok(txn.log_blob(id.sequence(), what)?)
 }
@@ -88,7 +88,7 @@ pub(super) fn remove(
     links: DeleteLinks,
     why: BlobChange,
 ) -> Result<(), BlobError> {
-    set(txn, id, Some(record), None)?;
+    set(txn, &Step { id, before: Some(record), after: None })?;
     let remove_all = || {
         tags(txn).clear(&thing(id))?;
         links::remove(txn, id, links)?;
@@ -134,18 +134,18 @@ where
 }
 
 /// The one way to change what is known of a blob: all that is found by it follows its record.
-fn set(txn: &WriteTransaction, id: BlobId, before: Option<&Record>, after: Option<&Record>) -> Result<(), BlobError> {
+fn set(txn: &WriteTransaction, step: &Step<'_>) -> Result<(), BlobError> {
     // What may refuse comes first.
-    or_break(txn, namespaces::follow(txn, id, before, after))?;
+    or_break(txn, namespaces::follow(txn, step))?;
     let follow_all = || {
-        times::follow(txn, id, before, after)?;
-        expiry::follow(txn, id, before, after)?;
-        totals::follow(txn, before, after)?;
-        dedup::follow(txn, id, before, after)?;
-        let mut records = open::<Records>(txn, BLOBS)?;
-        match after {
-            Some(record) => records.insert(id.sequence(), &record.encode()[..]).map(drop),
-            None => records.remove(id.sequence()).map(drop),
+        times::follow(txn, step)?;
+        expiry::follow(txn, step)?;
+        totals::follow(txn, step)?;
+        dedup::follow(txn, step)?;
+        let (mut records, id) = (open::<Records>(txn, BLOBS)?, step.id.sequence());
+        match step.after {
+            Some(record) => records.insert(id, &record.encode()[..]).map(drop),
+            None => records.remove(id).map(drop),
         }
     };
     Ok(txn.or_break(follow_all())?)
