@@ -23,14 +23,17 @@ pub(crate) struct Settings {
 /// Which contents blobs share.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BlobDedup {
-    pub(crate) enabled: bool,
+    /// Whole ones of the same hash.
+    pub(crate) contents: bool,
+    /// Chunks of the same hash.
+    pub(crate) chunks: bool,
     /// Bytes from which on it is worth while.
     pub(crate) min_size: u64,
 }
 
 impl Default for BlobDedup {
     fn default() -> Self {
-        Self { enabled: false, min_size: 4_096 }
+        Self { contents: false, chunks: false, min_size: 4_096 }
     }
 }
 

@@ -23,6 +23,7 @@ const TAGS: [&str; 3] = ["x", "xy", "z"];
 struct Told {
     content: Vec<u8>,
     shared: bool,
+    in_pieces: bool,
     time: u64,
     namespace: Option<String>,
     tags: BTreeSet<String>,
@@ -62,6 +63,12 @@ impl Model {
     }
 }
 
+/// The chunks that such a content is cut into, by what they are: its bytes are all the same, and no chunk ends early.
+fn chunks_of(content: &[u8]) -> impl Iterator<Item = (u8, usize)> {
+    let chunks = if content.len() <= 512 { &[] } else { content };
+    chunks.chunks(65_536).map(|chunk| (chunk[0], chunk.len()))
+}
+
 fn some_content(rng: &mut Rng) -> Vec<u8> {
     let length = *rng.pick(&[0, 10, 512, 513, 4_096, 65_536, 70_000, 140_000]);
     vec![rng.below(3) as u8; length]
@@ -91,6 +98,7 @@ impl Session {
         let content = some_content(rng);
         let mut told = Told {
             shared: rng.chance(128) && content.len() >= 1000,
+            in_pieces: rng.chance(80) && content.len() >= 1000,
             content,
             time: rng.below(20),
             namespace: rng.chance(160).then(|| some_name(rng, &NAMESPACES)),
@@ -100,7 +108,7 @@ impl Session {
             label: some_name(rng, &["", "oak", "größe"]),
         };
         let mut options = StoreOptions::new().with_time_ms(told.time).with_dedup(told.shared);
-        options = options.with_tags(told.tags.iter().map(String::as_str));
+        options = options.with_chunk_dedup(told.in_pieces).with_tags(told.tags.iter().map(String::as_str));
         if let Some(namespace) = &told.namespace {
             options = options.with_namespace(namespace);
             told.expires = model.ttls.get(namespace).map(|ttl| now + ttl);
@@ -124,6 +132,11 @@ impl Session {
         if !model.admits(told.namespace.as_deref(), 0, told.content.len()) {
             assert!(is_quota(&stored), "{stored:?}");
             return;
+        }
+        if let Some(same) =
+            model.blobs.values().find(|other| told.shared && other.shared && other.content == told.content)
+        {
+            told.in_pieces = same.in_pieces;
         }
         let id = stored.unwrap();
         let hybrid = txn.get_blob_meta(id).unwrap().map(|meta| meta.hybrid_time);
@@ -167,13 +180,13 @@ impl Session {
                 txn.set_blob_metadata(id, "stars", value)
             }
             6 => {
-                let more = some_content(rng);
+                let more = vec![told.content.first().copied().unwrap_or_default(); some_content(rng).len()];
                 after.content.extend(&more);
                 after.shared = false;
                 txn.append_blob(id, &more)
             }
             7 => {
-                (after.content, after.shared) = (some_content(rng), false);
+                (after.content, after.shared, after.in_pieces) = (some_content(rng), false, false);
                 txn.replace_blob(id, &after.content)
             }
             8 => {
@@ -301,13 +314,19 @@ fn check_sums(blobs: &impl ReadableBlobs, model: &Model, ids: &Listing<'_>) {
     assert_eq!((stats.blobs, stats.bytes), (model.blobs.len() as u64, bytes as u64));
     let shared: Vec<_> = model.blobs.values().filter(|told| told.shared).collect();
     let contents: BTreeSet<_> = shared.iter().map(|told| &told.content).collect();
-    let chunks = |content: &Vec<u8>| if content.len() <= 512 { 0 } else { content.len().div_ceil(65_536) };
-    let own = model.blobs.values().filter(|told| !told.shared).map(|told| chunks(&told.content));
-    let expected: usize = own.sum::<usize>() + contents.iter().map(|content| chunks(content)).sum::<usize>();
-    assert_eq!(stats.chunks, expected as u64);
+    let (mut plain, mut pieces, mut seen) = (0, BTreeMap::new(), BTreeSet::new());
+    for told in model.blobs.values().filter(|told| !told.shared || seen.insert(&told.content)) {
+        match told.in_pieces {
+            true => chunks_of(&told.content).for_each(|piece| *pieces.entry(piece).or_insert(0) += 1),
+            false => plain += chunks_of(&told.content).count(),
+        }
+    }
+    assert_eq!(stats.chunks, (plain + pieces.len()) as u64);
     let dedup = blobs.dedup_stats().unwrap();
     let length = |told: &&Told| told.content.len();
     let saved = shared.iter().map(length).sum::<usize>() - contents.iter().map(|content| content.len()).sum::<usize>();
+    let saved = saved + pieces.iter().map(|((_, length), uses)| length * (uses - 1)).sum::<usize>();
+    assert_eq!(dedup.chunks, pieces.len() as u64);
     assert_eq!((dedup.contents, dedup.blobs), (contents.len() as u64, shared.len() as u64));
     assert_eq!(dedup.saved_bytes, saved as u64);
     for (id, told) in &model.blobs {

@@ -72,6 +72,7 @@ fn check(blobs: &impl ReadableBlobs, model: &Model, rng: &mut Rng) {
 }
 
 fn change(txn: &WriteTransaction, model: &mut Model, rng: &mut Rng) {
+    let options = options().with_chunk_dedup(rng.chance(128));
     let length = some_length(rng);
     let data = some_bytes(rng, length);
     let some_id = |rng: &mut Rng, model: &Model| {
@@ -93,7 +94,7 @@ fn change(txn: &WriteTransaction, model: &mut Model, rng: &mut Rng) {
         }
         (4, _) => {
             let mut writers: Vec<_> =
-                (0..3).map(|_| txn.blob_writer(ContentType::Json, "piecewise", options()).unwrap()).collect();
+                (0..3).map(|_| txn.blob_writer(ContentType::Json, "piecewise", options.clone()).unwrap()).collect();
             for piece in data.chunks(1 + rng.below(70_000) as usize) {
                 writers.iter_mut().for_each(|writer| writer.write(piece).unwrap());
             }
@@ -103,7 +104,10 @@ fn change(txn: &WriteTransaction, model: &mut Model, rng: &mut Rng) {
                 assert!(model.insert(writer.finish().unwrap(), data.clone()).is_none());
             }
         }
-        _ => assert!(model.insert(store(txn, &data), data).is_none()),
+        _ => {
+            let id = txn.store_blob(&data, ContentType::OctetStream, "", options).unwrap();
+            assert!(model.insert(id, data).is_none());
+        }
     }
 }
 
@@ -322,5 +326,86 @@ fn a_suspended_writer_goes_on_or_leaves_nothing_behind() {
     assert_eq!(txn.blob_stats().unwrap().chunks, 2 * 5);
     assert!([whole, resumed].iter().all(|id| txn.get_blob(*id).unwrap().unwrap().0 == data));
     drop(txn);
+    check_whole(&db);
+}
+
+fn random_bytes(rng: &mut Rng, length: usize) -> Vec<u8> {
+    (0..length).map(|_| rng.next_u64() as u8).collect()
+}
+
+#[test]
+fn contents_that_are_alike_share_their_chunks() {
+    let db = memory(4096, 1 << 20);
+    let mut rng = Rng::new(5);
+    let first = random_bytes(&mut rng, 1_000_000);
+    let mut second = first.clone();
+    second.splice(400_000..400_010, *b"ten bytes and some more");
+    let in_chunks = || options().with_chunk_dedup(true);
+    let store = |txn: &WriteTransaction, data: &[u8]| txn.store_blob(data, ContentType::Json, "", in_chunks()).unwrap();
+    let txn = db.begin_write().unwrap();
+    let ids = [store(&txn, &first), store(&txn, &second)];
+    let mut writer = txn.blob_writer(ContentType::Json, "", in_chunks()).unwrap();
+    second.chunks(10_001).for_each(|piece| writer.write_all(piece).unwrap());
+    let streamed = writer.finish().unwrap();
+    let stats = txn.dedup_stats().unwrap();
+    assert!(stats.saved_bytes > 1_800_000 && stats.contents == 0, "{stats:?}");
+    assert_eq!(txn.blob_stats().unwrap().chunks, stats.chunks);
+    txn.append_blob(streamed, &first).unwrap();
+    txn.append_blob(streamed, b"end").unwrap();
+    let appended = [&second[..], &first[..], b"end"].concat();
+    assert!(txn.dedup_stats().unwrap().saved_bytes > 2_700_000);
+    txn.commit().unwrap();
+
+    let txn = db.begin_read().unwrap();
+    for (id, expected) in [(ids[0], &first), (ids[1], &second), (streamed, &appended)] {
+        assert!(txn.get_blob(id).unwrap().unwrap().0 == *expected);
+        let mut reader = txn.blob_reader(id).unwrap();
+        for _ in 0..50 {
+            let at = rng.below(expected.len() as u64 + 1);
+            let length = rng.below(200_000).min(expected.len() as u64 - at);
+            let expected = &expected[at as usize..(at + length) as usize];
+            assert!(txn.read_blob_range(id, at, length).unwrap() == expected);
+            reader.seek(SeekFrom::Start(at)).unwrap();
+            let mut read = vec![0; expected.len()];
+            reader.read_exact(&mut read).unwrap();
+            assert!(read == expected);
+        }
+    }
+    drop(txn);
+    check_whole(&db);
+
+    let txn = db.begin_write().unwrap();
+    ids.into_iter().chain([streamed]).for_each(|id| assert!(txn.delete_blob(id).unwrap()));
+    let stats = txn.dedup_stats().unwrap();
+    assert_eq!((stats.chunks, stats.saved_bytes, txn.blob_stats().unwrap().chunks), (0, 0, 0));
+    txn.commit().unwrap();
+    check_whole(&db);
+}
+
+#[test]
+fn a_suspended_writer_goes_on_as_it_began() {
+    let db = memory(4096, 1 << 20);
+    let data = random_bytes(&mut Rng::new(6), 300_000);
+    let txn = db.begin_write().unwrap();
+    let whole = options().with_chunk_dedup(true).with_dedup(true);
+    txn.store_blob(&data, ContentType::Json, "", whole.clone()).unwrap();
+    let chunks = txn.dedup_stats().unwrap().chunks;
+    for (suspended_at, resumed_as) in [(150_000, options()), (100_000, whole.clone()), (100, whole)] {
+        let mut writer = txn.blob_writer(ContentType::Json, "", options().with_chunk_dedup(true)).unwrap();
+        writer.write(&data[..suspended_at]).unwrap();
+        let number = writer.suspend().unwrap();
+        let mut writer = txn.resume_blob_writer(number, ContentType::Json, "", resumed_as).unwrap();
+        writer.write(&data[suspended_at..]).unwrap();
+        let id = writer.finish().unwrap();
+        assert!(txn.get_blob(id).unwrap().unwrap().0 == data);
+        assert_eq!(txn.dedup_stats().unwrap().chunks, chunks);
+    }
+    assert_eq!(txn.dedup_stats().unwrap().blobs, 3);
+    let mut writer = txn.blob_writer(ContentType::Json, "", options().with_chunk_dedup(true)).unwrap();
+    writer.write(&data).unwrap();
+    writer.suspend().unwrap();
+    let uses = txn.dedup_stats().unwrap().saved_bytes;
+    txn.commit().unwrap();
+    assert!(db.begin_read().unwrap().dedup_stats().unwrap().saved_bytes < uses);
     check_whole(&db);
 }

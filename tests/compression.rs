@@ -7,8 +7,8 @@ use common::crash::RecordingBackend;
 use common::forge::{self, Forge, PAGE};
 use common::image::Image;
 use sapwood::{
-    Builder, Compression, Database, DatabaseError, Entry, ReadableDatabase, ReadableTable, ReadableTableMetadata,
-    StorageError, TableDefinition, TableError, TableHandle,
+    BlobError, Builder, Compression, ContentType, Database, DatabaseError, Entry, ReadableBlobs, ReadableDatabase,
+    ReadableTable, ReadableTableMetadata, StorageError, StoreOptions, TableDefinition, TableError, TableHandle,
 };
 use std::ops::Bound;
 
@@ -246,7 +246,44 @@ fn the_length_of_a_value_is_known_without_its_run() {
 }
 
 #[test]
+fn a_blob_is_compressed_as_is_said_of_it_and_else_as_the_database_says() {
+    let zstd = Compression::Zstd { level: 3 };
+    for of_all in [Compression::None, Compression::Lz4] {
+        let db = Builder::new().set_compression(of_all).create_with_backend(Image::default()).unwrap();
+        let mut stored = Vec::new();
+        for (said, in_chunks) in
+            [(None, false), (Some(Compression::None), false), (Some(zstd), false), (Some(zstd), true)]
+        {
+            let txn = db.begin_write().unwrap();
+            let before = txn.stats().unwrap().allocated_pages();
+            let options = StoreOptions::new().with_chunk_dedup(in_chunks);
+            let options = said.map_or(options.clone(), |said| options.with_compression(said));
+            let (compressible, random) = (text(7, 400_000), noise(stored.len() as u64, 100_000));
+            let id = txn.store_blob(&compressible, ContentType::TextPlain, "", options.clone()).unwrap();
+            txn.append_blob(id, b"and more").unwrap();
+            let mut writer = txn.blob_writer(ContentType::TextPlain, "", options).unwrap();
+            writer.write(&random).unwrap();
+            let other = writer.finish().unwrap();
+            txn.commit().unwrap();
+            let txn = db.begin_read().unwrap();
+            assert!(txn.get_blob(id).unwrap().unwrap().0 == [&compressible[..], b"and more"].concat());
+            assert!(txn.get_blob(other).unwrap().unwrap().0 == random);
+            assert!(txn.read_blob_range(id, 65_530, 100).unwrap() == compressible[65_530..][..100]);
+            stored.push(db.begin_write().unwrap().stats().unwrap().allocated_pages() - before);
+        }
+        let (raw, packed) = (120..150, 20..45);
+        let as_of_all = if of_all == Compression::None { &raw } else { &packed };
+        let expected = [as_of_all, &raw, &packed, &packed];
+        assert!(expected.iter().zip(&stored).all(|(expected, pages)| expected.contains(pages)), "{stored:?}");
+    }
+}
+
+#[test]
 fn a_level_that_there_is_not_is_refused() {
+    let db = Builder::new().create_with_backend(Image::default()).unwrap();
+    let options = StoreOptions::new().with_compression(Compression::Zstd { level: 23 });
+    let refused = db.begin_write().unwrap().store_blob(b"", ContentType::Json, "", options);
+    assert!(matches!(refused, Err(BlobError::Storage(StorageError::Io(_)))), "{refused:?}");
     for level in [0, 23] {
         let compression = Compression::Zstd { level };
         let made = Builder::new().set_compression(compression).create_with_backend(Image::default());

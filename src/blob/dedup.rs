@@ -1,7 +1,8 @@
 //! Contents that several blobs share. Such a content is known by its SHA-256, and is never changed; its blobs are rows, so
 //! that how many they are is always right.
 
-use super::content::remove_chunks;
+use super::content::remove;
+use super::pieces;
 use super::record::{BlobId, Content, Step};
 use super::tables::{BLOBS, ContentNumbers, ContentUsers, SharedContents, pair_key};
 use super::totals::{self, Total};
@@ -22,7 +23,9 @@ pub struct DedupStats {
     pub contents: u64,
     /// Blobs that have one of them.
     pub blobs: u64,
-    /// Bytes that blobs would take beside, had each a content of its own.
+    /// Chunks that are known by their hash: see [`with_chunk_dedup`](crate::StoreOptions::with_chunk_dedup).
+    pub chunks: u64,
+    /// Bytes that blobs would take beside, had each a content of its own, in chunks of its own.
     pub saved_bytes: u64,
 }
 
@@ -37,7 +40,8 @@ pub(super) fn hash(bytes: &[u8]) -> ContentHash {
 pub(super) fn stats(tables: &impl OwnTables) -> Result<DedupStats, StorageError> {
     let contents = tables.table::<SharedContents>(BLOBS)?.map_or(Ok(0), |table| table.len())?;
     let blobs = tables.table::<ContentUsers>(BLOBS)?.map_or(Ok(0), |table| table.len())?;
-    Ok(DedupStats { contents, blobs, saved_bytes: totals::get(tables, Total::SavedBytes)? })
+    let chunks = pieces::count(tables)?;
+    Ok(DedupStats { contents, blobs, chunks, saved_bytes: totals::get(tables, Total::SavedBytes)? })
 }
 
 /// The number of the content with this hash, if there is one.
@@ -56,7 +60,7 @@ pub(super) fn hash_of(tables: &impl OwnTables, content: u64) -> Result<Option<Co
 pub(super) fn share(txn: &WriteTransaction, content: Content, hash: &ContentHash) -> Result<Content, StorageError> {
     let Content::Chunks(number, length) = content else { return Ok(content) };
     if let Some(known) = find(txn, hash)? {
-        remove_chunks(txn, number)?;
+        remove(txn, number)?;
         return Ok(Content::Chunks(known, length));
     }
     open::<ContentNumbers>(txn, BLOBS)?.insert(hash, number)?;
@@ -107,5 +111,5 @@ pub(super) fn let_go(txn: &WriteTransaction, content: u64) -> Result<(), Storage
         open::<SharedContents>(txn, BLOBS)?.remove(content)?;
         open::<ContentNumbers>(txn, BLOBS)?.remove(&hash)?.ok_or_else(out_of_step)?;
     }
-    remove_chunks(txn, content)
+    remove(txn, content)
 }

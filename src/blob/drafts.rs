@@ -1,12 +1,13 @@
-use super::content::Draft;
 use super::content_type::ContentType;
+use super::draft::Draft;
 use super::options::StoreOptions;
 use super::tables::{BLOBS, Drafts};
-use super::writer::{BlobWriter, shared_from};
+use super::writer::BlobWriter;
 use crate::error::{BlobError, StorageError};
 use crate::index::{OwnTables, open};
 use crate::table::ReadableTable;
 use crate::txn::WriteTransaction;
+use alloc::vec::Vec;
 
 /// The counter of drafts.
 const DRAFTS: &str = "drafts";
@@ -22,14 +23,14 @@ pub(super) fn put(txn: &WriteTransaction, draft: &Draft) -> Result<u64, StorageE
 /// Whoever has not come back for a writer until the commit gets no blob.
 fn abandon_all(txn: &WriteTransaction) -> Result<(), StorageError> {
     let _held = txn.hold();
-    while let Some((_, draft)) = take(txn, None, false)? {
-        draft.abandon(txn)?;
+    while let Some(row) = take(txn, None)? {
+        Draft::default().resumed(txn, &row)?.abandon(txn)?;
     }
     Ok(())
 }
 
-/// Takes a draft, or the first there is.
-fn take(txn: &WriteTransaction, number: Option<u64>, hashed: bool) -> Result<Option<(u64, Draft)>, StorageError> {
+/// Takes the row about a draft, or the first there is.
+fn take(txn: &WriteTransaction, number: Option<u64>) -> Result<Option<Vec<u8>>, StorageError> {
     let Some(mut drafts) = txn.table::<Drafts>(BLOBS)? else { return Ok(None) };
     let number = match number {
         Some(number) => number,
@@ -38,8 +39,7 @@ fn take(txn: &WriteTransaction, number: Option<u64>, hashed: bool) -> Result<Opt
             None => return Ok(None),
         },
     };
-    let Some(row) = drafts.remove(number)?.map(|row| row.value().to_vec()) else { return Ok(None) };
-    Ok(Some((number, Draft::decode(txn, &row, hashed)?)))
+    Ok(drafts.remove(number)?.map(|row| row.value().to_vec()))
 }
 
 impl WriteTransaction {
@@ -73,11 +73,10 @@ impl WriteTransaction {
         label: &str,
         options: StoreOptions,
     ) -> Result<BlobWriter<'_>, BlobError> {
-        let hashed = shared_from(self, &options).is_some();
         let mut writer = self.blob_writer(content_type, label, options)?;
         let _held = self.hold();
-        let (_, draft) = take(self, Some(number), hashed)?.ok_or(BlobError::NotFound(number))?;
-        writer.go_on_with(draft);
+        let row = take(self, Some(number))?.ok_or(BlobError::NotFound(number))?;
+        writer.go_on_with(&row)?;
         Ok(writer)
     }
 }

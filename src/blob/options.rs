@@ -1,7 +1,8 @@
 use super::hybrid::HybridTime;
 use super::metadata::{self, Metadata, MetadataValue};
 use super::record::{BlobId, check_length};
-use crate::error::BlobError;
+use crate::compression::{Codec, Compression};
+use crate::error::{BlobError, StorageError};
 use crate::index::Relation;
 use crate::limits::{MAX_NAMESPACE_LENGTH, MAX_TAG_LENGTH};
 use alloc::string::{String, ToString};
@@ -24,6 +25,8 @@ pub struct StoreOptions {
     pub(super) ttl: Option<Duration>,
     pub(super) metadata: Metadata,
     pub(super) dedup: Option<bool>,
+    pub(super) chunk_dedup: Option<bool>,
+    pub(super) compression: Option<Compression>,
     pub(super) parents: Vec<(BlobId, Relation)>,
 }
 
@@ -90,6 +93,26 @@ impl StoreOptions {
     #[must_use]
     pub fn with_dedup(self, dedup: bool) -> Self {
         Self { dedup: Some(dedup), ..self }
+    }
+
+    /// Whether its content is cut into chunks of about 32 KiB, 64 KiB at most, that end where its bytes say so, and are one
+    /// with the same chunks of other blobs: for contents that are alike but not the same. Else it is as the
+    /// [builder](crate::Builder::set_blob_chunk_dedup) says.
+    #[must_use]
+    pub fn with_chunk_dedup(self, dedup: bool) -> Self {
+        Self { chunk_dedup: Some(dedup), ..self }
+    }
+
+    /// How its chunks are made shorter, those that are not there already. Else it is as the
+    /// [builder](crate::Builder::set_compression) said when the database was created.
+    #[must_use]
+    pub fn with_compression(self, compression: Compression) -> Self {
+        Self { compression: Some(compression), ..self }
+    }
+
+    /// What makes its chunks shorter, if that is said.
+    pub(super) fn codec(&self) -> Result<Option<Codec>, StorageError> {
+        self.compression.map(Compression::codec).transpose()
     }
 
     /// An error if something is longer than it may be.

@@ -1,4 +1,4 @@
-use super::content::{self, CHUNK};
+use super::content;
 use super::read::record;
 use super::record::{BlobId, Content};
 use crate::btree::Slice;
@@ -93,10 +93,7 @@ impl<'t, T: OwnTables> BlobReader<'t, T> {
         }
         (self.start, self.chunk) = match &self.content {
             Content::Inline(bytes) => (0, Slice::Owned(bytes.clone())),
-            Content::Chunks(number, length) => (
-                self.position - self.position % CHUNK as u64,
-                content::chunk(self.tables, *number, *length, content::chunk_of(self.position)?)?,
-            ),
+            Content::Chunks(number, length) => content::chunk(self.tables, *number, *length, self.position)?,
         };
         Ok(())
     }

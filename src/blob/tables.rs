@@ -44,15 +44,24 @@ impl Part for Times {
 /// Both numbers, big-endian.
 pub(super) type PairKey = [u8; 16];
 
-/// The key of something of a blob that is in the order of `first`.
-pub(super) fn pair_key(first: u64, id: BlobId) -> PairKey {
-    (u128::from(first) << 64 | u128::from(id.sequence())).to_be_bytes()
+pub(super) fn number_key(first: u64, second: u64) -> PairKey {
+    (u128::from(first) << 64 | u128::from(second)).to_be_bytes()
 }
 
-/// Both numbers of a key.
-pub(super) fn pair_of(key: PairKey) -> (u64, BlobId) {
+pub(super) fn numbers_of(key: PairKey) -> (u64, u64) {
     let number = u128::from_be_bytes(key);
-    ((number >> 64) as u64, BlobId::new(number as u64))
+    ((number >> 64) as u64, number as u64)
+}
+
+/// The key of something of a blob that is in the order of `first`.
+pub(super) fn pair_key(first: u64, id: BlobId) -> PairKey {
+    number_key(first, id.sequence())
+}
+
+/// What such a key says.
+pub(super) fn pair_of(key: PairKey) -> (u64, BlobId) {
+    let (first, id) = numbers_of(key);
+    (first, BlobId::new(id))
 }
 
 /// Makes an index follow a blob whose key in it changes.
@@ -149,6 +158,36 @@ impl Part for ContentUsers {
     type Key = PairKey;
     type Value = ();
     const SPACE: Space = Space::ContentUsers;
+}
+
+/// The pieces that a content has: its number and where in it the piece begins, and the number of the piece and its length.
+#[derive(Debug)]
+pub enum PieceLists {}
+
+impl Part for PieceLists {
+    type Key = PairKey;
+    type Value = (u64, u32);
+    const SPACE: Space = Space::PieceLists;
+}
+
+/// The hash of a piece, and how often it is in lists, by its number.
+#[derive(Debug)]
+pub enum Pieces {}
+
+impl Part for Pieces {
+    type Key = u64;
+    type Value = ([u8; 32], u64);
+    const SPACE: Space = Space::Pieces;
+}
+
+/// The number of a piece, by its hash.
+#[derive(Debug)]
+pub enum PieceNumbers {}
+
+impl Part for PieceNumbers {
+    type Key = [u8; 32];
+    type Value = u64;
+    const SPACE: Space = Space::PieceNumbers;
 }
 
 /// Of a content that is being written while nobody holds its writer: its number, or all ones, the length of what is in chunks,

@@ -24,8 +24,9 @@ impl Clock for Noon {
 
 /// One blob of each kind, and a writer that is put aside. Gives its number.
 fn store_some(txn: &WriteTransaction) -> u64 {
-    for (nth, length) in [10, 5_000, 5_000, 70_000, 600].into_iter().enumerate() {
+    for (nth, length) in [10, 5_000, 5_000, 70_000, 600, 70_000, 5_000].into_iter().enumerate() {
         let options = StoreOptions::new().with_namespace(["a", "b"][nth % 2]).with_tags(["x", "y"]).with_dedup(nth < 3);
+        let options = options.with_chunk_dedup(nth > 4);
         let options = if nth == 4 { options.with_ttl(Duration::ZERO) } else { options };
         txn.store_blob(&vec![7; length], ContentType::Json, "label", options.with_metadata("n", 1_u64)).unwrap();
     }
@@ -42,7 +43,7 @@ fn any_pair(rng: &mut Rng) -> PairKey {
 
 type Forgery = fn(&WriteTransaction, &mut Rng) -> Result<(), StorageError>;
 
-const FORGERIES: [Forgery; 20] = [
+const FORGERIES: [Forgery; 24] = [
     |txn, rng| {
         let (mut records, id) = (open::<Records>(txn, BLOBS)?, 1 + u64::from(rng.below(5)));
         let mut bytes = records.get(id)?.map(|bytes| bytes.value().to_vec()).unwrap_or_default();
@@ -90,6 +91,34 @@ const FORGERIES: [Forgery; 20] = [
         let bytes: Vec<u8> = (0..rng.below(40)).map(|_| [0, 255][rng.below(2) as usize]).collect();
         open::<Drafts>(txn, BLOBS)?.insert(u64::from(rng.below(3)), &bytes[..]).map(drop)
     },
+    |txn, rng| {
+        let mut lists = open::<PieceLists>(txn, BLOBS)?;
+        let Some((key, row)) = lists.last()?.map(|(key, row)| (key.value(), row.value())) else { return Ok(()) };
+        let ((content, start), mut any) = (numbers_of(key), || [0, 1, 5_000, u32::MAX][rng.below(4) as usize]);
+        let key = number_key(content, [start, 0, any().into(), u64::MAX][any() as usize % 4]);
+        lists.insert(key, ([row.0, any().into()][any() as usize % 2], [row.1, any()][any() as usize % 2])).map(drop)
+    },
+    |txn, _| open::<PieceLists>(txn, BLOBS)?.pop_first().map(drop),
+    |txn, rng| {
+        let mut pieces = open::<Pieces>(txn, BLOBS)?;
+        let Some((piece, row)) = pieces.first()?.map(|(piece, row)| (piece.value(), row.value())) else {
+            return Ok(());
+        };
+        let uses = [0, 1, 2, u64::MAX][rng.below(4) as usize];
+        match rng.below(3) {
+            0 => pieces.remove(piece).map(drop),
+            1 => pieces.insert(piece, (row.0, uses)).map(drop),
+            _ => pieces.insert(piece, ([7; 32], row.1)).map(drop),
+        }
+    },
+    |txn, rng| match rng.below(2) {
+        0 => open::<PieceNumbers>(txn, BLOBS)?.pop_first().map(drop),
+        _ => {
+            let mut numbers = open::<PieceNumbers>(txn, BLOBS)?;
+            let Some(hash) = numbers.first()?.map(|(hash, _)| hash.value()) else { return Ok(()) };
+            numbers.insert(hash, u64::from(rng.below(6))).map(drop)
+        }
+    },
 ];
 
 /// Nothing but what a damaged file may be answered with.
@@ -103,7 +132,7 @@ fn expect<T>(result: Result<T, BlobError>) {
 }
 
 fn read_all(blobs: &impl ReadableBlobs) {
-    for id in (0..8).map(BlobId::new) {
+    for id in (0..10).map(BlobId::new) {
         // A length from a forged record is not believed.
         expect(blobs.get_blob_meta(id));
         expect(blobs.read_blob_range(id, 0, 1).or_else(|err| match err {
@@ -129,8 +158,8 @@ fn read_all(blobs: &impl ReadableBlobs) {
 }
 
 fn change_all(txn: &WriteTransaction, writer: u64, rng: &mut Rng) {
-    let id = BlobId::new(1 + u64::from(rng.below(5)));
-    match rng.below(13) {
+    let id = BlobId::new(1 + u64::from(rng.below(7)));
+    match rng.below(14) {
         0 => expect(txn.append_blob(id, &[7; 3_000])),
         1 => expect(txn.replace_blob(id, &[7; 3_000])),
         2 => expect(txn.move_blob(id, Some("b"))),
@@ -146,6 +175,10 @@ fn change_all(txn: &WriteTransaction, writer: u64, rng: &mut Rng) {
             let options = StoreOptions::new().with_namespace("a").with_tags(["x"]).with_dedup(true);
             expect(txn.store_blob(&[7; 5_000], ContentType::Json, "", options));
         }
+        12 => {
+            let options = StoreOptions::new().with_chunk_dedup(true);
+            expect(txn.store_blob(&[7; 75_000], ContentType::Json, "", options));
+        }
         _ => expect(txn.tag_blob(id, "z")),
     }
 }
@@ -159,7 +192,7 @@ fn forged_rows_are_errors_and_nothing_worse() {
         let writer = store_some(&txn);
         let forged = {
             let _held = txn.hold();
-            (0..1 + rng.below(2)).try_for_each(|_| FORGERIES[rng.below(20) as usize](&txn, &mut rng))
+            (0..1 + rng.below(2)).try_for_each(|_| FORGERIES[rng.below(24) as usize](&txn, &mut rng))
         };
         forged.unwrap();
         read_all(&txn);

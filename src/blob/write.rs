@@ -1,5 +1,5 @@
-use super::content::Draft;
 use super::content_type::ContentType;
+use super::draft::Draft;
 use super::hybrid::HybridTime;
 use super::metadata::{self, MetadataValue};
 use super::options::StoreOptions;
@@ -7,7 +7,7 @@ use super::read::{ReadableBlobs, record};
 use super::record::{BlobId, Content, Record, Step};
 use super::tables::{BLOBS, Records};
 use super::tags::{tags, thing};
-use super::writer::BlobWriter;
+use super::writer::{BlobWriter, draft};
 use super::{dedup, expiry, links, namespaces, times, totals};
 use crate::error::{BlobError, StorageError};
 use crate::index::{DeleteLinks, OwnTables, open};
@@ -196,7 +196,7 @@ impl WriteTransaction {
         links::check_parents(self, &options.parents)?;
         drop(held);
         let time = options.time.map_or_else(|| self.now(), Ok)?;
-        Ok(BlobWriter::new(self, Record::new(content_type, label, time)?, options))
+        Ok(BlobWriter::new(self, Record::new(content_type, label, time)?, options)?)
     }
 
     /// Adds to the end of a blob's content.
@@ -219,12 +219,12 @@ impl WriteTransaction {
             namespaces::check_room(self, &record, record.content.len().saturating_add(data.len() as u64))?;
             let mut draft = Draft::of(self, record.content.clone())?;
             draft.push(self, data)?;
-            let content = draft.finish(self, 0)?;
+            let content = draft.finish(self)?;
             Ok(record.with(content))
         })
     }
 
-    /// Gives a blob another content. What else is known of it stays.
+    /// Gives a blob another content, which is stored as the builder says. What else is known of it stays.
     ///
     /// # Errors
     ///
@@ -232,9 +232,9 @@ impl WriteTransaction {
     pub fn replace_blob(&self, id: BlobId, data: &[u8]) -> Result<(), BlobError> {
         change(self, id, |record| {
             namespaces::check_room(self, &record, data.len() as u64)?;
-            let mut draft = Draft::default();
+            let mut draft = draft(self, &StoreOptions::new())?;
             draft.push(self, data)?;
-            let content = draft.finish(self, 0)?;
+            let content = draft.finish(self)?;
             Ok(record.with(content))
         })
     }

@@ -1,5 +1,5 @@
-use super::content::Draft;
 use super::dedup;
+use super::draft::{Draft, Layout};
 use super::drafts;
 use super::options::StoreOptions;
 use super::record::{BlobId, Content, Record};
@@ -36,14 +36,14 @@ pub struct BlobWriter<'t> {
 }
 
 impl<'t> BlobWriter<'t> {
-    pub(super) fn new(txn: &'t WriteTransaction, record: Record, options: StoreOptions) -> Self {
-        let draft = if shared_from(txn, &options).is_some() { Draft::hashed() } else { Draft::default() };
-        Self { txn, record, options, draft: Some(draft) }
+    pub(super) fn new(txn: &'t WriteTransaction, record: Record, options: StoreOptions) -> Result<Self, StorageError> {
+        let draft = draft(txn, &options)?;
+        Ok(Self { txn, record, options, draft: Some(draft) })
     }
 
     /// Stores a blob of which all is known. Nothing is written if its content is there already.
     pub(super) fn store(mut self, data: &[u8]) -> Result<BlobId, BlobError> {
-        if shared_from(self.txn, &self.options).is_some_and(|least| data.len() as u64 >= least) {
+        if is_shared(self.txn, &self.options) && data.len() as u64 >= self.txn.blob_dedup().min_size {
             let hash = dedup::hash(data);
             let _held = self.txn.hold();
             if let Some(number) = dedup::find(self.txn, &hash)? {
@@ -51,7 +51,7 @@ impl<'t> BlobWriter<'t> {
                 let record = self.record.clone().with(Content::Chunks(number, data.len() as u64));
                 return store(self.txn, record, &self.options);
             }
-            self.draft = Some(Draft::with_hash(hash));
+            self.draft = self.draft.take().map(|draft| draft.with_hash(hash));
         }
         self.write(data)?;
         self.finish()
@@ -84,8 +84,7 @@ impl<'t> BlobWriter<'t> {
     pub fn finish(mut self) -> Result<BlobId, BlobError> {
         let _held = self.txn.hold();
         let draft = self.draft.take().ok_or(BlobError::WriterFailed)?;
-        let shared_from = shared_from(self.txn, &self.options).unwrap_or(0);
-        let content = self.txn.or_break(draft.finish(self.txn, shared_from))?;
+        let content = self.txn.or_break(draft.finish(self.txn))?;
         let record = self.record.clone().with(content);
         store(self.txn, record, &self.options)
     }
@@ -98,8 +97,11 @@ impl<'t> BlobWriter<'t> {
         Ok(drafts::put(self.txn, &draft)?)
     }
 
-    pub(super) fn go_on_with(&mut self, draft: Draft) {
-        self.draft = Some(draft);
+    /// Goes on with what was put aside: see [`Draft::encode`].
+    pub(super) fn go_on_with(&mut self, row: &[u8]) -> Result<(), StorageError> {
+        let Some(draft) = self.draft.take() else { return Ok(()) };
+        self.draft = Some(self.txn.or_break(draft.resumed(self.txn, row))?);
+        Ok(())
     }
 
     fn abandon(&mut self) -> Result<(), StorageError> {
@@ -109,10 +111,16 @@ impl<'t> BlobWriter<'t> {
     }
 }
 
-/// Least length of a content that blobs may share; `None` if they shall not.
-pub(super) fn shared_from(txn: &WriteTransaction, options: &StoreOptions) -> Option<u64> {
-    let dedup = txn.blob_dedup();
-    options.dedup.unwrap_or(dedup.enabled).then_some(dedup.min_size)
+/// Whether blobs may share the content.
+fn is_shared(txn: &WriteTransaction, options: &StoreOptions) -> bool {
+    options.dedup.unwrap_or(txn.blob_dedup().contents)
+}
+
+/// A content without bytes yet, that will be stored as is asked for.
+pub(super) fn draft(txn: &WriteTransaction, options: &StoreOptions) -> Result<Draft, StorageError> {
+    let in_pieces = options.chunk_dedup.unwrap_or(txn.blob_dedup().chunks);
+    let draft = Draft::new(Layout { in_pieces, codec: options.codec()? });
+    Ok(if is_shared(txn, options) { draft.hashed() } else { draft })
 }
 
 impl Drop for BlobWriter<'_> {

@@ -153,7 +153,7 @@ impl EditCursor {
                 editor.descend(&Target::Key(key))?.0
             };
             let mut block = Vec::new();
-            let value = editor.packed(key, NewValue::Bytes(value), &mut block)?;
+            let value = editor.packed(key, NewValue::Bytes(value), editor.tree.kind.codec, &mut block)?;
             self.0 = match editor.set_row(path, false, key, value)?.1 {
                 Some(path) => Place::Owned(path, editor.tree.sealings),
                 None => Self::find_key(editor.writer.store(), editor.tree, key)?.0.0,
@@ -177,7 +177,7 @@ impl EditCursor {
         editor.guarded(|editor| {
             let path = self.own(editor)?;
             let mut block = Vec::new();
-            let value = editor.packed(key, NewValue::Bytes(value), &mut block)?;
+            let value = editor.packed(key, NewValue::Bytes(value), editor.tree.kind.codec, &mut block)?;
             let (old, placed) = editor.set_row(path, exists, key, value)?;
             if let Some(path) = placed {
                 editor.keep_tail(path);

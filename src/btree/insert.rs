@@ -4,7 +4,7 @@ use super::edit::{Path, Step, TreeEditor, misfit};
 use super::get::{Slice, place_in};
 use super::remove::Target;
 use super::sink::{Change, ChangeSink};
-use crate::compression::Packing;
+use crate::compression::{Codec, Packing};
 use crate::error::StorageError;
 use crate::format::Pointer;
 use crate::format::node::{EditError, KeyPart, Node, NodeMut, PageOp, STUB, ValuePart};
@@ -89,6 +89,16 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
         self.guarded(|editor| editor.insert_row(key, value))
     }
 
+    /// Sets the value of a key, which this codec is to make shorter, whatever the tree says.
+    pub(crate) fn insert_by(&mut self, codec: Codec, key: &[u8], value: &[u8]) -> Result<Option<Slice>, StorageError> {
+        check_row(key.len(), value.len())?;
+        self.guarded(|editor| {
+            let mut block = Vec::new();
+            let value = editor.packed(key, NewValue::Bytes(value), codec, &mut block)?;
+            editor.put_row(key, value)
+        })
+    }
+
     /// Sets the value of a key to `length` zero bytes, of which the sink does not hear. Gives them, and the value
     /// before.
     pub(crate) fn reserve(&mut self, key: &[u8], length: usize) -> Result<Reserved, StorageError> {
@@ -111,7 +121,12 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
 
     pub(super) fn insert_row(&mut self, key: &[u8], value: NewValue<'_>) -> Result<Option<Slice>, StorageError> {
         let mut block = Vec::new();
-        let value = self.packed(key, value, &mut block)?;
+        let value = self.packed(key, value, self.tree.kind.codec, &mut block)?;
+        self.put_row(key, value)
+    }
+
+    /// The same of a value that stays as it is.
+    fn put_row(&mut self, key: &[u8], value: NewValue<'_>) -> Result<Option<Slice>, StorageError> {
         if self.add_to_tail(key, value)? {
             return Ok(None);
         }
@@ -128,10 +143,11 @@ impl<S: ChangeSink> TreeEditor<'_, S> {
         &self,
         key: &[u8],
         value: NewValue<'v>,
+        codec: Codec,
         block: &'v mut Vec<u8>,
     ) -> Result<NewValue<'v>, StorageError> {
         let NewValue::Bytes(raw) = value else { return Ok(value) };
-        let Some((packing, packed)) = self.tree.kind.pack(key.len(), raw)? else { return Ok(value) };
+        let Some((packing, packed)) = self.tree.kind.pack(key.len(), raw, codec)? else { return Ok(value) };
         *block = packed;
         Ok(NewValue::Packed { raw, packing, block })
     }

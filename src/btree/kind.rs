@@ -13,7 +13,7 @@ pub(crate) struct TreeKind {
     pub(crate) key: KeyType,
     pub(crate) shape: Shape,
     /// What makes new values shorter.
-    codec: Codec,
+    pub(super) codec: Codec,
     page_size: usize,
 }
 
@@ -69,7 +69,12 @@ impl TreeKind {
     }
 
     /// A value made shorter, if it then takes less room beside a key of that length.
-    pub(super) fn pack(&self, key: usize, value: &[u8]) -> Result<Option<(Packing, Vec<u8>)>, StorageError> {
+    pub(super) fn pack(
+        &self,
+        key: usize,
+        value: &[u8],
+        codec: Codec,
+    ) -> Result<Option<(Packing, Vec<u8>)>, StorageError> {
         if self.shape.value_width.is_some() {
             return Ok(None);
         }
@@ -78,7 +83,7 @@ impl TreeKind {
             true => length,
             false => length.next_multiple_of(self.page_size),
         };
-        let packed = self.codec.pack(value)?;
+        let packed = codec.pack(value)?;
         Ok(packed.filter(|(_, block)| room(ValuePart::packed_len(block.len())) < room(value.len())))
     }
 

@@ -170,11 +170,31 @@ impl Builder {
     /// # Ok::<(), sapwood::Error>(())
     /// ```
     pub fn set_blob_dedup(&mut self, enabled: bool) -> &mut Self {
-        self.settings.blob_dedup.enabled = enabled;
+        self.settings.blob_dedup.contents = enabled;
         self
     }
 
-    /// From how many bytes on contents are shared; 4,096 unless said otherwise. Those of at most 512 bytes never are: they lie
+    /// Whether contents of blobs are cut into chunks by what their bytes are, of which equal ones are stored once; not
+    /// unless said otherwise, here or [of the blob](crate::StoreOptions::with_chunk_dedup).
+    ///
+    /// ```
+    /// use sapwood::{Builder, ContentType, ReadableBlobs, StoreOptions, backends::InMemoryBackend};
+    ///
+    /// let db = Builder::new().set_blob_chunk_dedup(true).create_with_backend(InMemoryBackend::new())?;
+    /// let txn = db.begin_write()?;
+    /// let mut rings: Vec<_> = (0..50_000_u32).flat_map(u32::to_le_bytes).collect();
+    /// txn.store_blob(&rings, ContentType::OctetStream, "this year", StoreOptions::new())?;
+    /// rings.splice(100_000..100_000, [7; 10]);
+    /// txn.store_blob(&rings, ContentType::OctetStream, "next year", StoreOptions::new())?;
+    /// assert!(txn.dedup_stats()?.saved_bytes > 50_000);
+    /// # Ok::<(), sapwood::Error>(())
+    /// ```
+    pub fn set_blob_chunk_dedup(&mut self, enabled: bool) -> &mut Self {
+        self.settings.blob_dedup.chunks = enabled;
+        self
+    }
+
+    /// From how many bytes on contents are shared, or cut into chunks that are; 4,096 unless said otherwise. Those of at most 512 bytes never are: they lie
     /// beside what is known of their blobs.
     pub fn set_blob_dedup_min_size(&mut self, bytes: u64) -> &mut Self {
         self.settings.blob_dedup.min_size = bytes;

@@ -5,7 +5,7 @@ use crate::compression::Codec;
 use crate::limits::{MAX_PAGE_SIZE, MIN_PAGE_SIZE};
 
 /// Version of the file format that this build writes, and the only one that it reads.
-pub(crate) const FORMAT_VERSION: u32 = 6;
+pub(crate) const FORMAT_VERSION: u32 = 7;
 
 const HEADER_MAGIC: [u8; 8] = *b"sapwood\x1A";
 const MIRROR_MAGIC: [u8; 8] = *b"sapmirr\x1A";

@@ -9,6 +9,7 @@ use super::read::{ReadableTable, ReadableTableMetadata, View, bound_bytes};
 use super::stats::TableStats;
 use super::sweep::Sweep;
 use crate::btree::{EditCursor, NewValue, Reserved, Target, Tree};
+use crate::compression::Codec;
 use crate::error::StorageError;
 use crate::pages::Store;
 use crate::txn::TableHandle;
@@ -46,6 +47,18 @@ impl<'txn, K: Key + 'static, V: Value + 'static> Table<'txn, K, V> {
         let value = V::as_bytes(value.borrow());
         let old = self.edit(|editor| editor.insert(key.as_ref(), NewValue::Bytes(value.as_ref())))?;
         old.map(AccessGuard::new).transpose()
+    }
+
+    /// Sets the value of a key, which this codec is to make shorter, or the table's.
+    pub(crate) fn insert_packed<'k, 'v>(
+        &mut self,
+        key: impl Borrow<K::SelfType<'k>>,
+        value: impl Borrow<V::SelfType<'v>>,
+        codec: Option<Codec>,
+    ) -> Result<(), StorageError> {
+        let Some(codec) = codec else { return self.insert(key, value).map(drop) };
+        let (key, value) = (K::as_bytes(key.borrow()), V::as_bytes(value.borrow()));
+        self.edit(|editor| editor.insert_by(codec, key.as_ref(), value.as_ref())).map(drop)
     }
 
     /// Removes a key, and gives the value that it had.

@@ -65,10 +65,16 @@ pub enum Space {
     Children = 18,
     /// Edges of graphs, from a thing to its parents.
     Parents = 19,
+    /// The pieces of each content that is in pieces.
+    PieceLists = 20,
+    /// The hash of each piece, and how often contents have it.
+    Pieces = 21,
+    /// The number of each piece.
+    PieceNumbers = 22,
 }
 
 impl Space {
-    const ALL: [Self; 19] = [
+    const ALL: [Self; 22] = [
         Self::Tables,
         Self::Blobs,
         Self::Chunks,
@@ -88,6 +94,9 @@ impl Space {
         Self::Drafts,
         Self::Children,
         Self::Parents,
+        Self::PieceLists,
+        Self::Pieces,
+        Self::PieceNumbers,
     ];
 
     fn from_byte(byte: u8) -> Option<Self> {
