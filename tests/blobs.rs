@@ -2,11 +2,12 @@
 
 mod common;
 
+use common::crash::RecordingBackend;
 use common::rng::Rng;
 use sapwood::backends::InMemoryBackend;
 use sapwood::{
-    BlobError, BlobId, Builder, ContentType, Database, ReadableBlobs, ReadableDatabase, Result, StoreOptions,
-    VerifyLevel, WriteTransaction,
+    BlobError, BlobId, Builder, ContentType, Database, ReadableBlobs, ReadableDatabase, Result, StorageError,
+    StoreOptions, VerifyLevel, WriteTransaction,
 };
 use std::collections::BTreeMap;
 use std::io::{BufRead, Read, Seek, SeekFrom, Write};
@@ -408,4 +409,82 @@ fn a_suspended_writer_goes_on_as_it_began() {
     txn.commit().unwrap();
     assert!(db.begin_read().unwrap().dedup_stats().unwrap().saved_bytes < uses);
     check_whole(&db);
+}
+
+/// Reads in every way, at random places.
+fn read_in_all_ways(blobs: &impl ReadableBlobs, id: BlobId, expected: &[u8], rng: &mut Rng) {
+    assert!(blobs.get_blob(id).unwrap().unwrap().0 == expected);
+    let mut reader = blobs.blob_reader(id).unwrap();
+    for _ in 0..60 {
+        let at = if rng.below(2) == 0 { rng.below(expected.len() as u64 + 1) } else { reader.position() };
+        let at = at / [1, 65_536][rng.below(2) as usize] * [1, 65_536][rng.below(2) as usize];
+        let at = at.min(expected.len() as u64);
+        reader.set_position(at);
+        let behind = &expected[at as usize..];
+        if rng.below(2) == 0 {
+            let bytes = reader.next_bytes().unwrap();
+            assert!(behind.starts_with(bytes) && bytes.is_empty() == behind.is_empty());
+            let skipped = rng.below(bytes.len() as u64 + 1) as usize;
+            reader.skip(skipped);
+        } else {
+            let length = [70_000, 65_536, 300_000, 10][rng.below(4) as usize].min(behind.len());
+            let mut read = vec![0; length];
+            reader.read_exact(&mut read).unwrap();
+            assert!(read == behind[..length]);
+            assert!(blobs.read_blob_range(id, at, length as u64).unwrap() == read);
+        }
+    }
+}
+
+#[test]
+fn what_is_too_long_for_the_cache_is_read_right_in_every_way() {
+    for seed in 0..10 * scale() {
+        let mut rng = Rng::new(seed);
+        let page_size = 512 << rng.below(8);
+        let db = memory(page_size, [0, 1 << 20][rng.below(2) as usize]);
+        let mut expected = random_bytes(&mut rng, 500_000);
+        let txn = db.begin_write().unwrap();
+        let options = options().with_chunk_dedup(rng.chance(128)).with_dedup(rng.chance(128));
+        let id = txn.store_blob(&expected, ContentType::Json, "", options).unwrap();
+        read_in_all_ways(&txn, id, &expected, &mut rng);
+        let more = random_bytes(&mut rng, 1 + 200_000 * (seed as usize % 2));
+        txn.append_blob(id, &more).unwrap();
+        expected.extend(more);
+        read_in_all_ways(&txn, id, &expected, &mut rng);
+        txn.commit().unwrap();
+        read_in_all_ways(&db.begin_read().unwrap(), id, &expected, &mut rng);
+    }
+}
+
+#[test]
+fn a_damaged_chunk_is_never_given_and_the_others_are() {
+    let mut content = random_bytes(&mut Rng::new(8), 600_000);
+    content[200_000..200_008].copy_from_slice(b"sentinel");
+    let backend = RecordingBackend::new();
+    let db = Builder::new().set_cache_size(1 << 20).create_with_backend(backend.clone()).unwrap();
+    let txn = db.begin_write().unwrap();
+    let id = store(&txn, &content);
+    txn.commit().unwrap();
+    drop(db);
+    let mut image = backend.contents();
+    let at = image.windows(8).position(|bytes| bytes == b"sentinel").unwrap();
+    image[at] ^= 1;
+    let db = Builder::new().set_cache_size(1 << 20).create_with_backend(RecordingBackend::from_image(image)).unwrap();
+    let txn = db.begin_read().unwrap();
+    let is_damaged = |err: &BlobError| matches!(err, BlobError::Storage(StorageError::Corrupted(_)));
+    assert!(txn.get_blob(id).is_err_and(|err| is_damaged(&err)));
+    assert!(txn.read_blob_range(id, 196_608, 65_536).is_err_and(|err| is_damaged(&err)));
+    assert!(txn.read_blob_range(id, 0, 196_608).unwrap() == content[..196_608]);
+    assert!(txn.read_blob_range(id, 262_144, 300_000).unwrap() == content[262_144..562_144]);
+    let mut reader = txn.blob_reader(id).unwrap();
+    let mut read = Vec::new();
+    assert!(reader.read_to_end(&mut read).is_err() && content.starts_with(&read));
+    while let Ok(bytes @ [_, ..]) = reader.next_bytes() {
+        read.extend_from_slice(bytes);
+        let length = bytes.len();
+        reader.skip(length);
+    }
+    assert!(content[..196_608].starts_with(&read));
+    reader.set_position(262_144);
+    assert!(content[262_144..].starts_with(reader.next_bytes().unwrap()));
 }

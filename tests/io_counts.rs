@@ -4,9 +4,11 @@ mod common;
 
 use common::crash::{Counters, RecordingBackend};
 use sapwood::{
-    Builder, Database, Durability, OpenOutcome, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition,
+    Builder, ContentType, Database, Durability, OpenOutcome, ReadableBlobs, ReadableDatabase, ReadableTable,
+    ReadableTableMetadata, StoreOptions, TableDefinition,
 };
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
 
 const PAGE: usize = 4096;
 /// First page after header and slots.
@@ -117,6 +119,62 @@ fn a_long_value_is_written_once_and_at_once() {
     txn.commit().unwrap();
     assert!(backend.take_counters().writes < 10);
     db.verify().unwrap();
+}
+
+#[test]
+fn a_long_blob_is_read_past_the_cache_and_some_chunks_at_once() {
+    const CHUNK: usize = 1 << 16;
+    let backend = RecordingBackend::new();
+    let content: Vec<u8> = (0..4_000_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let open = |backend| Builder::new().set_cache_size(4 << 20).create_with_backend(backend).unwrap();
+    let db = open(backend.clone());
+    put(&db, PLAIN, 0..5_000, &[0xEE; 100]);
+    let txn = db.begin_write().unwrap();
+    let id = txn.store_blob(&content, ContentType::OctetStream, "", StoreOptions::new()).unwrap();
+    txn.commit().unwrap();
+    drop(db);
+
+    let backend = backend.reopened();
+    let db = open(backend.clone());
+    let txn = db.begin_read().unwrap();
+    let table = txn.open_table(PLAIN).unwrap();
+    assert_eq!(table.iter().unwrap().count(), 5_000);
+    txn.get_blob_meta(id).unwrap();
+    let before = db.cache_stats();
+    backend.take_counters();
+    assert!(txn.get_blob(id).unwrap().unwrap().0 == content);
+    let counters = backend.take_counters();
+    let chunks = content.len().div_ceil(CHUNK);
+    assert!((chunks / 4..chunks.div_ceil(4) + 8).contains(&counters.reads.len()), "{:?}", counters.reads);
+    assert!(counters.bytes_read() < (content.len() + 8 * PAGE) as u64);
+    let misses = db.cache_stats().read_misses() - before.read_misses();
+    assert!((chunks..chunks + 8).contains(&(misses as usize)), "{misses}");
+
+    let mut reader = txn.blob_reader(id).unwrap();
+    let mut read = Vec::new();
+    while let bytes @ [_, ..] = reader.next_bytes().unwrap() {
+        read.extend_from_slice(bytes);
+        let length = bytes.len();
+        reader.skip(length);
+    }
+    assert!(read == content);
+    let reads = backend.take_counters().reads;
+    assert!(reads.len() <= chunks.div_ceil(4) + 2, "{reads:?}");
+    assert!(reads[0].1 == CHUNK && reads[1].1 == 2 * CHUNK && reads[2].1 == 4 * CHUNK, "{reads:?}");
+    reader.set_position(70_000);
+    assert_eq!(*reader.next_bytes().unwrap(), content[70_000..2 * CHUNK]);
+    let mut direct = vec![0; 10 * CHUNK];
+    reader.set_position(CHUNK as u64);
+    reader.skip(CHUNK);
+    reader.read_exact(&mut direct).unwrap();
+    assert!(direct == content[2 * CHUNK..12 * CHUNK]);
+    let lengths: Vec<_> = backend.take_counters().reads.iter().map(|(_, length)| length / CHUNK).collect();
+    assert_eq!(lengths, [1, 4, 4, 2]);
+
+    let after = db.cache_stats();
+    assert_eq!(after.evictions(), before.evictions());
+    assert_eq!(table.iter().unwrap().count(), 5_000);
+    assert_eq!(backend.take_counters().reads, []);
 }
 
 #[test]

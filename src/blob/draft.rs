@@ -155,7 +155,7 @@ impl Draft {
 
     /// Stores what is left, and gives the content, which others may share if it has a hash and is long enough.
     pub(super) fn finish(mut self, txn: &WriteTransaction) -> Result<Content, StorageError> {
-        let least = txn.blob_dedup().min_size;
+        let least = txn.settings().blob_dedup.min_size;
         self.layout.in_pieces &= self.len() >= least || self.number.is_some();
         let hash = match core::mem::take(&mut self.hash) {
             Hash::NotWanted => None,

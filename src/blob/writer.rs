@@ -43,7 +43,7 @@ impl<'t> BlobWriter<'t> {
 
     /// Stores a blob of which all is known. Nothing is written if its content is there already.
     pub(super) fn store(mut self, data: &[u8]) -> Result<BlobId, BlobError> {
-        if is_shared(self.txn, &self.options) && data.len() as u64 >= self.txn.blob_dedup().min_size {
+        if is_shared(self.txn, &self.options) && data.len() as u64 >= self.txn.settings().blob_dedup.min_size {
             let hash = dedup::hash(data);
             let _held = self.txn.hold();
             if let Some(number) = dedup::find(self.txn, &hash)? {
@@ -113,12 +113,12 @@ impl<'t> BlobWriter<'t> {
 
 /// Whether blobs may share the content.
 fn is_shared(txn: &WriteTransaction, options: &StoreOptions) -> bool {
-    options.dedup.unwrap_or(txn.blob_dedup().contents)
+    options.dedup.unwrap_or(txn.settings().blob_dedup.contents)
 }
 
 /// A content without bytes yet, that will be stored as is asked for.
 pub(super) fn draft(txn: &WriteTransaction, options: &StoreOptions) -> Result<Draft, StorageError> {
-    let in_pieces = options.chunk_dedup.unwrap_or(txn.blob_dedup().chunks);
+    let in_pieces = options.chunk_dedup.unwrap_or(txn.settings().blob_dedup.chunks);
     let draft = Draft::new(Layout { in_pieces, codec: options.codec()? });
     Ok(if is_shared(txn, options) { draft.hashed() } else { draft })
 }

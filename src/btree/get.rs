@@ -158,6 +158,26 @@ pub(crate) fn get(store: &Store, kind: &TreeKind, root: &Pointer, key: &[u8]) ->
     find(store, kind, root, key, |leaf, at| Slice::value_in(store, leaf, at))
 }
 
+/// A value that was found, and need not be read yet.
+pub(crate) enum Found {
+    /// It is in a run of its own.
+    Run(Pointer),
+    Here(Slice),
+}
+
+/// Where the value of a key is.
+pub(crate) fn locate(
+    store: &Store,
+    kind: &TreeKind,
+    root: &Pointer,
+    key: &[u8],
+) -> Result<Option<Found>, StorageError> {
+    find(store, kind, root, key, |leaf, at| match leaf.node().value(at) {
+        ValuePart::Run(run) => Ok(Found::Run(run)),
+        _ => Slice::value_in(store, leaf, at).map(Found::Here),
+    })
+}
+
 /// Whether there is a row with this key.
 pub(super) fn has(store: &Store, kind: &TreeKind, root: &Pointer, key: &[u8]) -> Result<bool, StorageError> {
     Ok(find(store, kind, root, key, |_, _| Ok(()))?.is_some())

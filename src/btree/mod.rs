@@ -37,7 +37,7 @@ pub(crate) use diff::{RowDiff, RowDiffs};
 pub(crate) use edit::{Tree, TreeEditor};
 pub(crate) use edit_cursor::EditCursor;
 pub(crate) use gap::{Aim, Side};
-pub(crate) use get::{Row, Slice, find, first_or_last, get, value_length};
+pub(crate) use get::{Found, Row, Slice, find, first_or_last, get, locate, value_length};
 pub(crate) use get_many::get_many;
 pub(crate) use insert::{NewValue, Reserved, check_row};
 pub(crate) use kind::TreeKind;

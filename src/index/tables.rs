@@ -2,7 +2,7 @@
 
 use crate::error::StorageError;
 use crate::sync::MutexGuard;
-use crate::table::{ReadOnlyTable, ReadableTable, Table};
+use crate::table::{ReadOnlyTable, ReadPastCache, ReadableTable, Table};
 use crate::txn::sealed::Sealed;
 use crate::txn::{ReadTransaction, Space, TableId, WriteTransaction};
 use crate::types::{Key, Value};
@@ -44,12 +44,15 @@ pub(super) fn length_of(thing: &[u8]) -> Result<[u8; 2], StorageError> {
 /// A transaction as indexes and blobs see it.
 #[doc(hidden)]
 pub trait OwnTables: Sealed + Sized {
-    type Table<'t, P: Part>: ReadableTable<P::Key, P::Value>
+    type Table<'t, P: Part>: ReadableTable<P::Key, P::Value> + ReadPastCache
     where
         Self: 't;
 
     /// Keeps others from changing such tables until it is dropped.
     fn hold(&self) -> Held<'_>;
+
+    /// Bytes of the page cache.
+    fn cache_size(&self) -> usize;
 
     /// The time that the whole transaction sees.
     fn time(&self) -> Result<u64, StorageError>;
@@ -73,6 +76,10 @@ impl OwnTables for ReadTransaction {
         Held(None)
     }
 
+    fn cache_size(&self) -> usize {
+        self.settings().cache_size
+    }
+
     fn time(&self) -> Result<u64, StorageError> {
         self.now()
     }
@@ -91,6 +98,10 @@ impl OwnTables for WriteTransaction {
 
     fn hold(&self) -> Held<'_> {
         Held(Some(self.work_alone()))
+    }
+
+    fn cache_size(&self) -> usize {
+        self.settings().cache_size
     }
 
     fn time(&self) -> Result<u64, StorageError> {

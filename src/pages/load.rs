@@ -199,15 +199,20 @@ impl Store {
 
     /// The page or run that `pointer` names as the storage has it, verified.
     pub(super) fn read_stored(&self, pointer: &Pointer) -> Result<FrameBuf, StorageError> {
-        self.check_open()?;
-        if !pointer.is_sealed() {
-            return Err(damaged(pointer, "is named without a checksum"));
-        }
-        let length = self.check_bounds(pointer)?;
+        let length = self.checked_length(pointer)?;
         let mut buffer = self.cache.buffer(length);
         self.backend.read(self.geometry.offset(pointer.page), &mut buffer)?;
         check_bytes(&buffer, pointer)?;
         Ok(buffer)
+    }
+
+    /// Length in bytes of what `pointer` names, if it can be read and verified.
+    pub(super) fn checked_length(&self, pointer: &Pointer) -> Result<usize, StorageError> {
+        self.check_open()?;
+        if !pointer.is_sealed() {
+            return Err(damaged(pointer, "is named without a checksum"));
+        }
+        self.check_bounds(pointer)
     }
 
     /// Length in bytes of what `pointer` names, if it lies within the file.

@@ -38,7 +38,7 @@ pub(crate) use open::OpenTable;
 pub use owned::{OwnedAccessGuard, OwnedRange};
 pub use range::Range;
 pub(crate) use read::SnapshotTree;
-pub use read::{ReadOnlyTable, ReadableTable, ReadableTableMetadata};
+pub use read::{ReadOnlyTable, ReadPastCache, ReadableTable, ReadableTableMetadata};
 pub use stats::TableStats;
 pub use ttl::{
     Expiry, OccupiedTtlEntry, ReadOnlyTtlTable, ReadableTtlTable, TtlAccessGuard, TtlAccessGuardMut, TtlDrain,

@@ -4,11 +4,12 @@ use super::owned::{OwnedAccessGuard, OwnedRange};
 use super::range::{Range, Source, guards};
 use super::stats::TableStats;
 use crate::btree::{
-    Aim, GapCursor, RangeCursor, Slice, TreeKind, count, find, first_or_last, get, get_many, value_length,
+    Aim, Found, GapCursor, RangeCursor, Slice, TreeKind, count, find, first_or_last, get, get_many, locate,
+    value_length,
 };
 use crate::error::StorageError;
 use crate::format::Pointer;
-use crate::pages::Store;
+use crate::pages::{Store, split_off};
 use crate::sync::Arc;
 use crate::txn::sealed::Sealed;
 use crate::txn::{Snapshot, TableHandle};
@@ -189,6 +190,14 @@ pub trait ReadableTable<K: Key + 'static, V: Value + 'static>: ReadableTableMeta
     }
 }
 
+/// Reading long values past the cache, for who reads more at once than should push all else out.
+#[doc(hidden)]
+pub trait ReadPastCache: Sealed {
+    /// Fills `out` with the values of keys, of each so many bytes, one behind the other. False if one is not there or not as
+    /// long. What is in `out` is of no meaning then, nor after an error.
+    fn read_past_cache<Q: AsRef<[u8]>>(&self, wanted: &[(Q, usize)], out: &mut [u8]) -> Result<bool, StorageError>;
+}
+
 /// A tree to read: where it is and what its pages look like.
 pub(super) struct View<'s> {
     pub(super) store: &'s Store,
@@ -200,6 +209,33 @@ impl View<'_> {
     pub(super) fn get<'g, V: Value + 'static>(&self, key: &[u8]) -> Result<Option<AccessGuard<'g, V>>, StorageError> {
         let Some(root) = &self.root else { return Ok(None) };
         get(self.store, self.kind, root, key)?.map(AccessGuard::new).transpose()
+    }
+
+    /// Fills `out` with the values of keys: see [`ReadPastCache`].
+    pub(super) fn read_past_cache<Q: AsRef<[u8]>>(
+        &self,
+        wanted: &[(Q, usize)],
+        mut out: &mut [u8],
+    ) -> Result<bool, StorageError> {
+        let Some(root) = &self.root else { return Ok(wanted.is_empty()) };
+        let (mut runs, mut ahead) = (Vec::new(), 0);
+        for (key, length) in wanted {
+            match locate(self.store, self.kind, root, key.as_ref())? {
+                Some(Found::Run(run)) if run.size == *length as u64 => {
+                    runs.push(run);
+                    ahead += length;
+                }
+                Some(Found::Here(bytes)) if bytes.len() == *length => {
+                    self.store.read_runs(&runs, split_off(&mut out, ahead)?)?;
+                    split_off(&mut out, bytes.len())?.copy_from_slice(&bytes);
+                    runs.clear();
+                    ahead = 0;
+                }
+                _ => return Ok(false),
+            }
+        }
+        self.store.read_runs(&runs, out)?;
+        Ok(true)
     }
 
     pub(super) fn cursor<'a, K, KR>(&self, range: &impl RangeBounds<KR>) -> Result<RangeCursor, StorageError>
@@ -453,6 +489,12 @@ impl<K: Key + 'static, V: Value + 'static> ReadableTable<K, V> for ReadOnlyTable
         KR: Borrow<K::SelfType<'a>>,
     {
         self.view().get_many::<K, V, KR>(keys)
+    }
+}
+
+impl<K: Key + 'static, V: Value + 'static> ReadPastCache for ReadOnlyTable<K, V> {
+    fn read_past_cache<Q: AsRef<[u8]>>(&self, wanted: &[(Q, usize)], out: &mut [u8]) -> Result<bool, StorageError> {
+        self.view().read_past_cache(wanted, out)
     }
 }
 

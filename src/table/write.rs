@@ -5,7 +5,7 @@ use super::extract::{ExtractIf, retain};
 use super::guard::{AccessGuard, AccessGuardMut, AccessGuardMutInPlace};
 use super::open::{OpenTable, OpenTree, TableEditor};
 use super::range::Range;
-use super::read::{ReadableTable, ReadableTableMetadata, View, bound_bytes};
+use super::read::{ReadPastCache, ReadableTable, ReadableTableMetadata, View, bound_bytes};
 use super::stats::TableStats;
 use super::sweep::Sweep;
 use crate::btree::{EditCursor, NewValue, Reserved, Target, Tree};
@@ -345,6 +345,13 @@ impl<K: Key + 'static, V: Value + 'static> ReadableTable<K, V> for Table<'_, K, 
     {
         let _loan = self.open().lend();
         self.view(&self.open().tree()?).get_many::<K, V, KR>(keys)
+    }
+}
+
+impl<K: Key + 'static, V: Value + 'static> ReadPastCache for Table<'_, K, V> {
+    fn read_past_cache<Q: AsRef<[u8]>>(&self, wanted: &[(Q, usize)], out: &mut [u8]) -> Result<bool, StorageError> {
+        let _loan = self.open().lend();
+        self.view(&self.open().tree()?).read_past_cache(wanted, out)
     }
 }
 

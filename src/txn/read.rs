@@ -8,6 +8,7 @@ use crate::clock::TransactionTime;
 use crate::error::{StorageError, TableError, TransactionError};
 use crate::format::{Pointer, TxnId};
 use crate::pages::{Commit, Store};
+use crate::settings::Settings;
 use crate::sync::Arc;
 use crate::table::{
     ReadOnlyMultimapTable, ReadOnlyTable, ReadOnlyTtlTable, ReadOnlyUntypedMultimapTable, ReadOnlyUntypedTable,
@@ -218,6 +219,11 @@ impl ReadTransaction {
     }
 
     /// Opens a table of the database's own, if there is one.
+    /// What the builder said of the database.
+    pub(crate) fn settings(&self) -> &Settings {
+        self.snapshot.store.settings()
+    }
+
     pub(crate) fn open_own<K: Key + 'static, V: Value + 'static>(
         &self,
         id: TableId<'_>,

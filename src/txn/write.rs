@@ -19,7 +19,7 @@ use crate::error::{CommitError, SetDurabilityError, StorageError, TableError};
 use crate::format::{Pointer, TxnId};
 use crate::merge::NamedOperator;
 use crate::pages::{Class, Commit, CommitMode, PageWriter, Store};
-use crate::settings::BlobDedup;
+use crate::settings::Settings;
 use crate::sync::{Arc, AtomicBool, GatePass, Mutex, MutexGuard, Ordering};
 use crate::table::{MultimapTable, OpenTable, Table, TtlTable, expiries_kind, row_kind};
 use crate::types::{Key, KeyType, Value};
@@ -610,9 +610,9 @@ impl WriteTransaction {
         self.tables.log_blob(id, what)
     }
 
-    /// Which contents blobs share.
-    pub(crate) fn blob_dedup(&self) -> BlobDedup {
-        self.tables.store().settings().blob_dedup
+    /// What the builder said of the database.
+    pub(crate) fn settings(&self) -> &Settings {
+        self.tables.store().settings()
     }
 
     pub(super) fn durability(&self) -> Durability {

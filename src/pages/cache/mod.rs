@@ -252,6 +252,11 @@ impl Cache {
         })
     }
 
+    /// Counts reads of what was not here and is not brought in.
+    pub(crate) fn count_misses(&self, misses: usize) {
+        self.state.0.lock().misses += misses as u64;
+    }
+
     /// Brings in a page or run that the file does not have yet: it stays until it is marked clean or removed.
     pub(crate) fn insert_dirty(&self, page: PageNumber, birth: TxnId, priority: u8, bytes: FrameBuf) -> FrameRef {
         let frame = bytes.into_frame(page, birth, priority);
