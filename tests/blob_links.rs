@@ -2,6 +2,7 @@
 
 mod common;
 
+use common::clock::Hand;
 use common::links::{Links, RELATIONS};
 use common::rng::Rng;
 use common::scale;
@@ -12,6 +13,7 @@ use sapwood::{
     Relation, StoreOptions, VerifyLevel, WriteTransaction,
 };
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 fn memory() -> Database {
     Builder::new().create_with_backend(InMemoryBackend::new()).unwrap()
@@ -292,4 +294,46 @@ fn a_chain_may_have_any_length() {
         let healed = txn.causal_chain(chain[length - 2], u32::MAX).unwrap();
         assert!(healed.iter().rev().eq(chain.iter().step_by(2)));
     });
+}
+
+/// All that can be asked of links, of these blobs.
+fn ask_all(blobs: &impl ReadableBlobs, ids: &[BlobId]) -> Vec<String> {
+    let mut answers = Vec::new();
+    for id in ids {
+        answers.push(format!("{:?}", plain_links(blobs.causal_children(*id))));
+        answers.push(format!("{:?}", plain_links(blobs.causal_parents(*id))));
+        answers.push(format!("{:?}", blobs.causal_chain(*id, 10).unwrap()));
+        answers.push(format!("{:?}", blobs.causal_ancestors(*id, 4).unwrap()));
+        answers.push(format!("{:?}", blobs.causal_descendants(*id, 4).unwrap()));
+        answers.extend(ids.iter().map(|to| format!("{:?}", blobs.causal_path(*id, *to, 5).unwrap())));
+    }
+    answers
+}
+
+#[test]
+fn no_way_leads_through_a_blob_that_has_expired() {
+    for seed in 0..10 * scale() {
+        let (mut rng, clock) = (Rng::new(seed), Hand::default());
+        let db = Builder::new().set_clock(clock.clone()).create_with_backend(InMemoryBackend::new()).unwrap();
+        let txn = db.begin_write().unwrap();
+        let mut ids = Vec::new();
+        for _ in 0..12 {
+            let parents = if ids.is_empty() { 0 } else { rng.below(4) };
+            let parents: Vec<_> = (0..parents).map(|_| (*rng.pick(&ids), *rng.pick(&RELATIONS))).collect();
+            ids.push(store(&txn, &parents).unwrap());
+        }
+        let mortal: Vec<_> = (0..3).map(|_| *rng.pick(&ids)).collect();
+        mortal.iter().for_each(|id| txn.expire_blob(*id, Some(Duration::from_millis(5))).unwrap());
+        let before = ask_all(&txn, &ids);
+        txn.commit().unwrap();
+        assert_eq!(ask_all(&db.begin_read().unwrap(), &ids), before);
+
+        clock.advance(5);
+        let seen = ask_all(&db.begin_read().unwrap(), &ids);
+        assert_ne!(seen, before);
+        let txn = db.begin_write().unwrap();
+        assert_eq!(ask_all(&txn, &ids), seen);
+        assert!(txn.purge_expired_blobs(u64::MAX).unwrap() > 0);
+        assert_eq!(ask_all(&txn, &ids), seen);
+    }
 }

@@ -28,15 +28,20 @@ fn some_have_expired(tables: &impl OwnTables) -> Result<bool, StorageError> {
     Ok(first <= tables.time()?)
 }
 
-/// What an index lists, without what is not to be seen. Records are looked at only if some have expired at all.
+/// Whether a blob that an index lists is to be seen. Records are looked at only if some have expired at all.
+pub(super) fn sight<T: OwnTables>(tables: &T) -> Result<impl Fn(BlobId) -> Result<bool, StorageError>, StorageError> {
+    let all = !some_have_expired(tables)?;
+    Ok(move |id| Ok(all || record(tables, id)?.is_some()))
+}
+
+/// What an index lists, without what is not to be seen.
 pub(super) fn only_seen<I, C: FromIterator<I>>(
     tables: &impl OwnTables,
     listed: impl IntoIterator<Item = I>,
     blob: impl Fn(&I) -> BlobId,
 ) -> Result<C, StorageError> {
-    let all = !some_have_expired(tables)?;
-    let is_seen = |item: &I| Ok(all || record(tables, blob(item))?.is_some());
-    let seen = |item| is_seen(&item).map(|seen| seen.then_some(item)).transpose();
+    let is_seen = sight(tables)?;
+    let seen = |item| is_seen(blob(&item)).map(|seen| seen.then_some(item)).transpose();
     listed.into_iter().filter_map(seen).collect()
 }
 

@@ -1,4 +1,4 @@
-use super::expiry::only_seen;
+use super::expiry::sight;
 use super::paged::{BATCH, Listed, Paged};
 use super::read::record;
 use super::record::{BlobId, check_length};
@@ -94,6 +94,9 @@ fn fetch(
     side: Side,
     after: Option<(Relation, BlobId)>,
 ) -> Result<Vec<Link>, StorageError> {
+    if record(tables, of)?.is_none() {
+        return Ok(Vec::new());
+    }
     let after = after.map(|(relation, id)| (relation, thing(id)));
     let after = after.as_ref().map(|(relation, thing)| (*relation, &thing[..]));
     let link = |Edge { thing, relation, context }| Ok(Link { blob: blob(thing)?, relation, context });
@@ -119,12 +122,18 @@ fn blobs(things: Vec<Vec<u8>>) -> Result<Vec<BlobId>, BlobError> {
     Ok(things.into_iter().map(blob).collect::<Result<_, _>>()?)
 }
 
+/// Ways lead neither to nor through a blob that has expired.
+fn sight_of_things<T: OwnTables>(tables: &T) -> Result<impl Fn(&[u8]) -> Result<bool, StorageError>, StorageError> {
+    let is_seen = sight(tables)?;
+    Ok(move |thing: &[u8]| is_seen(blob(thing.to_vec())?))
+}
+
 pub(super) fn chain(tables: &impl OwnTables, id: BlobId, hops: u32) -> Result<Vec<BlobId>, BlobError> {
     let _held = tables.hold();
     if record(tables, id)?.is_none() {
         return Ok(Vec::new());
     }
-    blobs(edges(tables).chain(&thing(id), hops)?)
+    blobs(edges(tables).chain(&thing(id), hops, sight_of_things(tables)?)?)
 }
 
 pub(super) fn path(
@@ -137,7 +146,8 @@ pub(super) fn path(
     if record(tables, from)?.is_none() {
         return Ok(None);
     }
-    edges(tables).path(&thing(from), &thing(to), Follow::Either, hops)?.map(blobs).transpose()
+    let is_seen = sight_of_things(tables)?;
+    edges(tables).path(&thing(from), &thing(to), Follow::Either, hops, is_seen)?.map(blobs).transpose()
 }
 
 pub(super) fn within(
@@ -147,9 +157,11 @@ pub(super) fn within(
     hops: u32,
 ) -> Result<Vec<(BlobId, u32)>, BlobError> {
     let _held = tables.hold();
-    let found = edges(tables).within(&thing(id), follow, hops)?.into_iter();
-    let found = found.map(|(thing, hops)| Ok((blob(thing)?, hops))).collect::<Result<Vec<_>, StorageError>>()?;
-    Ok(only_seen(tables, found, |(id, _)| *id)?)
+    if record(tables, id)?.is_none() {
+        return Ok(Vec::new());
+    }
+    let found = edges(tables).within(&thing(id), follow, hops, sight_of_things(tables)?)?.into_iter();
+    found.map(|(thing, hops)| Ok((blob(thing)?, hops))).collect()
 }
 
 impl WriteTransaction {

@@ -330,7 +330,7 @@ impl Edges<'_, WriteTransaction> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::walk::Follow;
+    use super::super::walk::{Follow, all_are_seen};
     use super::*;
     use crate::Database;
     use crate::backends::InMemoryBackend;
@@ -370,10 +370,10 @@ mod tests {
         edges.put(b"somewhere", Relation::Derived, b"z", "").unwrap();
         let round = |err: StorageError| matches!(err, StorageError::Corrupted(what) if what.contains("round"));
         assert!(round(edges.leads(b"a", b"z").unwrap_err()));
-        assert!(round(edges.chain(b"a", u32::MAX).unwrap_err()));
-        assert_eq!(edges.chain(b"a", 4).unwrap().len(), 5);
-        assert_eq!(edges.within(b"a", Follow::Children, u32::MAX).unwrap().len(), 2);
-        assert_eq!(edges.path(b"a", b"z", Follow::Either, u32::MAX).unwrap(), None);
+        assert!(round(edges.chain(b"a", u32::MAX, all_are_seen).unwrap_err()));
+        assert_eq!(edges.chain(b"a", 4, all_are_seen).unwrap().len(), 5);
+        assert_eq!(edges.within(b"a", Follow::Children, u32::MAX, all_are_seen).unwrap().len(), 2);
+        assert_eq!(edges.path(b"a", b"z", Follow::Either, u32::MAX, all_are_seen).unwrap(), None);
         edges.remove_thing(b"a", DeleteLinks::Heal).unwrap();
         assert!(edges.context(b"c", Relation::Derived, b"b").unwrap().is_some());
     }

@@ -1,7 +1,7 @@
 use super::graph::{Children, DeleteLinks, Edge, Edges, Linked, Parents, Relation, Side};
 use super::own::{check_text, definition, find, list, make};
 use super::tables::{OwnTables, delete, length_of};
-use super::walk::Follow;
+use super::walk::{Follow, all_are_seen};
 use crate::error::{IndexError, StorageError, TableError};
 use crate::limits::MAX_EDGE_CONTEXT_LENGTH;
 use crate::txn::{ReadTransaction, WriteTransaction};
@@ -90,13 +90,13 @@ impl<'t, T: OwnTables> Graph<'t, T> {
     /// What is above a thing within so many hops: the nearest first, each once, with the fewest hops.
     pub fn ancestors(&self, thing: &[u8], hops: u32) -> Result<Vec<(Vec<u8>, u32)>, IndexError> {
         let _held = self.tables.hold();
-        Ok(self.edges().within(thing, Follow::Parents, hops)?)
+        Ok(self.edges().within(thing, Follow::Parents, hops, all_are_seen)?)
     }
 
     /// What is below a thing within so many hops: the nearest first, each once, with the fewest hops.
     pub fn descendants(&self, thing: &[u8], hops: u32) -> Result<Vec<(Vec<u8>, u32)>, IndexError> {
         let _held = self.tables.hold();
-        Ok(self.edges().within(thing, Follow::Children, hops)?)
+        Ok(self.edges().within(thing, Follow::Children, hops, all_are_seen)?)
     }
 
     /// A shortest way from one thing to another, with both of them. `None` if none has at most so many hops.
@@ -109,13 +109,13 @@ impl<'t, T: OwnTables> Graph<'t, T> {
         max_hops: u32,
     ) -> Result<Option<Vec<Vec<u8>>>, IndexError> {
         let _held = self.tables.hold();
-        Ok(self.edges().path(from, to, follow, max_hops)?)
+        Ok(self.edges().path(from, to, follow, max_hops, all_are_seen)?)
     }
 
     /// A thing, its first parent, the first parent of that, and so on: so many hops at most, and up to a thing without parents.
     pub fn chain(&self, thing: &[u8], max_hops: u32) -> Result<Vec<Vec<u8>>, IndexError> {
         let _held = self.tables.hold();
-        Ok(self.edges().chain(thing, max_hops)?)
+        Ok(self.edges().chain(thing, max_hops, all_are_seen)?)
     }
 }
 

@@ -87,6 +87,16 @@ impl Descent {
     }
 }
 
+/// Whether ways lead to and through a thing.
+pub(crate) trait IsSeen: Fn(&[u8]) -> Result<bool, StorageError> {}
+
+impl<F: Fn(&[u8]) -> Result<bool, StorageError>> IsSeen for F {}
+
+/// They do to and through all.
+pub(super) fn all_are_seen(_thing: &[u8]) -> Result<bool, StorageError> {
+    Ok(true)
+}
+
 impl<T: OwnTables> Edges<'_, T> {
     /// Whether a way leads down from one thing to another, or they are the same. Looked for from both, so that it takes as
     /// long as the shorter search, and no time if the upper one has no children or the lower one no parents.
@@ -110,8 +120,14 @@ impl<T: OwnTables> Edges<'_, T> {
     }
 
     /// Everything within so many hops, the nearest first, each once, with how many hops away it is.
-    pub(crate) fn within(&self, start: &[u8], follow: Follow, hops: u32) -> Result<Vec<(Vec<u8>, u32)>, StorageError> {
-        let reached = self.search(start, follow, hops, None)?.into_iter().skip(1);
+    pub(crate) fn within(
+        &self,
+        start: &[u8],
+        follow: Follow,
+        hops: u32,
+        is_seen: impl IsSeen,
+    ) -> Result<Vec<(Vec<u8>, u32)>, StorageError> {
+        let reached = self.search(start, follow, hops, None, is_seen)?.into_iter().skip(1);
         Ok(reached.map(|Reached { thing, hops, .. }| (thing, hops)).collect())
     }
 
@@ -122,8 +138,9 @@ impl<T: OwnTables> Edges<'_, T> {
         to: &[u8],
         follow: Follow,
         hops: u32,
+        is_seen: impl IsSeen,
     ) -> Result<Option<Vec<Vec<u8>>>, StorageError> {
-        let mut reached = self.search(from, follow, hops, Some(to))?;
+        let mut reached = self.search(from, follow, hops, Some(to), is_seen)?;
         if reached.last().is_none_or(|last| last.thing != to) {
             return Ok(None);
         }
@@ -143,6 +160,7 @@ impl<T: OwnTables> Edges<'_, T> {
         follow: Follow,
         most: u32,
         goal: Option<&[u8]>,
+        is_seen: impl IsSeen,
     ) -> Result<Vec<Reached>, StorageError> {
         let mut met = BTreeSet::from([start.to_vec()]);
         let mut reached = vec![Reached { thing: start.to_vec(), hops: 0, from: 0 }];
@@ -152,7 +170,7 @@ impl<T: OwnTables> Edges<'_, T> {
         {
             let hops = hops + 1;
             for thing in self.neighbours(thing, follow)? {
-                if !met.insert(thing.clone()) {
+                if !met.insert(thing.clone()) || !is_seen(&thing)? {
                     continue;
                 }
                 let found = goal == Some(&thing[..]);
@@ -175,13 +193,13 @@ impl<T: OwnTables> Edges<'_, T> {
     }
 
     /// A thing, its first parent, the first parent of that, and so on, so many hops at most.
-    pub(crate) fn chain(&self, start: &[u8], hops: u32) -> Result<Vec<Vec<u8>>, StorageError> {
+    pub(crate) fn chain(&self, start: &[u8], hops: u32, is_seen: impl IsSeen) -> Result<Vec<Vec<u8>>, StorageError> {
         let edges = self.count()?;
         let mut chain = Vec::new();
         let mut next = Some(start.to_vec());
         while let Some(thing) = next {
             let followed = chain.len() as u64;
-            next = if followed < u64::from(hops) { self.first_parent(&thing)? } else { None };
+            next = if followed < u64::from(hops) { self.first_parent(&thing, &is_seen)? } else { None };
             if next.is_some() && followed == edges {
                 return Err(goes_round());
             }
@@ -190,7 +208,15 @@ impl<T: OwnTables> Edges<'_, T> {
         Ok(chain)
     }
 
-    fn first_parent(&self, thing: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
-        Ok(self.ends(Side::Parents, thing, None, 1)?.pop().map(|(_, parent)| parent))
+    fn first_parent(&self, thing: &[u8], is_seen: impl IsSeen) -> Result<Option<Vec<u8>>, StorageError> {
+        let mut last: Option<OwnedPlace> = None;
+        loop {
+            let after = last.as_ref().map(|(relation, parent)| (*relation, &parent[..]));
+            let Some((relation, parent)) = self.ends(Side::Parents, thing, after, 1)?.pop() else { return Ok(None) };
+            if is_seen(&parent)? {
+                return Ok(Some(parent));
+            }
+            last = Some((relation, parent));
+        }
     }
 }
