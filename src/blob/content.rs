@@ -39,7 +39,7 @@ fn damaged() -> StorageError {
 }
 
 /// How long a chunk of a content of that length must be.
-fn length_of(chunk: u32, length: u64) -> usize {
+pub(super) fn length_of(chunk: u32, length: u64) -> usize {
     let start = u64::from(chunk) * CHUNK as u64;
     usize::try_from(length.saturating_sub(start)).unwrap_or(usize::MAX).min(CHUNK)
 }
