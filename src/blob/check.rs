@@ -1,7 +1,7 @@
 //! Whether the tables of blobs say the same: what the records say is looked up in all others, and what is left over there is
 //! walked over, so that no ids are held, however many there are.
 
-use super::content::{CHUNK, chunk, chunk_key, chunk_of, length_of};
+use super::content::{chunk, chunk_key, chunk_of, length_of};
 use super::dedup::ContentHash;
 use super::record::{BlobId, Content, Record};
 use super::tables::*;
@@ -199,8 +199,8 @@ impl<'t, T: OwnTables> Blobs<'t, T> {
 
     /// Whether a content has the chunks of that length, and no others.
     fn has_chunks(&self, number: u64, length: u64, hear: &mut Hear<'_>) -> Result<bool, StorageError> {
-        let chunks = u32::try_from(length.div_ceil(CHUNK as u64)).unwrap_or(u32::MAX);
-        for chunk in 0..chunks {
+        let last = chunk_of(length.saturating_sub(1))?;
+        for chunk in 0..=last {
             let (found, wanted) = (self.chunks.length_of(chunk_key(number, chunk))?, length_of(chunk, length));
             if found != Some(wanted as u64) {
                 let found = found.map_or_else(|| "is missing".into(), |found| format!("has {found} bytes"));
@@ -208,7 +208,8 @@ impl<'t, T: OwnTables> Blobs<'t, T> {
                 return Ok(false);
             }
         }
-        let behind = self.chunks.count(chunk_key(number, chunks)..=chunk_key(number, u32::MAX))?;
+        let [last, end] = [last, u32::MAX].map(|chunk| chunk_key(number, chunk));
+        let behind = self.chunks.count::<ChunkKey>((Bound::Excluded(last), Bound::Included(end)))?;
         if behind > 0 {
             fault(hear, format!("content {number}: there are {behind} chunks behind its end"))?;
         }
@@ -312,7 +313,7 @@ impl<'t, T: OwnTables> Blobs<'t, T> {
             return Ok(());
         }
         let mut found = Sha256::new();
-        for at in 0..chunk_of(length.saturating_sub(1))?.saturating_add(1) {
+        for at in 0..=chunk_of(length.saturating_sub(1))? {
             found.update(&*chunk(self.tables, number, length, at)?);
         }
         if ContentHash::from(found.finalize()) == hash {

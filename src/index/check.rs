@@ -85,6 +85,8 @@ impl<'t, T: OwnTables, P: Part> Rows<'t, T, P> {
 
 type RowOf<'r, P> = Result<(AccessGuard<'r, <P as Part>::Key>, AccessGuard<'r, <P as Part>::Value>), StorageError>;
 
+const MALFORMED: &str = "a row of a thing is malformed";
+
 /// Bytes of a name or an id that are shown.
 const SHOWN: usize = 64;
 
@@ -239,7 +241,11 @@ impl<'t, T: OwnTables> TagTables<'t, T> {
                 checked.fault(&format!("the number {number} is no tag's, and things have it"))?;
             }
             last = Some(number);
-            let is_both_ways = self.tags_of.has(&tag_key(thing, number)?[..])?;
+            let Ok(other) = tag_key(thing, number) else {
+                checked.fault(MALFORMED)?;
+                continue;
+            };
+            let is_both_ways = self.tags_of.has(&other[..])?;
             found += u64::from(is_both_ways);
             if !is_both_ways {
                 let thing = checked.shown(thing);
@@ -256,7 +262,7 @@ impl<'t, T: OwnTables> TagTables<'t, T> {
             let Some((thing, number)) =
                 split_thing(key.value()).and_then(|(thing, rest)| Some((thing, rest.try_into().ok()?)))
             else {
-                checked.fault("a row of a thing is malformed")?;
+                checked.fault(MALFORMED)?;
                 continue;
             };
             let number = u64::from_be_bytes(number);
@@ -325,9 +331,11 @@ fn has_other_row<T: OwnTables, P: Part<Key = &'static [u8]>>(
     checked: &mut Checked<'_>,
 ) -> Result<bool, StorageError> {
     let Some((of, (relation, other))) = split_edge(key) else {
-        return checked.fault("a row of a thing is malformed").map(|()| false);
+        return checked.fault(MALFORMED).map(|()| false);
     };
-    let found = others.has(&edge_key(other, (relation, of))?[..])?;
+    // A thing may be too long to be that of the other row.
+    let Ok(other_row) = edge_key(other, (relation, of)) else { return checked.fault(MALFORMED).map(|()| false) };
+    let found = others.has(&other_row[..])?;
     if !found {
         let [of, other] = [of, other].map(|thing| checked.shown(thing));
         checked.fault(&format!("{of} has the {second} {other}, {relation:?}, which does not know of it"))?;
@@ -398,7 +406,7 @@ mod tests {
 
     #[test]
     fn each_row_of_tags_that_is_wrong_is_found() {
-        let cases: [(Forgery, &[&str]); 12] = [
+        let cases: [(Forgery, &[&str]); 13] = [
             (
                 |txn| open::<TagNumbers>(txn, NAME)?.insert("old", (2, 2)).map(drop),
                 &["'old' is said to be on 2 things, and is on 1"],
@@ -431,6 +439,11 @@ mod tests {
                 |txn| open::<Tagged>(txn, NAME)?.insert(&tagged_key(2, b"elm")[..], ()).map(drop),
                 &["'old' is said to be on 1 things, and is on 2", "the number 2 has 'elm', which does not have it"],
             ),
+            // Too long to be a thing's.
+            (
+                |txn| open::<Tagged>(txn, NAME)?.insert(&tagged_key(2, &[b'a'; 70_000])[..], ()).map(drop),
+                &["'old' is said to be on 1 things, and is on 2", "a row of a thing is malformed"],
+            ),
             (|txn| open::<Tagged>(txn, NAME)?.insert(&b"short"[..], ()).map(drop), &["a row has no number"]),
             (
                 |txn| open::<TagsOf>(txn, NAME)?.remove(&tag_key(b"oak", 2)?[..]).map(drop),
@@ -456,7 +469,7 @@ mod tests {
         fn up() -> Vec<u8> {
             edge_key(b"oak", (Relation::Derived, b"acorn")).unwrap()
         }
-        let cases: [(Forgery, &[&str]); 5] = [
+        let cases: [(Forgery, &[&str]); 6] = [
             (
                 |txn| open::<Children>(txn, NAME)?.remove(&down()[..]).map(drop),
                 &["'oak' has the parent 'acorn', Derived, which does not know of it"],
@@ -472,6 +485,13 @@ mod tests {
             (
                 |txn| open::<Parents>(txn, NAME)?.insert(&down()[..], ()).map(drop),
                 &["'acorn' has the parent 'oak', Derived, which does not know of it"],
+            ),
+            (
+                |txn| {
+                    let key = edge_key(b"oak", (Relation::Similar, &[b'a'; 70_000]))?;
+                    open::<Children>(txn, NAME)?.insert(&key[..], "").map(drop)
+                },
+                &["a row of a thing is malformed"],
             ),
             (
                 |txn| open::<Children>(txn, NAME)?.insert(&b"\0\x01a\x09\0\0b"[..], "").map(drop),
