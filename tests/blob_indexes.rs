@@ -376,6 +376,7 @@ fn all_that_blobs_are_found_by_is_what_their_records_say() {
             } else {
                 txn.commit().unwrap();
                 committed = model;
+                assert_eq!(db.verify_integrity(VerifyLevel::Rows).unwrap().findings, []);
             }
             if session.rng.chance(30) {
                 drop(db);

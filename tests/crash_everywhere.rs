@@ -3,8 +3,6 @@
 //!
 //! `SAPWOOD_TEST_SCALE=10` tries ten times as much; `SAPWOOD_CRASH_SEED=7` only what follows from seed 7.
 
-#[path = "crash_everywhere/blobs.rs"]
-mod blobs;
 mod common;
 #[path = "crash_everywhere/group.rs"]
 mod group;

@@ -3,11 +3,12 @@
 mod common;
 
 use common::batch;
+use common::blobs::{Blob, Blobs, forget, store, with};
 use common::image::Image;
 use sapwood::{
-    Builder, CdcConfig, CdcMode, Compression, Database, Durability, Error, Key, MultimapTableDefinition, OpenOutcome,
-    ReadTransaction, ReadableDatabase, ReadableMultimapTable, ReadableTable, ReadableTableMetadata, TableDefinition,
-    TableError, Value,
+    BlobError, BlobId, Builder, CdcConfig, CdcMode, Compression, Database, Durability, Error, Key,
+    MultimapTableDefinition, OpenOutcome, ReadTransaction, ReadableBlobs, ReadableDatabase, ReadableMultimapTable,
+    ReadableTable, ReadableTableMetadata, TableDefinition, TableError, TagQuery, Value, WriteTransaction,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -34,6 +35,7 @@ struct Rows {
     texts: BTreeMap<String, String>,
     packed: BTreeMap<u64, Vec<u8>>,
     sets: BTreeMap<u64, BTreeSet<u64>>,
+    blobs: Blobs,
 }
 
 /// A file, and what the last commit and the one before it hold.
@@ -70,6 +72,38 @@ fn text_key(at: u64) -> String {
     format!("{:04}{}", at * 7, "k".repeat(if at.is_multiple_of(3) { 300 } else { 20 }))
 }
 
+/// A byte that long contents consist of, so that it is known which pages have nothing else.
+const FILL: u8 = 0xB7;
+
+/// Blobs of all lengths first, two of which share their content; then one more, and one of them changes.
+fn change_blobs(txn: &WriteTransaction, blobs: &mut Blobs, step: u64) {
+    let mut put = |length: usize, parents: &[u64]| {
+        let blob = Blob {
+            content: vec![FILL; length].into(),
+            time: step,
+            namespace: (length < 5_000).then(|| "wood".to_string()),
+            tags: [format!("of {step}"), "tagged".to_string()].into(),
+            shared: length == 5_000,
+            parents: parents.iter().copied().collect(),
+        };
+        store(txn, blobs, blob).unwrap();
+    };
+    if step == 0 {
+        let first: [(_, &[u64]); 5] = [(100, &[]), (3_000, &[1]), (66_000, &[1, 2]), (5_000, &[]), (5_000, &[4])];
+        return first.into_iter().for_each(|(length, parents)| put(length, parents));
+    }
+    put(100, &[1]);
+    let blob = blobs.get_mut(&2).unwrap();
+    let more = [step as u8; 200];
+    txn.append_blob(BlobId::new(2), &more).unwrap();
+    (blob.content, blob.time) = ([&*blob.content, &more].concat().into(), step);
+    txn.retime_blob(BlobId::new(2), step).unwrap();
+    if step == LAST_STEP {
+        txn.delete_blob(BlobId::new(5)).unwrap();
+        forget(blobs, 5);
+    }
+}
+
 /// One commit: new rows, replaced rows, removed rows.
 fn change(db: &Database, rows: &mut Rows, step: u64, two_phase: bool, durability: Durability) {
     let mut txn = db.begin_write().unwrap();
@@ -77,6 +111,9 @@ fn change(db: &Database, rows: &mut Rows, step: u64, two_phase: bool, durability
     txn.set_two_phase_commit(two_phase);
     if step == LAST_STEP {
         txn.persistent_savepoint().unwrap();
+    }
+    if step <= LAST_STEP {
+        change_blobs(&txn, &mut rows.blobs, step);
     }
     {
         let mut packed = txn.open_table(PACKED).unwrap();
@@ -171,6 +208,7 @@ fn read(db: &Database, rows: &Rows) -> Result<Reading, String> {
         read_table(&txn, TEXTS, &rows.texts.iter().map(text).collect::<Vec<_>>())?,
         read_table(&txn, PACKED, &rows.packed.iter().map(bytes).collect::<Vec<_>>())?,
         read_sets(&txn, &rows.sets)?,
+        read_blobs(&txn, &rows.blobs)?,
     ];
     Ok(readings.into_iter().find(|reading| *reading != Reading::Whole).unwrap_or(Reading::Whole))
 }
@@ -245,6 +283,61 @@ fn read_sets(txn: &ReadTransaction, rows: &BTreeMap<u64, BTreeSet<u64>>) -> Resu
     if !ended && seen == Reading::Whole { Err("sets end early".to_string()) } else { Ok(seen) }
 }
 
+/// What asking came to until now.
+struct Asked(Reading);
+
+impl Asked {
+    fn same<T: PartialEq>(&mut self, what: &str, found: Result<T, BlobError>, expected: T) -> Result<(), String> {
+        match found {
+            Ok(found) if found == expected => {}
+            Ok(_) => return Err(format!("blobs: {what} is wrong")),
+            Err(err) => self.0 = Reading::Error(error(err)),
+        }
+        Ok(())
+    }
+}
+
+fn all<I>(found: impl Iterator<Item = Result<I, BlobError>>) -> Result<Vec<I>, BlobError> {
+    found.collect()
+}
+
+/// Asks for each blob, and for all by what they have.
+fn read_blobs(txn: &ReadTransaction, blobs: &Blobs) -> Result<Reading, String> {
+    let mut asked = Asked(Reading::Whole);
+    for (id, blob) in blobs {
+        let id = BlobId::new(*id);
+        let found = txn.get_blob(id).map(|found| found.map(|(content, meta)| (content, meta.time_ms, meta.namespace)));
+        asked.same("a blob", found, Some((blob.content.to_vec(), blob.time, blob.namespace.clone())))?;
+        let length = blob.content.len() as u64;
+        let end = txn.read_blob_range(id, length / 2, length - length / 2);
+        asked.same("a part", end, blob.content[blob.content.len() / 2..].to_vec())?;
+        asked.same("a list of tags", txn.blob_tags(id), blob.tags.iter().cloned().collect())?;
+        let parents = all(txn.causal_parents(id).map(|link| Ok(link?.blob.sequence())));
+        asked.same("a list of parents", parents, blob.parents.iter().copied().collect())?;
+        let children = all(txn.causal_children(id).map(|link| Ok(link?.blob)));
+        asked.same("a list of children", children, with(blobs, |blob| blob.parents.contains(&id.sequence())))?;
+        asked.same("a hash", txn.blob_content_hash(id).map(|hash| hash.is_some()), blob.shared)?;
+    }
+    asked.same("the list", all(txn.list_blobs(None)), with(blobs, |_| true))?;
+    for tag in ["tagged", "of 0", "of 6"] {
+        let tagged = with(blobs, |blob| blob.tags.contains(tag));
+        asked.same("a count", txn.count_tagged_blobs(tag), tagged.len() as u64)?;
+        asked.same("a selection", all(txn.select_blobs(TagQuery::new().all_of([tag]), None)), tagged)?;
+    }
+    let members = with(blobs, |blob| blob.namespace.is_some());
+    asked.same("a namespace", all(txn.blobs_in_namespace("wood", None)), members)?;
+    let mut by_time: Vec<_> = blobs.iter().map(|(id, blob)| (blob.time, BlobId::new(*id))).collect();
+    by_time.sort_unstable();
+    asked.same("the order of times", all(txn.blobs_in_time_range(..)), by_time)?;
+    let bytes: usize = blobs.values().map(|blob| blob.content.len()).sum();
+    asked.same(
+        "a sum",
+        txn.blob_stats().map(|stats| (stats.blobs, stats.bytes)),
+        (blobs.len() as u64, bytes as u64),
+    )?;
+    Ok(asked.0)
+}
+
 /// Which state an opened file shows, as far as it can be read.
 fn state_of<'f>(db: &Database, fixture: &'f Fixture) -> Result<(&'f Rows, Reading), String> {
     let wrong = match read(db, &fixture.last) {
@@ -280,6 +373,10 @@ fn examine(bytes: Vec<u8>, fixture: &Fixture, reopen: bool) -> Result<(), String
     }
     let mut rows = rows.clone();
     rows.numbers.insert(NEW_KEY, b"new".to_vec());
+    if write_blobs(&db) {
+        rows.blobs.get_mut(&1).unwrap().content = [&[FILL; 100][..], b"new"].concat().into();
+        forget(&mut rows.blobs, 4);
+    }
     read(&db, &rows).map_err(|wrong| format!("after a commit: {wrong}"))?;
     drop(db);
     if reopen {
@@ -313,6 +410,17 @@ fn write(db: &Database) -> Result<bool, String> {
     }
 }
 
+/// Whether a commit that changes one blob and deletes another went through. If not, nothing of it may be seen.
+fn write_blobs(db: &Database) -> bool {
+    let attempt = || -> Result<(), Error> {
+        let txn = db.begin_write()?;
+        txn.append_blob(BlobId::new(1), b"new")?;
+        txn.delete_blob(BlobId::new(4))?;
+        Ok(txn.commit()?)
+    };
+    attempt().map_err(error).is_ok()
+}
+
 /// Whether the savepoint could be restored, if it is there.
 fn restore(db: &Database) -> bool {
     let attempt = || -> Result<bool, Error> {
@@ -326,19 +434,22 @@ fn restore(db: &Database) -> bool {
     attempt().map_err(error).unwrap_or(false)
 }
 
-/// The offsets to damage: at scale 10 all, else a tenth, but always header, slots and mirror.
-fn offsets(length: usize, mask: u8) -> Vec<usize> {
-    let all = batch::scale() >= 10;
+/// The offsets to damage: at scale 10 all, else a tenth, but always header, slots and mirror. Of what long contents consist
+/// of, one in a hundred: each byte there is like the others.
+fn offsets(bytes: &[u8], mask: u8) -> Vec<usize> {
+    let (all, length) = (batch::scale() >= 10, bytes.len());
     let phase = if mask == MASKS[0] { 3 } else { 8 };
     let is_fixed = |at: usize| at < 3 * PAGE || at >= length - PAGE;
-    (0..length).filter(|at| all || is_fixed(*at) || at % 10 == phase).collect()
+    let is_filled = |at: usize| bytes[at / PAGE * PAGE..].iter().take(PAGE).all(|byte| *byte == FILL);
+    let is_due = |at: usize| at % if is_filled(at) { 100 } else { 10 } == phase;
+    (0..length).filter(|at| all || is_fixed(*at) || is_due(*at)).collect()
 }
 
 #[test]
 fn the_files_are_what_they_should_be() {
     for (name, kind) in KINDS {
         let fixture = fixture(kind);
-        assert!((40_000..250_000).contains(&fixture.bytes.len()), "{name}: {}", fixture.bytes.len());
+        assert!((100_000..500_000).contains(&fixture.bytes.len()), "{name}: {}", fixture.bytes.len());
         assert_ne!(fixture.last, fixture.before);
         let db = builder().create_with_backend(Image::new(fixture.bytes.clone())).unwrap();
         let outcome = if fixture.closed { OpenOutcome::Clean } else { OpenOutcome::Recovered };
@@ -361,9 +472,9 @@ fn every_damaged_byte_is_survived() {
     }
     let mut batches = Vec::new();
     for (name, kind) in KINDS {
-        let length = fixture(kind).bytes.len();
+        let bytes = fixture(kind).bytes;
         for mask in MASKS {
-            let count = offsets(length, mask).len();
+            let count = offsets(&bytes, mask).len();
             batches.extend((0..count).step_by(BATCH).map(|from| format!("{name} {mask} {from}")));
         }
     }
@@ -378,7 +489,7 @@ fn worker() {
     let kind = KINDS.iter().find(|(other, _)| *other == name).unwrap().1;
     let (mask, from): (u8, usize) = (mask.parse().unwrap(), from.parse().unwrap());
     let fixture = fixture(kind);
-    let offsets = offsets(fixture.bytes.len(), mask);
+    let offsets = offsets(&fixture.bytes, mask);
     let cases = offsets.iter().skip(from).take(BATCH).map(|at| format!("{name} {mask:#04x} {at}"));
     batch::work(cases, |case| {
         let at: usize = case.rsplit(' ').next().unwrap().parse().unwrap();

@@ -2,10 +2,14 @@
 
 mod common;
 
+use common::blobs::{Blobs, blobs_of, change_blobs};
 use common::crash::RecordingBackend;
+use common::rng::Rng;
 use common::scale;
-use sapwood::{Builder, Database, Durability, OpenOutcome, ReadableDatabase, ReadableTable, ReadableTableMetadata};
-use sapwood::{StorageError, TableDefinition, TransactionError};
+use sapwood::{Builder, CompactOptions, Database, Durability, OpenOutcome, ReadTransaction, ReadableDatabase};
+use sapwood::{ReadableTable, ReadableTableMetadata, StorageError, TableDefinition, TransactionError};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -68,6 +72,64 @@ fn readers_see_their_snapshot_while_a_writer_goes_on() {
         done.store(true, Ordering::Release);
     });
     assert!(db.cache_stats().evictions() > 0);
+    db.verify().unwrap();
+}
+
+fn digest(blobs: &Blobs) -> [u8; 8] {
+    let mut hasher = DefaultHasher::new();
+    blobs.hash(&mut hasher);
+    hasher.finish().to_le_bytes()
+}
+
+/// The blobs of a snapshot, which are what a row of the same commit says.
+fn blobs_of_snapshot(txn: &ReadTransaction) -> Blobs {
+    let blobs = blobs_of(txn).unwrap();
+    let said = txn.open_table(ROWS).unwrap().get(0).unwrap().unwrap();
+    assert_eq!(said.value(), digest(&blobs));
+    blobs
+}
+
+#[test]
+fn readers_see_blobs_with_all_that_they_are_found_by_while_they_change_and_the_file_is_compacted() {
+    let db = small_cache(&RecordingBackend::new());
+    let (mut blobs, mut rng, done) = (Blobs::new(), Rng::new(7), AtomicBool::new(false));
+    let mut commit = |durability| {
+        let mut txn = db.begin_write().unwrap();
+        txn.set_durability(durability).unwrap();
+        (0..6).for_each(|_| change_blobs(&txn, &mut blobs, &mut rng).unwrap());
+        txn.open_table(ROWS).unwrap().insert(0, &digest(&blobs)[..]).unwrap();
+        txn.commit().unwrap();
+    };
+    commit(Durability::Immediate);
+    let seen = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Acquire) {
+                    let txn = db.begin_read().unwrap();
+                    let first = blobs_of_snapshot(&txn);
+                    seen.fetch_add(1, Ordering::Relaxed);
+                    // Others have committed meanwhile, and taken what this one does not need.
+                    assert!(blobs_of_snapshot(&txn) == first);
+                }
+            });
+        }
+        let compacting = scope.spawn(|| {
+            while !done.load(Ordering::Acquire) {
+                db.compact_online(CompactOptions::new(), |_| ControlFlow::Continue(())).unwrap();
+            }
+        });
+        for round in 0..60 * scale() {
+            commit(if round % 5 == 0 { Durability::Immediate } else { Durability::None });
+        }
+        while seen.load(Ordering::Relaxed) < 10 {
+            commit(Durability::None);
+        }
+        done.store(true, Ordering::Release);
+        compacting.join().unwrap();
+    });
+    println!("{} snapshots of blobs", seen.into_inner());
+    assert!(blobs_of_snapshot(&db.begin_read().unwrap()) == blobs);
     db.verify().unwrap();
 }
 

@@ -36,6 +36,12 @@ pub(super) fn damaged() -> StorageError {
     StorageError::corrupted("a blob's content is not as long as its record says")
 }
 
+/// How long a chunk of a content of that length must be.
+pub(super) fn length_of(chunk: u32, length: u64) -> usize {
+    let start = u64::from(chunk) * CHUNK as u64;
+    usize::try_from(length.saturating_sub(start)).unwrap_or(usize::MAX).min(CHUNK)
+}
+
 /// Where some of a content's bytes are.
 pub(super) struct Place {
     pub(super) key: ChunkKey,
@@ -55,9 +61,8 @@ fn place(tables: &impl OwnTables, content: u64, length: u64, offset: u64) -> Res
     let place = if pieces::are_of(content) {
         pieces::place(tables, content, offset)?
     } else {
-        let start = offset - offset % CHUNK as u64;
-        let left = usize::try_from(length.saturating_sub(start)).unwrap_or(usize::MAX);
-        Place { key: chunk_key(content, chunk_of(offset)?), start, length: left.min(CHUNK) }
+        let (start, chunk) = (offset - offset % CHUNK as u64, chunk_of(offset)?);
+        Place { key: chunk_key(content, chunk), start, length: length_of(chunk, length) }
     };
     if (place.start..place.end()).contains(&offset) && place.end() <= length { Ok(place) } else { Err(damaged()) }
 }

@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 use core::fmt::{Debug, Formatter};
 
 /// The links between blobs.
-fn edges<T: OwnTables>(tables: &T) -> Edges<'_, T> {
+pub(super) fn edges<T: OwnTables>(tables: &T) -> Edges<'_, T> {
     Edges::new(tables, BLOBS)
 }
 

@@ -1,5 +1,6 @@
 //! Blobs: contents of any length with what is known of them, in the same transactions and snapshots as tables.
 
+mod check;
 mod content;
 mod content_type;
 mod dedup;
@@ -27,6 +28,7 @@ mod totals;
 mod write;
 mod writer;
 
+pub(crate) use check::check;
 pub use content_type::ContentType;
 pub use dedup::DedupStats;
 pub use diff::{BlobDiff, BlobDiffs};

@@ -1,6 +1,9 @@
 //! Rows that no release of this crate writes, under right checksums: whoever meets them gets an error, not a panic, and comes
 //! to an end.
 
+#[cfg(test)]
+mod damage;
+
 use super::tables::*;
 use super::*;
 use crate::backend::InMemoryBackend;
@@ -8,7 +11,7 @@ use crate::index::{OwnTables, TagQuery, open};
 use crate::pages::test_rng::Rng;
 use crate::table::ReadableTable;
 use crate::txn::WriteTransaction;
-use crate::{BlobError, Clock, Database, ReadableDatabase, StorageError};
+use crate::{BlobError, Clock, Database, ReadableDatabase, StorageError, VerifyLevel};
 use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -199,6 +202,8 @@ fn forged_rows_are_errors_and_nothing_worse() {
         (0..3).for_each(|_| change_all(&txn, writer, &mut rng));
         read_all(&txn);
         if txn.commit().is_ok() {
+            // Whatever it finds, it comes to its end.
+            assert!(db.verify_integrity(VerifyLevel::Rows).unwrap().complete);
             read_all(&db.begin_read().unwrap());
         }
     }

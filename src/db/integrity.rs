@@ -5,7 +5,8 @@ use crate::error::{DatabaseError, StorageError};
 use crate::format::{CommitSlot, PageNumber};
 use crate::pages::{CatalogRow, Held, Inspector, Seen, Store, VerifyLevel, pages_of};
 use crate::sync::Arc;
-use crate::txn::{is_definition, table_of_row, wrong_expiries};
+use crate::txn::{ReadTransaction, is_definition, table_of_row, wrong_expiries};
+use crate::{blob, index};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -124,6 +125,14 @@ impl Findings<'_> {
         Ok(())
     }
 
+    /// Compares what the tables of blobs and of indexes say, which are whole.
+    fn check_own(&mut self, store: &Arc<Store>, held: &Held) -> Result<(), StorageError> {
+        let txn = ReadTransaction::of_held(store, held);
+        let mut hear = |fault| self.hear(None, fault);
+        index::check_own(&txn, &mut hear)?;
+        blob::check(&txn, &mut hear)
+    }
+
     fn hear(&mut self, page: Option<PageNumber>, fault: StorageError) -> Result<(), StorageError> {
         let what = match (fault, page) {
             (fault, _) if self.strict => return Err(fault),
@@ -168,6 +177,7 @@ pub(super) fn check_strictly(store: &Arc<Store>) -> Result<Seen, StorageError> {
     let held = Held::begin(store)?;
     let seen = store.check(&held, VerifyLevel::Rows, &mut findings)?;
     findings.check_expiries(store, &held)?;
+    findings.check_own(store, &held)?;
     Ok(seen)
 }
 
@@ -183,6 +193,7 @@ pub(super) fn check(
     let seen = store.check(&held, level, &mut findings)?;
     if level >= VerifyLevel::Rows && seen.complete && findings.report.finding_count == 0 {
         findings.check_expiries(store, &held)?;
+        findings.check_own(store, &held)?;
     }
     // What is below damaged pages is not known to be needed.
     if seen.complete

@@ -136,7 +136,7 @@ fn out_of_step() -> StorageError {
     StorageError::corrupted("the tables of a graph do not agree")
 }
 
-fn edge_key(of: &[u8], (relation, other): Place<'_>) -> Result<Vec<u8>, StorageError> {
+pub(super) fn edge_key(of: &[u8], (relation, other): Place<'_>) -> Result<Vec<u8>, StorageError> {
     let mut key = thing_key(of)?;
     key.extend_from_slice(&relation.code());
     key.extend_from_slice(other);
@@ -144,7 +144,7 @@ fn edge_key(of: &[u8], (relation, other): Place<'_>) -> Result<Vec<u8>, StorageE
 }
 
 /// What stands in a key behind its thing.
-fn decode_place(rest: &[u8]) -> Result<Place<'_>, StorageError> {
+pub(super) fn decode_place(rest: &[u8]) -> Result<Place<'_>, StorageError> {
     let (code, other) = rest.split_first_chunk().ok_or_else(out_of_step)?;
     let relation =
         Relation::of_code(*code).ok_or_else(|| StorageError::corrupted("an edge has an unknown relation"))?;

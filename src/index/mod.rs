@@ -1,5 +1,6 @@
 //! Indexes of things that are known by a key: ids of blobs, or keys of rows of tables.
 
+mod check;
 mod graph;
 mod own;
 mod own_graph;
@@ -8,6 +9,7 @@ mod tables;
 mod tags;
 mod walk;
 
+pub(crate) use check::{Hear, Rows, Shown, check_edges, check_own, check_tags};
 pub use graph::{DeleteLinks, Edge, Relation};
 pub(crate) use graph::{Edges, Linked, Side};
 pub use own_graph::{Graph, GraphDefinition};

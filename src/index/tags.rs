@@ -54,11 +54,11 @@ impl Part for TagsOf {
     const SPACE: Space = Space::TagsOf;
 }
 
-fn tagged_key(number: u64, thing: &[u8]) -> Vec<u8> {
+pub(super) fn tagged_key(number: u64, thing: &[u8]) -> Vec<u8> {
     number.to_be_bytes().iter().chain(thing).copied().collect()
 }
 
-fn tag_key(thing: &[u8], number: u64) -> Result<Vec<u8>, StorageError> {
+pub(super) fn tag_key(thing: &[u8], number: u64) -> Result<Vec<u8>, StorageError> {
     let mut key = thing_key(thing)?;
     key.extend_from_slice(&number.to_be_bytes());
     Ok(key)

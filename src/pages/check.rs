@@ -34,7 +34,9 @@ pub enum VerifyLevel {
     Pages,
     /// And the order of keys, within and across pages: wholly where it is that of their bytes, else as far as the
     /// numbers that a page keeps of its keys tell. That no value is in a set twice, that what is compressed unpacks, if
-    /// its codec is there, and that the index of a TTL table has the expiries of its rows.
+    /// its codec is there, and that the index of a TTL table has the expiries of its rows. That all that blobs are found by
+    /// is what their records say, and nothing else; that sums are right, that each content has its chunks and each chunk
+    /// a blob, and a shared content its hash; that tags and links are the same from both sides.
     Rows,
 }
 

@@ -222,6 +222,14 @@ impl Held {
         &self.commit
     }
 
+    /// The commit once more, to be [given back](Store::release) as if it had been the head.
+    pub(crate) fn acquire(&self) -> Commit {
+        let mut space = self.store.space.lock();
+        space.add_snapshot(&self.commit);
+        space.readers += 1;
+        self.commit
+    }
+
     pub(crate) fn savepoints(&self) -> &[Pointer] {
         &self.roots
     }

@@ -7,7 +7,7 @@ use super::sealed::Sealed;
 use crate::clock::TransactionTime;
 use crate::error::{StorageError, TableError, TransactionError};
 use crate::format::{Pointer, TxnId};
-use crate::pages::{Commit, Store};
+use crate::pages::{Commit, Held, Store};
 use crate::settings::Settings;
 use crate::sync::Arc;
 use crate::table::{
@@ -35,6 +35,12 @@ impl Snapshot {
         store.check_open()?;
         let time = TransactionTime::default();
         Ok(Self { store: store.clone(), commit: store.acquire_head(), system_of: None, time })
+    }
+
+    /// The commit that a check holds.
+    fn of_held(store: &Arc<Store>, held: &Held) -> Self {
+        let time = TransactionTime::default();
+        Self { store: store.clone(), commit: held.acquire(), system_of: None, time }
     }
 
     /// A commit that `head` retains, unless it was let go meanwhile.
@@ -91,6 +97,11 @@ impl Sealed for ReadTransaction {}
 impl ReadTransaction {
     pub(crate) fn begin(store: &Arc<Store>) -> Result<Self, TransactionError> {
         Ok(Self::of(Snapshot::begin(store)?))
+    }
+
+    /// One that sees what a check holds.
+    pub(crate) fn of_held(store: &Arc<Store>, held: &Held) -> Self {
+        Self::of(Snapshot::of_held(store, held))
     }
 
     pub(super) fn of(snapshot: Snapshot) -> Self {

@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub mod batch;
+pub mod blobs;
 pub mod clock;
 pub mod crash;
 pub mod forge;

@@ -1,6 +1,6 @@
 //! What the database must hold: the states of all commits, and when they were started and acknowledged.
 
-use crate::blobs::{Blobs, blobs_of};
+use crate::common::blobs::{Blobs, blobs_of};
 use crate::common::clock::Hand;
 use sapwood::{
     Clock, Database, MergeOperator, MultimapTableDefinition, ReadTransaction, ReadableDatabase, ReadableMultimapTable,

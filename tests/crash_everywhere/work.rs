@@ -1,5 +1,6 @@
 //! What a transaction does to tables.
 
+use crate::common::blobs::change_blobs;
 use crate::common::rng::Rng;
 use crate::model::{Bytes, FADING, Model, NEVER, NUMBERS, SPARE, TAGS, WORDS, joined, text};
 use sapwood::{
@@ -97,7 +98,7 @@ impl Work<'_> {
             self.change_fading(txn, model, steps / 2 + 1)?;
         }
         if self.rng.chance(64) {
-            self.change_blobs(txn, model, steps)?;
+            (0..steps.min(8)).try_for_each(|_| change_blobs(txn, &mut model.blobs, self.rng))?;
         }
         Ok(())
     }

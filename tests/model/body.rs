@@ -1,6 +1,7 @@
 //! A program: transactions on a database beside a model of it. Compiled once per crate, as a child of the module that
 //! says which crate `db` is.
 
+mod blobs;
 mod fields;
 mod merges;
 mod multimap;
@@ -10,12 +11,14 @@ mod savepoints;
 mod states;
 mod store;
 
+use super::{blobs_of, change_blobs, go_astray};
 use super::{bulk_load, count, delete_range, drain, get_many};
 use super::{db, merge, seek, tune, value_len, value_len_at, verify};
 use crate::Told;
 use crate::plan::{Limits, Plan, Sizes};
 use crate::rng::Rng;
 use crate::shared::shared_memory;
+use blobs::BlobStore;
 use db::{CompactionError, Database, DatabaseError, Durability, ReadTransaction, WriteTransaction};
 use db::{MultimapTableHandle, ReadableDatabase, TableHandle};
 use fields::Reversed;
@@ -104,7 +107,7 @@ pub fn run(seed: u64, limits: &Limits) -> Result<Told, String> {
     Ok(Told { answers: world.run.answers.finish(), operations: world.run.operation })
 }
 
-/// One table of every kind.
+/// One table of every kind, and the blobs.
 fn all_slots() -> Vec<Option<Box<dyn Slot>>> {
     vec![
         Some(Box::new(Store::<u64, u64>::new("numbers").changing_rows())),
@@ -127,6 +130,7 @@ fn all_slots() -> Vec<Option<Box<dyn Slot>>> {
         Some(Box::new(MultimapStore::<bool, (u32, &str)>::new("two sets of pairs"))),
         Some(Box::new(MultimapStore::<Reversed, Reversed>::new("descending sets"))),
         Some(Box::new(MultimapStore::<&[u8], ()>::new("sets of one"))),
+        Some(Box::new(BlobStore::new())),
     ]
 }
 
@@ -177,6 +181,9 @@ impl World {
             }
             if self.run.rng.chance(12) {
                 self.administer(&txn)?;
+            }
+            if self.run.rng.chance(10) {
+                go_astray(&mut txn, self.run.rng.next()).map_err(Failure)?;
             }
             if self.run.rng.chance(25) {
                 self.undo(&mut txn, durable)?;

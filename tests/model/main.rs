@@ -9,6 +9,7 @@
 // One body serves two crates.
 #![allow(clippy::duplicate_mod)]
 
+mod common;
 mod ours;
 mod plan;
 mod rng;

@@ -1,8 +1,10 @@
 //! The programs on sapwood.
 
+use crate::common::blobs::{self, Blobs};
+use crate::common::rng::Rng;
 use crate::plan::{Packed, Plan};
 use crate::way::Way;
-use db::{Compression, ReadableTable};
+use db::{Compression, ReadableBlobs, ReadableTable};
 use sapwood as db;
 use std::ops::{Bound, RangeBounds};
 
@@ -107,6 +109,33 @@ fn merge<K: db::Key + 'static, V: db::Value + 'static>(
         Way::Append => table.merge(key, operand, &db::BytesAppend),
         way => table.merge(key, operand, &db::merge_fn(|_, old, operand| way.merge(old, operand))),
     }
+}
+
+/// One step of blobs.
+fn change_blobs(txn: &db::WriteTransaction, blobs: &mut Blobs, seed: u64) -> Result<(), String> {
+    blobs::change_blobs(txn, blobs, &mut Rng::new(seed))
+}
+
+/// All blobs, found in every way.
+fn blobs_of(txn: &impl ReadableBlobs) -> Result<Blobs, String> {
+    blobs::blobs_of(txn)
+}
+
+/// Changes blobs and deletes tables, and goes back to a checkpoint before.
+fn go_astray(txn: &mut db::WriteTransaction, seed: u64) -> Result<(), String> {
+    let text = |err: &dyn std::error::Error| err.to_string();
+    let (mut rng, mut blobs) = (Rng::new(seed), blobs_of(txn)?);
+    let before = blobs.clone();
+    let checkpoint = txn.checkpoint().map_err(|err| text(&err))?;
+    for _ in 0..rng.below(6) {
+        blobs::change_blobs(txn, &mut blobs, &mut rng)?;
+    }
+    for table in txn.list_tables().map_err(|err| text(&err))?.filter(|_| rng.chance(128)).collect::<Vec<_>>() {
+        txn.delete_table(table).map_err(|err| text(&err))?;
+    }
+    let astray = blobs_of(txn)?;
+    txn.rollback_to(&checkpoint).map_err(|err| text(&err))?;
+    if astray == blobs && blobs_of(txn)? == before { Ok(()) } else { Err("blobs about a checkpoint".into()) }
 }
 
 /// Checks the whole file, where the crate can.

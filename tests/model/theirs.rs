@@ -1,5 +1,6 @@
 //! The same programs on redb, whose answers must be the same.
 
+use crate::common::blobs::Blobs;
 use crate::plan::Plan;
 use crate::way::Way;
 use db::ReadableTable;
@@ -112,6 +113,21 @@ fn merge<K: db::Key + 'static, V: db::Value + 'static>(
         Some(new) => table.insert(key, V::from_bytes(&new)).map(drop),
         None => table.remove(key).map(drop),
     }
+}
+
+/// One step of blobs: there are none.
+fn change_blobs(_txn: &db::WriteTransaction, _blobs: &mut Blobs, _seed: u64) -> Result<(), String> {
+    Ok(())
+}
+
+/// All blobs: none.
+fn blobs_of(_txn: &db::ReadTransaction) -> Result<Blobs, String> {
+    Ok(Blobs::new())
+}
+
+/// Does nothing and undoes it: there are no checkpoints.
+fn go_astray(_txn: &mut db::WriteTransaction, _seed: u64) -> Result<(), String> {
+    Ok(())
 }
 
 /// Checks the whole file, where the crate can.
