@@ -58,8 +58,8 @@ impl<'t, T: OwnTables, P: Part<Key = PairKey>> Index<'t, T, P> {
         Ok(Self { what, rows: Rows::open(tables, BLOBS)?, found: Cell::new(0) })
     }
 
-    /// A blob is to be under that number.
-    fn expect(&self, id: BlobId, number: u64, hear: &mut Hear<'_>) -> Result<(), StorageError> {
+    /// Tells of a blob that is not under that number.
+    fn look_up(&self, id: BlobId, number: u64, hear: &mut Hear<'_>) -> Result<(), StorageError> {
         if self.rows.has(pair_key(number, id))? {
             self.found.set(self.found.get() + 1);
             return Ok(());
@@ -189,12 +189,12 @@ impl<'t, T: OwnTables> Blobs<'t, T> {
         sums: &mut Sums,
         hear: &mut Hear<'_>,
     ) -> Result<(), StorageError> {
-        self.times.expect(id, record.time, hear)?;
+        self.times.look_up(id, record.time, hear)?;
         if let Some(expires) = record.expires {
-            self.expiries.expect(id, expires, hear)?;
+            self.expiries.look_up(id, expires, hear)?;
         }
         if record.namespace != 0 {
-            self.members.expect(id, record.namespace, hear)?;
+            self.members.look_up(id, record.namespace, hear)?;
             if !self.namespaces.has(record.namespace)? {
                 fault(hear, format!("blob {id}: there is no namespace {}", record.namespace))?;
             }
@@ -202,7 +202,7 @@ impl<'t, T: OwnTables> Blobs<'t, T> {
         sums.bytes = sums.bytes.saturating_add(record.content.len());
         match record.content {
             Content::Inline(_) => Ok(()),
-            Content::Chunks(number, _) if self.shared.has(number)? => self.users.expect(id, number, hear),
+            Content::Chunks(number, _) if self.shared.has(number)? => self.users.look_up(id, number, hear),
             Content::Chunks(number, length) => {
                 owned_in(sums, number).add(number);
                 self.has_content(number, length, hear).map(drop)
