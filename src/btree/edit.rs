@@ -140,7 +140,7 @@ impl<'t, S: ChangeSink> TreeEditor<'t, S> {
     pub(super) fn descend_to(&mut self, target: &Target<'_>, level: u8) -> Result<(Path, bool), StorageError> {
         self.tree.tail = None;
         let root = match self.tree.root {
-            Some(root) => self.writer.make_root_mut(&root, self.tree.class)?,
+            Some(root) => self.writer.make_last_mut(&root, self.tree.class)?,
             None => self.new_page(0)?,
         };
         self.tree.root = Some(root.0);
@@ -171,7 +171,10 @@ impl<'t, S: ChangeSink> TreeEditor<'t, S> {
     /// The child that the step takes, made ready for changes.
     pub(super) fn enter(&self, step: &mut Step) -> Result<Step, StorageError> {
         let child = child_of(&step.node(), step.at, &step.pointer)?;
-        let (pointer, page) = self.writer.make_mut(&child, self.tree.class)?;
+        let is_last = step.at + 1 == step.node().count();
+        let (writer, class) = (self.writer, self.tree.class);
+        let made = if is_last { writer.make_last_mut(&child, class) } else { writer.make_mut(&child, class) };
+        let (pointer, page) = made?;
         if pointer != child {
             step.must(&PageOp::SetChild { at: step.at, child: pointer })?;
         }

@@ -207,7 +207,7 @@ impl PageWriter {
     }
 
     /// Where many rows are changed a branch lives for a commit or two, a leaf for many. Else only what takes the place of
-    /// another that did not live long, and is no leaf of many, will live no longer.
+    /// another that did not live long, and is no leaf among others, will live no longer.
     fn heat_of(&self, level: u8, short_lived: bool) -> Heat {
         match level {
             _ if self.packs => Heat::Cold,
@@ -266,8 +266,8 @@ impl PageWriter {
         self.make_mut_as(pointer, class, pointer.level > 0)
     }
 
-    /// The same for a root.
-    pub(crate) fn make_root_mut(&self, pointer: &Pointer, class: Class) -> Result<(Pointer, PageMut), StorageError> {
+    /// The same for a root, or the last page below a branch, in which a table grows whose keys ascend.
+    pub(crate) fn make_last_mut(&self, pointer: &Pointer, class: Class) -> Result<(Pointer, PageMut), StorageError> {
         self.make_mut_as(pointer, class, true)
     }
 
