@@ -44,14 +44,15 @@ impl<'t, T: OwnTables> Graph<'t, T> {
         Self { tables, name: definition.name.to_string() }
     }
 
-    fn edges(&self) -> Edges<'_, T> {
-        Edges::new(self.tables, &self.name)
+    /// Works on the edges while nobody else changes them.
+    fn on_edges<R>(&self, work: impl FnOnce(Edges<'_, T>) -> Result<R, StorageError>) -> Result<R, IndexError> {
+        let _held = self.tables.hold();
+        Ok(work(Edges::new(self.tables, &self.name))?)
     }
 
     /// How many edges there are.
     pub fn count(&self) -> Result<u64, IndexError> {
-        let _held = self.tables.hold();
-        Ok(self.edges().count()?)
+        self.on_edges(|edges| edges.count())
     }
 
     /// Whether there is such an edge.
@@ -61,8 +62,7 @@ impl<'t, T: OwnTables> Graph<'t, T> {
 
     /// The context of an edge; `None` if there is no such edge.
     pub fn context(&self, parent: &[u8], child: &[u8], relation: Relation) -> Result<Option<String>, IndexError> {
-        let _held = self.tables.hold();
-        Ok(self.edges().context(parent, relation, child)?)
+        self.on_edges(|edges| edges.context(parent, relation, child))
     }
 
     /// At most so many edges to children of a thing, in the order of relations and of the children's ids, behind that one.
@@ -72,8 +72,7 @@ impl<'t, T: OwnTables> Graph<'t, T> {
         after: Option<(Relation, &[u8])>,
         most: usize,
     ) -> Result<Vec<Edge>, IndexError> {
-        let _held = self.tables.hold();
-        Ok(self.edges().list(Side::Children, thing, after, most)?)
+        self.on_edges(|edges| edges.list(Side::Children, thing, after, most))
     }
 
     /// At most so many edges to parents of a thing, in the order of relations and of the parents' ids, behind that one.
@@ -83,20 +82,17 @@ impl<'t, T: OwnTables> Graph<'t, T> {
         after: Option<(Relation, &[u8])>,
         most: usize,
     ) -> Result<Vec<Edge>, IndexError> {
-        let _held = self.tables.hold();
-        Ok(self.edges().list(Side::Parents, thing, after, most)?)
+        self.on_edges(|edges| edges.list(Side::Parents, thing, after, most))
     }
 
     /// What is above a thing within so many hops: the nearest first, each once, with the fewest hops.
     pub fn ancestors(&self, thing: &[u8], hops: u32) -> Result<Vec<(Vec<u8>, u32)>, IndexError> {
-        let _held = self.tables.hold();
-        Ok(self.edges().within(thing, Follow::Parents, hops, all_are_seen)?)
+        self.on_edges(|edges| edges.within(thing, Follow::Parents, hops, all_are_seen))
     }
 
     /// What is below a thing within so many hops: the nearest first, each once, with the fewest hops.
     pub fn descendants(&self, thing: &[u8], hops: u32) -> Result<Vec<(Vec<u8>, u32)>, IndexError> {
-        let _held = self.tables.hold();
-        Ok(self.edges().within(thing, Follow::Children, hops, all_are_seen)?)
+        self.on_edges(|edges| edges.within(thing, Follow::Children, hops, all_are_seen))
     }
 
     /// A shortest way from one thing to another, with both of them. `None` if none has at most so many hops.
@@ -108,14 +104,12 @@ impl<'t, T: OwnTables> Graph<'t, T> {
         follow: Follow,
         max_hops: u32,
     ) -> Result<Option<Vec<Vec<u8>>>, IndexError> {
-        let _held = self.tables.hold();
-        Ok(self.edges().path(from, to, follow, max_hops, all_are_seen)?)
+        self.on_edges(|edges| edges.path(from, to, follow, max_hops, all_are_seen))
     }
 
     /// A thing, its first parent, the first parent of that, and so on: so many hops at most, and up to a thing without parents.
     pub fn chain(&self, thing: &[u8], max_hops: u32) -> Result<Vec<Vec<u8>>, IndexError> {
-        let _held = self.tables.hold();
-        Ok(self.edges().chain(thing, max_hops, all_are_seen)?)
+        self.on_edges(|edges| edges.chain(thing, max_hops, all_are_seen))
     }
 }
 
@@ -133,8 +127,7 @@ impl Graph<'_, WriteTransaction> {
     /// [`Cycle`](IndexError::Cycle) if the parent is the child, or below it.
     pub fn add(&self, parent: &[u8], child: &[u8], relation: Relation, context: &str) -> Result<bool, IndexError> {
         check_text("context", context, MAX_EDGE_CONTEXT_LENGTH)?;
-        let _held = self.tables.hold();
-        match self.edges().add(parent, relation, child, context)? {
+        match self.on_edges(|edges| edges.add(parent, relation, child, context))? {
             Linked::Cycle => Err(IndexError::Cycle { parent: parent.to_vec(), child: child.to_vec() }),
             linked => Ok(linked == Linked::New),
         }
@@ -142,8 +135,7 @@ impl Graph<'_, WriteTransaction> {
 
     /// Removes an edge, and says whether there was one.
     pub fn remove(&self, parent: &[u8], child: &[u8], relation: Relation) -> Result<bool, IndexError> {
-        let _held = self.tables.hold();
-        Ok(self.edges().remove(parent, relation, child)?)
+        self.on_edges(|edges| edges.remove(parent, relation, child))
     }
 
     /// Removes all edges of a thing.
@@ -151,8 +143,7 @@ impl Graph<'_, WriteTransaction> {
     /// If the storage fails half-way, the transaction can only be aborted.
     pub fn remove_thing(&self, thing: &[u8], links: DeleteLinks) -> Result<(), IndexError> {
         length_of(thing)?;
-        let _held = self.tables.hold();
-        Ok(self.tables.or_break(self.edges().remove_thing(thing, links))?)
+        self.on_edges(|edges| self.tables.or_break(edges.remove_thing(thing, links)))
     }
 }
 
