@@ -1,7 +1,8 @@
 //! Redb, where blobs are values, and shodh-redb, which has blobs.
 
 use super::files::pieces;
-use super::{PIECE, Peer, Way, sum};
+use super::ours::store_blobs;
+use super::{Peer, Way, sum};
 use redb::{ReadableDatabase, TableDefinition};
 use shodh_redb::{BlobId, ContentType, ReadableDatabase as _, StoreOptions};
 use std::path::Path;
@@ -64,18 +65,7 @@ impl Peer for Shodh {
 
     fn store(&mut self, blobs: &[&[u8]], way: Way) {
         let txn = self.db.begin_write().unwrap();
-        for blob in blobs {
-            let (kind, options) = (ContentType::OctetStream, StoreOptions::default());
-            let id = if way == Way::Whole {
-                txn.store_blob(blob, kind, "", options).unwrap()
-            } else {
-                let mut writer = txn.blob_writer(kind, "", options).unwrap();
-                blob.chunks(PIECE).for_each(|piece| writer.write(piece).unwrap());
-                writer.finish().unwrap()
-            };
-            self.ids.push(id);
-        }
-        txn.commit().unwrap();
+        self.ids.extend(store_blobs!(txn, blobs, way, ContentType::OctetStream, StoreOptions::default()));
     }
 
     fn read(&mut self, at: usize, way: Way) -> u64 {

@@ -1,9 +1,28 @@
 //! Sapwood.
 
 use super::files::pieces;
-use super::{PIECE, Peer, Way, sum};
+use super::{Peer, Way, sum};
 use sapwood::{BlobId, ContentType, Database, ReadableBlobs, ReadableDatabase, StoreOptions};
 use std::path::Path;
+
+/// Stores blobs by one commit, where transactions have the methods that Sapwood's have, and gives their ids.
+macro_rules! store_blobs {
+    ($txn:expr, $blobs:expr, $way:expr, $kind:expr, $options:expr) => {{
+        let (txn, whole) = ($txn, $way == super::Way::Whole);
+        let store = |blob: &&[u8]| {
+            if whole {
+                return txn.store_blob(blob, $kind, "", $options).unwrap();
+            }
+            let mut writer = txn.blob_writer($kind, "", $options).unwrap();
+            blob.chunks(super::PIECE).for_each(|piece| writer.write(piece).unwrap());
+            writer.finish().unwrap()
+        };
+        let ids: Vec<_> = $blobs.iter().map(store).collect();
+        txn.commit().unwrap();
+        ids
+    }};
+}
+pub(super) use store_blobs;
 
 pub struct Store {
     db: Database,
@@ -29,18 +48,7 @@ impl Peer for Store {
 
     fn store(&mut self, blobs: &[&[u8]], way: Way) {
         let txn = self.db.begin_write().unwrap();
-        for blob in blobs {
-            let (kind, options) = (ContentType::OctetStream, StoreOptions::new());
-            let id = if way == Way::Whole {
-                txn.store_blob(blob, kind, "", options).unwrap()
-            } else {
-                let mut writer = txn.blob_writer(kind, "", options).unwrap();
-                blob.chunks(PIECE).for_each(|piece| writer.write(piece).unwrap());
-                writer.finish().unwrap()
-            };
-            self.ids.push(id);
-        }
-        txn.commit().unwrap();
+        self.ids.extend(store_blobs!(txn, blobs, way, ContentType::OctetStream, StoreOptions::new()));
     }
 
     fn read(&mut self, at: usize, way: Way) -> u64 {
