@@ -26,7 +26,7 @@ pub const POINTER: usize = 40;
 pub const CHILD: usize = 34;
 /// Where a tree page's arrays start.
 pub const ARRAYS: usize = 20;
-pub const VERSION: u32 = 6;
+pub const VERSION: u32 = 7;
 /// Places of the data root and the system root in a slot.
 pub const ROOTS: [usize; 2] = [40, 80];
 
