@@ -2,13 +2,14 @@
 
 mod common;
 
-use common::crash::{Counters, RecordingBackend};
+use common::crash::{Counters, Op, RecordingBackend};
 use sapwood::{
     Builder, ContentType, Database, Durability, OpenOutcome, ReadableBlobs, ReadableDatabase, ReadableTable,
     ReadableTableMetadata, StoreOptions, TableDefinition,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
+use std::ops::Range;
 
 const PAGE: usize = 4096;
 /// First page after header and slots.
@@ -84,6 +85,31 @@ fn a_durable_commit_of_one_row_makes_few_writes() {
     }
     println!("at most {most} writes");
     assert!(most <= 7, "{most}");
+}
+
+#[test]
+fn a_commit_of_a_small_blob_writes_few_pieces() {
+    let backend = RecordingBackend::new();
+    let db = Builder::new().create_with_backend(backend.clone()).unwrap();
+    let pages = |op: &Op| match op {
+        Op::Write { offset, data } => Some(*offset as usize / PAGE..(*offset as usize + data.len()).div_ceil(PAGE)),
+        _ => None,
+    };
+    let pieces_of = |times: Range<u64>| {
+        backend.restart();
+        let txn = db.begin_write().unwrap();
+        for time in times {
+            let options = StoreOptions::new().with_time_ms(time);
+            txn.store_blob(&[time as u8; PAGE], ContentType::OctetStream, "", options).unwrap();
+        }
+        txn.commit().unwrap();
+        let written: BTreeSet<_> = backend.recording().log.iter().filter_map(pages).flatten().collect();
+        written.iter().filter(|page| !written.contains(&(*page - 1))).count()
+    };
+    pieces_of(0..2048);
+    let pieces: usize = (2048..2448).map(|time| pieces_of(time..time + 1)).sum();
+    println!("{pieces} pieces by 400 commits");
+    assert!(pieces <= 400 * 9 / 2, "{pieces}");
 }
 
 #[test]
