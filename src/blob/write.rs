@@ -30,7 +30,7 @@ pub(super) fn store(txn: &WriteTransaction, record: Record, options: &StoreOptio
     let kept = links::check_parents(txn, &options.parents).and_then(|()| Ok(complete(txn, record, options)?));
     if let Err(err) = kept.and_then(|record| set(txn, &Step { id, before: None, after: Some(&record) })) {
         if let Content::Chunks(content, _) = content {
-            dedup::let_go(txn, content)?;
+            txn.or_break(dedup::let_go(txn, content))?;
         }
         return Err(err);
     }
