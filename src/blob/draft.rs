@@ -61,6 +61,12 @@ impl Draft {
         Self { hash: Hash::Known(hash), ..self }
     }
 
+    /// The same of a content of that length: one that is too short is not cut into pieces.
+    pub(super) fn of_length(mut self, txn: &WriteTransaction, length: usize) -> Self {
+        self.layout.in_pieces &= length as u64 >= txn.settings().blob_dedup.min_size;
+        self
+    }
+
     /// Goes on behind a content: one that is nobody else's is the draft's from then on, else a copy.
     pub(super) fn of(txn: &WriteTransaction, content: Content) -> Result<Self, StorageError> {
         let (number, length) = match content {

@@ -232,7 +232,7 @@ impl WriteTransaction {
     pub fn replace_blob(&self, id: BlobId, data: &[u8]) -> Result<(), BlobError> {
         change(self, id, |record| {
             namespaces::check_room(self, &record, data.len() as u64)?;
-            let mut draft = draft(self, &StoreOptions::new())?;
+            let mut draft = draft(self, &StoreOptions::new())?.of_length(self, data.len());
             draft.push(self, data)?;
             let content = draft.finish(self)?;
             Ok(record.with(content))

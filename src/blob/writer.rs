@@ -53,6 +53,7 @@ impl<'t> BlobWriter<'t> {
             }
             self.draft = self.draft.take().map(|draft| draft.with_hash(hash));
         }
+        self.draft = self.draft.take().map(|draft| draft.of_length(self.txn, data.len()));
         self.write(data)?;
         self.finish()
     }
