@@ -384,6 +384,20 @@ fn contents_that_are_alike_share_their_chunks() {
 }
 
 #[test]
+fn what_is_too_short_to_be_shared_is_not_cut() {
+    let mut builder = Builder::new();
+    builder.set_blob_dedup(true).set_blob_chunk_dedup(true).set_blob_dedup_min_size(200_000);
+    let db = builder.create_with_backend(InMemoryBackend::new()).unwrap();
+    let txn = db.begin_write().unwrap();
+    let known = || txn.dedup_stats().map(|stats| (stats.contents, stats.chunks > 0)).unwrap();
+    let id = store(&txn, &[7; 199_999]);
+    txn.replace_blob(id, &[7; 150_000]).unwrap();
+    assert_eq!(known(), (0, false));
+    store(&txn, &[7; 200_000]);
+    assert_eq!(known(), (1, true));
+}
+
+#[test]
 fn a_suspended_writer_goes_on_as_it_began() {
     let db = memory(4096, 1 << 20);
     let data = random_bytes(&mut Rng::new(6), 300_000);

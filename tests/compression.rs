@@ -9,6 +9,7 @@ use common::image::Image;
 use sapwood::{
     BlobError, Builder, Compression, ContentType, Database, DatabaseError, Entry, ReadableBlobs, ReadableDatabase,
     ReadableTable, ReadableTableMetadata, StorageError, StoreOptions, TableDefinition, TableError, TableHandle,
+    VerifyLevel,
 };
 use std::ops::Bound;
 
@@ -353,6 +354,29 @@ fn a_codec_that_this_build_lacks_is_named_when_a_table_needs_it() {
     assert!(refused(txn.open_table(UNSAID).unwrap_err()), "it would be created with the codec of the file");
     assert_eq!(txn.list_tables().unwrap().count(), 1);
     txn.open_table(RAW).unwrap();
+}
+
+/// Contents that are known by their hash are read by the check.
+#[test]
+fn a_blob_whose_codec_this_build_lacks_is_no_finding() {
+    for options in [StoreOptions::new().with_dedup(true), StoreOptions::new().with_chunk_dedup(true)] {
+        let image = Image::default();
+        let db = forge::builder().create_with_backend(image.clone()).unwrap();
+        let txn = db.begin_write().unwrap();
+        let options = options.with_compression(Compression::Lz4).with_time_ms(7);
+        let id = txn.store_blob(&[7; 7_001], ContentType::Json, "", options).unwrap();
+        txn.commit().unwrap();
+        drop(db);
+        let mut file = Forge { bytes: image.bytes() };
+        let packing = find(&file.bytes, &[&[1][..], &7_001_u32.to_le_bytes()].concat());
+        file.put(packing, &[9]);
+        file.fix();
+        let db = open(&file);
+        let read = db.begin_read().unwrap().get_blob(id);
+        assert!(matches!(read, Err(BlobError::Storage(error)) if is_missing_codec(&error)));
+        assert_eq!(db.verify_integrity(VerifyLevel::Rows).unwrap().findings, []);
+        db.verify().unwrap();
+    }
 }
 
 #[test]

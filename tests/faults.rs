@@ -15,8 +15,9 @@ use common::crash::{CrashImages, CrashState, Fault, RecordingBackend, Target};
 use common::rng::Rng;
 use common::scale;
 use sapwood::{
-    Builder, CdcConfig, CdcMode, ChangePosition, Database, Error, NumericAdd, ReadTransaction, ReadableBlobs,
-    ReadableDatabase, ReadableTable, ReadableTtlTable, TableError, TableHandle, VerifyLevel,
+    BlobWriter, Builder, CdcConfig, CdcMode, ChangePosition, ContentType, Database, Error, NamespaceQuota, NumericAdd,
+    ReadTransaction, ReadableBlobs, ReadableDatabase, ReadableTable, ReadableTtlTable, StoreOptions, TableError,
+    TableHandle, VerifyLevel,
 };
 use std::fmt::Debug;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -264,4 +265,48 @@ fn a_call_that_fails_is_told_and_nothing_is_half_done_without_a_cache() {
 #[test]
 fn a_call_that_fails_is_told_and_nothing_is_half_done_with_a_small_cache() {
     fail_everywhere(60_000, 2);
+}
+
+fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut rng = Rng::new(seed);
+    (0..length).map(|_| rng.below(256) as u8).collect()
+}
+
+/// What ends a writer without a blob.
+type Ending = fn(BlobWriter<'_>);
+
+/// Whoever drops a writer hears of no error: it is the commit that tells.
+#[test]
+fn what_a_writer_leaves_half_done_is_not_committed() {
+    const ENDINGS: [Ending; 3] =
+        [|writer| drop(writer), |writer| drop(writer.suspend()), |writer| drop(writer.finish())];
+    let mut failed = [0; 3];
+    for (ending, in_pieces) in (0..ENDINGS.len()).flat_map(|ending| [(ending, true), (ending, false)]) {
+        for nth in (0..).step_by(3) {
+            let (backend, clock) = (RecordingBackend::new(), Hand::default());
+            let db = open(&backend, &clock, 0).unwrap();
+            let options = || StoreOptions::new().with_chunk_dedup(in_pieces).with_namespace("full").with_time_ms(7);
+            let bytes = noise(1, 400_000);
+            let txn = db.begin_write().unwrap();
+            txn.store_blob(&bytes[..200_000], ContentType::Json, "", options()).unwrap();
+            txn.set_namespace_quota("full", NamespaceQuota::UNLIMITED.with_max_blobs(1)).unwrap();
+            txn.commit().unwrap();
+            let txn = db.begin_write().unwrap();
+            let mut writer = txn.blob_writer(ContentType::Json, "", options()).unwrap();
+            writer.write(&bytes).unwrap();
+            backend.take_counters();
+            backend.inject(Fault::once(Target::Read, nth));
+            ENDINGS[ending](writer);
+            let committed = txn.commit();
+            let reads = backend.take_counters().reads.len() as u64;
+            backend.heal();
+            whole(&db).unwrap_or_else(|err| panic!("{ending}, read {nth}, {in_pieces}, {committed:?}: {err}"));
+            failed[ending] += u64::from(committed.is_err());
+            if reads <= nth {
+                committed.unwrap();
+                break;
+            }
+        }
+    }
+    assert!(failed.iter().all(|failed| *failed > 0), "{failed:?}");
 }

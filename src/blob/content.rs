@@ -64,7 +64,9 @@ fn place(tables: &impl OwnTables, content: u64, length: u64, offset: u64) -> Res
         let (start, chunk) = (offset - offset % CHUNK as u64, chunk_of(offset)?);
         Place { key: chunk_key(content, chunk), start, length: length_of(chunk, length) }
     };
-    if (place.start..place.end()).contains(&offset) && place.end() <= length { Ok(place) } else { Err(damaged()) }
+    // Whoever reads makes room for it before.
+    let is_sound = place.length <= CHUNK && place.end() <= length;
+    if is_sound && (place.start..place.end()).contains(&offset) { Ok(place) } else { Err(damaged()) }
 }
 
 /// The bytes around `offset` of a content of that length, and where they begin.

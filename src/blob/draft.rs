@@ -61,6 +61,12 @@ impl Draft {
         Self { hash: Hash::Known(hash), ..self }
     }
 
+    /// The same of a content of that length: one that is too short is not cut into pieces.
+    pub(super) fn of_length(mut self, txn: &WriteTransaction, length: usize) -> Self {
+        self.layout.in_pieces &= length as u64 >= txn.settings().blob_dedup.min_size;
+        self
+    }
+
     /// Goes on behind a content: one that is nobody else's is the draft's from then on, else a copy.
     pub(super) fn of(txn: &WriteTransaction, content: Content) -> Result<Self, StorageError> {
         let (number, length) = match content {
@@ -135,13 +141,14 @@ impl Draft {
             Some(number) => number,
             None => *self.number.insert(self.take_number(txn)?),
         };
+        // The last byte is in the same chunk as the first, if they are not in pieces; these may be no longer in all.
+        let chunk = chunk_of(self.stored + (bytes.len() as u64).saturating_sub(1))?;
         let stored = if self.layout.in_pieces {
             let piece = bytes.get(..pieces::cut(bytes)).unwrap_or(bytes);
             pieces::add(txn, (number, self.stored), piece, self.layout.codec)?;
             piece.len()
         } else {
-            let key = chunk_key(number, chunk_of(self.stored)?);
-            open::<Chunks>(txn, BLOBS)?.insert_packed(key, bytes, self.layout.codec)?;
+            open::<Chunks>(txn, BLOBS)?.insert_packed(chunk_key(number, chunk), bytes, self.layout.codec)?;
             bytes.len()
         };
         self.stored += stored as u64;

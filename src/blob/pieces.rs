@@ -77,16 +77,17 @@ pub(super) fn add(
     let hash = hash(bytes);
     let known = open::<PieceNumbers>(txn, BLOBS)?.get(hash)?.map(|number| number.value());
     let piece = match known {
-        Some(piece) => use_again(txn, piece, bytes.len())?,
+        Some(piece) => use_again(txn, piece, &hash, bytes.len())?,
         None => store(txn, &hash, bytes, codec)?,
     };
     let length = u32::try_from(bytes.len()).map_err(|_| StorageError::ValueTooLarge(bytes.len()))?;
     open::<PieceLists>(txn, BLOBS)?.insert(number_key(content, offset), (piece, length)).map(drop)
 }
 
-fn use_again(txn: &WriteTransaction, piece: u64, length: usize) -> Result<u64, StorageError> {
+fn use_again(txn: &WriteTransaction, piece: u64, known: &ContentHash, length: usize) -> Result<u64, StorageError> {
     let mut pieces = open::<Pieces>(txn, BLOBS)?;
-    let (hash, uses) = pieces.get(piece)?.ok_or_else(out_of_step)?.value();
+    let (hash, uses) =
+        pieces.get(piece)?.map(|row| row.value()).filter(|row| row.0 == *known).ok_or_else(out_of_step)?;
     pieces.insert(piece, (hash, uses.checked_add(1).ok_or_else(out_of_step)?))?;
     totals::add(txn, Total::SavedBytes, 0, length as u64)?;
     Ok(piece)

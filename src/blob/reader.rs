@@ -11,7 +11,8 @@ use core::mem;
 /// Reads a blob's content chunk by chunk: each is verified when it is read. With `std` it implements `Read`, `BufRead` and
 /// `Seek`.
 ///
-/// In a write transaction it gives [`NotFound`](BlobError::NotFound) from when the blob was changed or deleted.
+/// In a write transaction, where the blob was changed or deleted, it gives [`NotFound`](BlobError::NotFound) as soon as it
+/// has to read: some bytes that it had read before still come.
 ///
 /// ```
 /// use sapwood::{ContentType, Database, ReadableBlobs, StoreOptions, backends::InMemoryBackend};

@@ -3,6 +3,8 @@
 
 #[cfg(test)]
 mod damage;
+#[cfg(test)]
+mod limits;
 
 use super::tables::*;
 use super::*;

@@ -30,7 +30,7 @@ pub(super) fn store(txn: &WriteTransaction, record: Record, options: &StoreOptio
     let kept = links::check_parents(txn, &options.parents).and_then(|()| Ok(complete(txn, record, options)?));
     if let Err(err) = kept.and_then(|record| set(txn, &Step { id, before: None, after: Some(&record) })) {
         if let Content::Chunks(content, _) = content {
-            dedup::let_go(txn, content)?;
+            txn.or_break(dedup::let_go(txn, content))?;
         }
         return Err(err);
     }
@@ -232,7 +232,7 @@ impl WriteTransaction {
     pub fn replace_blob(&self, id: BlobId, data: &[u8]) -> Result<(), BlobError> {
         change(self, id, |record| {
             namespaces::check_room(self, &record, data.len() as u64)?;
-            let mut draft = draft(self, &StoreOptions::new())?;
+            let mut draft = draft(self, &StoreOptions::new())?.of_length(self, data.len());
             draft.push(self, data)?;
             let content = draft.finish(self)?;
             Ok(record.with(content))

@@ -53,6 +53,7 @@ impl<'t> BlobWriter<'t> {
             }
             self.draft = self.draft.take().map(|draft| draft.with_hash(hash));
         }
+        self.draft = self.draft.take().map(|draft| draft.of_length(self.txn, data.len()));
         self.write(data)?;
         self.finish()
     }
@@ -94,7 +95,7 @@ impl<'t> BlobWriter<'t> {
     pub fn suspend(mut self) -> Result<u64, BlobError> {
         let draft = self.draft.take().ok_or(BlobError::WriterFailed)?;
         let _held = self.txn.hold();
-        Ok(drafts::put(self.txn, &draft)?)
+        Ok(self.txn.or_break(drafts::put(self.txn, &draft))?)
     }
 
     /// Goes on with what was put aside: see [`Draft::encode`].
@@ -107,7 +108,7 @@ impl<'t> BlobWriter<'t> {
     fn abandon(&mut self) -> Result<(), StorageError> {
         let Some(draft) = self.draft.take() else { return Ok(()) };
         let _held = self.txn.hold();
-        draft.abandon(self.txn)
+        self.txn.or_break(draft.abandon(self.txn))
     }
 }
 

@@ -194,8 +194,9 @@ impl Builder {
         self
     }
 
-    /// From how many bytes on contents are shared, or cut into chunks that are; 4,096 unless said otherwise. Those of at most 512 bytes never are: they lie
-    /// beside what is known of their blobs.
+    /// From how many bytes on contents are shared, or cut into chunks that are; 4,096 unless said otherwise. Those of at
+    /// most 512 bytes never are: they lie beside what is known of their blobs. A [writer](crate::BlobWriter) does not know
+    /// how much will come: it cuts what has 64 KiB, whatever is said here.
     pub fn set_blob_dedup_min_size(&mut self, bytes: u64) -> &mut Self {
         self.settings.blob_dedup.min_size = bytes;
         self

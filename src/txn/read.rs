@@ -229,12 +229,12 @@ impl ReadTransaction {
         self.snapshot.time.now(&self.snapshot.store.settings().time)
     }
 
-    /// Opens a table of the database's own, if there is one.
     /// What the builder said of the database.
     pub(crate) fn settings(&self) -> &Settings {
         self.snapshot.store.settings()
     }
 
+    /// Opens a table of the database's own, if there is one.
     pub(crate) fn open_own<K: Key + 'static, V: Value + 'static>(
         &self,
         id: TableId<'_>,

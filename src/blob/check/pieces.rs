@@ -1,6 +1,6 @@
 //! Whether lists of pieces, pieces and their hashes say the same.
 
-use super::super::content::chunk_key;
+use super::super::content::{CHUNK, chunk_key};
 use super::super::dedup::{ContentHash, hash};
 use super::super::pieces::are_of;
 use super::super::tables::*;
@@ -46,7 +46,7 @@ impl<T: OwnTables> Blobs<'_, T> {
         for row in self.pieces.lists.range(number_key(content, 0)..=number_key(content, u64::MAX))? {
             let (key, row) = row?;
             let ((_, start), (piece, length)) = (numbers_of(key.value()), row.value());
-            if start != end || length == 0 {
+            if start != end || length == 0 || u64::from(length) > CHUNK as u64 {
                 fault(hear, format!("content {content}: no piece is behind byte {end}"))?;
                 return Ok(false);
             }
