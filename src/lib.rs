@@ -17,6 +17,8 @@ mod settings;
 mod sync;
 mod types;
 
+mod vector;
+
 mod backend;
 mod format;
 
@@ -67,7 +69,7 @@ pub use db::{GroupCommitOptions, ReadOnlyDatabase};
 pub use error::{
     BackendError, BackupError, BlobError, BulkLoadError, CommitError, CompactionError, CursorError, DatabaseError,
     DiffError, Error, GroupCommitError, IndexError, MergePlace, SavepointError, SetDurabilityError, StorageError,
-    TableError, TransactionError,
+    TableError, TransactionError, VectorError,
 };
 pub use index::{DeleteLinks, Edge, Follow, Graph, GraphDefinition, Relation, TagIndex, TagIndexDefinition, TagQuery};
 pub use merge::{
@@ -91,9 +93,10 @@ pub use txn::{
 };
 #[cfg(feature = "bytemuck")]
 pub use types::Pod;
-pub use types::{Key, MutInPlaceValue, PrefixKey, TypeName, Value};
+pub use types::{F16, Key, MutInPlaceValue, PrefixKey, TypeName, Value};
 #[cfg(feature = "postcard")]
 pub use types::{Postcard, PostcardError};
+pub use vector::{Element, Metric, Neighbour, nearest_k};
 
 #[cfg(feature = "derive")]
 pub use sapwood_derive::{Key, Value};

@@ -338,6 +338,35 @@ pub enum IndexError {
     Storage(StorageError),
 }
 
+/// Errors of vectors.
+#[derive(Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum VectorError {
+    /// A vector is longer or shorter than the other.
+    DimensionMismatch {
+        /// Elements that it should have.
+        expected: usize,
+        /// Elements that it has.
+        found: usize,
+    },
+    /// An element is infinite or not a number.
+    NotFinite {
+        /// Which one, from 0 on.
+        at: usize,
+    },
+    /// The distance is more than [`f32::MAX`].
+    Overflow,
+    /// The vector has no direction: all its elements are zero, or the square of its length is.
+    ZeroVector,
+    /// The metric is not defined for such elements.
+    MetricUnsupported {
+        /// The metric.
+        metric: &'static str,
+        /// What the vectors are of.
+        element: &'static str,
+    },
+}
+
 /// Errors of choosing a transaction's durability.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -354,6 +383,8 @@ pub enum Error {
     Blob(BlobError),
     /// An index could not be changed as it was asked.
     Index(IndexError),
+    /// Vectors could not be compared.
+    Vector(VectorError),
     /// Somebody else has the file open.
     DatabaseAlreadyOpen,
     /// The savepoint is of another database or gone, or cannot be made because the transaction has changed something.
@@ -786,6 +817,14 @@ impl From<BlobError> for Error {
             BlobError::Storage(err) => err.into(),
             err => Self::Blob(err),
         }
+    }
+}
+
+impl core::error::Error for VectorError {}
+
+impl From<VectorError> for Error {
+    fn from(err: VectorError) -> Self {
+        Self::Vector(err)
     }
 }
 

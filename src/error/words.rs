@@ -3,7 +3,7 @@
 use super::{
     BackendError, BackupError, BlobError, BulkLoadError, CommitError, CompactionError, CursorError, DatabaseError,
     DiffError, Error, GroupCommitError, IndexError, MergePlace, SavepointError, SetDurabilityError, StorageError,
-    TableError, TransactionError,
+    TableError, TransactionError, VectorError,
 };
 use crate::changes::ChangePosition;
 use crate::limits::MAX_VALUE_LENGTH;
@@ -181,6 +181,20 @@ impl Display for IndexError {
     }
 }
 
+impl Display for VectorError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::DimensionMismatch { expected, found } => {
+                write!(f, "a vector has {found} elements, and should have {expected}")
+            }
+            Self::NotFinite { at } => write!(f, "element {at} of a vector is not a finite number"),
+            Self::Overflow => f.write_str("the distance of two vectors is more than the greatest number"),
+            Self::ZeroVector => f.write_str("a vector of zeros has no direction"),
+            Self::MetricUnsupported { metric, element } => write!(f, "vectors of {element} have no {metric} distance"),
+        }
+    }
+}
+
 impl Display for DiffError {
     fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
         match self {
@@ -241,6 +255,7 @@ impl Display for Error {
             Self::OtherDatabase => DiffError::OtherDatabase.fmt(f),
             Self::Blob(err) => err.fmt(f),
             Self::Index(err) => err.fmt(f),
+            Self::Vector(err) => err.fmt(f),
             Self::BatchFailed(err) => write!(f, "the batch failed: {err}"),
             Self::PeerFailed => GroupCommitError::PeerFailed.fmt(f),
             Self::NestedBatch => GroupCommitError::Nested.fmt(f),

@@ -10,6 +10,7 @@ mod bytes;
 mod chrono;
 #[cfg(feature = "derive")]
 pub mod derived;
+mod half;
 mod heads;
 mod known;
 mod lengths;
@@ -30,6 +31,7 @@ mod uuid;
 #[cfg(test)]
 mod tests;
 
+pub use half::F16;
 pub(crate) use known::order_of;
 pub(crate) use lengths::{Reader, padded, push_length};
 pub use name::TypeName;
