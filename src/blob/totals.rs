@@ -13,7 +13,8 @@ pub struct BlobStats {
     pub blobs: u64,
     /// Bytes of their contents.
     pub bytes: u64,
-    /// Pieces of at most 64 KiB in which contents are that are not beside what is known of their blobs.
+    /// Chunks of at most 64 KiB in which contents are that are not beside what is known of their blobs. Those that several
+    /// have count once.
     pub chunks: u64,
 }
 

@@ -12,6 +12,7 @@ impl Store {
         while let Some(first) = runs.first() {
             let cached = self.cache.get(first.page, first.birth);
             let (count, length) = match &cached {
+                Some(frame) if frame.len() as u64 != first.size => return Err(misfit()),
                 Some(frame) => (1, frame.len()),
                 None => self.neighbours(runs)?,
             };

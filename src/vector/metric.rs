@@ -282,7 +282,7 @@ mod tests {
     #[test]
     fn vectors_without_elements_are_at_the_same_place() {
         assert_eq!(Metric::L2.distance::<f32>(&[], &[]), Ok(0.0));
-        assert_eq!(Metric::Hamming.distance(&[], &[]), Ok(0.0));
+        assert_eq!(Metric::Hamming.distance::<u8>(&[], &[]), Ok(0.0));
         assert_eq!(Metric::Cosine.distance::<i8>(&[], &[]), Err(VectorError::ZeroVector));
     }
 }

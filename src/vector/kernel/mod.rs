@@ -12,6 +12,7 @@ mod tests;
 mod x86;
 
 use crate::types::F16;
+use sums::rounded_twice;
 
 /// A sum over two vectors.
 pub(crate) type Sum<E, S> = fn(&[E], &[E]) -> S;
@@ -39,8 +40,16 @@ pub struct Sums<E: 'static, S> {
 
 /// Those that every processor can run that the build is for.
 static PORTABLE: Kernels = Kernels {
-    f32: Sums { dot: sums::dot_f32::<false>, l2: sums::l2_f32::<false>, l1: sums::l1_f32::<false> },
-    f16: Sums { dot: sums::dot_f16::<false>, l2: sums::l2_f16::<false>, l1: sums::l1_f16::<false> },
+    f32: Sums {
+        dot: |a, b| sums::dot_f32(a, b, rounded_twice),
+        l2: |a, b| sums::l2_f32(a, b, rounded_twice),
+        l1: sums::l1_f32,
+    },
+    f16: Sums {
+        dot: |a, b| sums::dot_f16(a, b, rounded_twice),
+        l2: |a, b| sums::l2_f16(a, b, rounded_twice),
+        l1: sums::l1_f16,
+    },
     i8: Sums { dot: sums::dot_i8, l2: sums::l2_i8, l1: sums::l1_i8 },
     hamming: sums::hamming,
 };

@@ -7,12 +7,13 @@ const LANES: usize = 32;
 /// Elements of 8 bits of which a sum has room in 32 bits.
 const BLOCK: usize = 1 << 12;
 
+/// A product and a sum: fused into one where the processor does that.
+pub(super) trait MultiplyAdd: Fn(f32, f32, f32) -> f32 + Copy {}
+
+impl<F: Fn(f32, f32, f32) -> f32 + Copy> MultiplyAdd for F {}
+
 #[inline(always)]
-fn multiply_add<const FUSED: bool>(x: f32, y: f32, sum: f32) -> f32 {
-    #[cfg(feature = "std")]
-    if FUSED {
-        return x.mul_add(y, sum);
-    }
+pub(super) fn rounded_twice(x: f32, y: f32, sum: f32) -> f32 {
     x * y + sum
 }
 
@@ -56,32 +57,32 @@ fn in_blocks(a: &[i8], b: &[i8], term: impl Fn(i32, i32) -> i32) -> i64 {
 }
 
 #[inline(always)]
-pub(super) fn dot_f32<const FUSED: bool>(a: &[f32], b: &[f32]) -> f32 {
-    in_lanes(a, b, |sum, x, y| multiply_add::<FUSED>(x, y, sum))
+pub(super) fn dot_f32(a: &[f32], b: &[f32], multiply_add: impl MultiplyAdd) -> f32 {
+    in_lanes(a, b, |sum, x, y| multiply_add(x, y, sum))
 }
 
 #[inline(always)]
-pub(super) fn l2_f32<const FUSED: bool>(a: &[f32], b: &[f32]) -> f32 {
-    in_lanes(a, b, |sum, x, y| multiply_add::<FUSED>(x - y, x - y, sum))
+pub(super) fn l2_f32(a: &[f32], b: &[f32], multiply_add: impl MultiplyAdd) -> f32 {
+    in_lanes(a, b, |sum, x, y| multiply_add(x - y, x - y, sum))
 }
 
 #[inline(always)]
-pub(super) fn l1_f32<const FUSED: bool>(a: &[f32], b: &[f32]) -> f32 {
+pub(super) fn l1_f32(a: &[f32], b: &[f32]) -> f32 {
     in_lanes(a, b, |sum, x, y| sum + (x - y).abs())
 }
 
 #[inline(always)]
-pub(super) fn dot_f16<const FUSED: bool>(a: &[F16], b: &[F16]) -> f32 {
-    in_lanes(a, b, |sum, x, y| multiply_add::<FUSED>(x.to_f32(), y.to_f32(), sum))
+pub(super) fn dot_f16(a: &[F16], b: &[F16], multiply_add: impl MultiplyAdd) -> f32 {
+    in_lanes(a, b, |sum, x, y| multiply_add(x.to_f32(), y.to_f32(), sum))
 }
 
 #[inline(always)]
-pub(super) fn l2_f16<const FUSED: bool>(a: &[F16], b: &[F16]) -> f32 {
-    in_lanes(a, b, |sum, x, y| multiply_add::<FUSED>(x.to_f32() - y.to_f32(), x.to_f32() - y.to_f32(), sum))
+pub(super) fn l2_f16(a: &[F16], b: &[F16], multiply_add: impl MultiplyAdd) -> f32 {
+    in_lanes(a, b, |sum, x, y| multiply_add(x.to_f32() - y.to_f32(), x.to_f32() - y.to_f32(), sum))
 }
 
 #[inline(always)]
-pub(super) fn l1_f16<const FUSED: bool>(a: &[F16], b: &[F16]) -> f32 {
+pub(super) fn l1_f16(a: &[F16], b: &[F16]) -> f32 {
     in_lanes(a, b, |sum, x, y| sum + (x.to_f32() - y.to_f32()).abs())
 }
 

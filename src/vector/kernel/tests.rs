@@ -1,8 +1,5 @@
 use super::*;
 use alloc::vec::Vec;
-use std::hint::black_box;
-use std::println;
-use std::time::Instant;
 
 /// Every set of kernels that this machine can run, the portable one first.
 fn all() -> Vec<(&'static str, &'static Kernels)> {
@@ -77,37 +74,5 @@ fn sums_of_integers_are_the_same_everywhere() {
             assert_eq!((kernels.hamming)(&a, &b), expected);
             assert_eq!((kernels.hamming)(&std::vec![0; length], &std::vec![255; length]), 8 * length as u64);
         }
-    }
-}
-
-/// Nanoseconds for one call, in the median of rounds.
-fn time<E, S>(name: &str, sum: fn(&[E], &[E]) -> S, a: &[E], b: &[E]) {
-    let mut rounds: Vec<_> = (0..31)
-        .map(|_| {
-            let start = Instant::now();
-            (0..10_000).for_each(|_| drop(black_box(sum(black_box(a), black_box(b)))));
-            start.elapsed().as_nanos() as f64 / 10_000.0
-        })
-        .collect();
-    rounds.sort_by(f64::total_cmp);
-    println!("{name}: {:.1} ns", rounds[15]);
-}
-
-#[test]
-#[ignore = "a measurement"]
-fn how_long_sums_take() {
-    let [a, b] = [1, 2].map(|seed| floats(seed, 384));
-    let [a16, b16] = [&a, &b].map(|numbers| numbers.iter().map(|number| F16::from_f32(*number)).collect::<Vec<_>>());
-    let [a8, b8] = [1, 2].map(|seed| bytes(seed, 384).into_iter().map(|byte| byte as i8).collect::<Vec<_>>());
-    let [a1, b1] = [1, 2].map(|seed| bytes(seed, 384));
-    for (name, kernels) in all() {
-        println!("{name}");
-        time("f32 dot", kernels.f32.dot, &a, &b);
-        time("f32 l2", kernels.f32.l2, &a, &b);
-        time("f32 l1", kernels.f32.l1, &a, &b);
-        time("f16 l2", kernels.f16.l2, &a16, &b16);
-        time("i8 dot", kernels.i8.dot, &a8, &b8);
-        time("i8 l2", kernels.i8.l2, &a8, &b8);
-        time("bits of 384 bytes", kernels.hamming, &a1, &b1);
     }
 }

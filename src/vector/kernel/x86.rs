@@ -35,8 +35,16 @@ macro_rules! kernels_with {
                 hamming: |a, b| unsafe { hamming(a, b) },
             };
 
-            kernels_with!(@ $features, f32 => f32: dot_f32 = sums::dot_f32::<true>, l2_f32 = sums::l2_f32::<true>, l1_f32 = sums::l1_f32::<true>);
-            kernels_with!(@ $features, F16 => f32: dot_f16 = sums::dot_f16::<true>, l2_f16 = sums::l2_f16::<true>, l1_f16 = sums::l1_f16::<true>);
+            kernels_with!(@ $features, f32 => f32:
+                dot_f32 = |a, b| sums::dot_f32(a, b, f32::mul_add),
+                l2_f32 = |a, b| sums::l2_f32(a, b, f32::mul_add),
+                l1_f32 = sums::l1_f32
+            );
+            kernels_with!(@ $features, F16 => f32:
+                dot_f16 = |a, b| sums::dot_f16(a, b, f32::mul_add),
+                l2_f16 = |a, b| sums::l2_f16(a, b, f32::mul_add),
+                l1_f16 = sums::l1_f16
+            );
             kernels_with!(@ $features, i8 => i64: dot_i8 = sums::dot_i8, l2_i8 = sums::l2_i8, l1_i8 = sums::l1_i8);
             kernels_with!(@ $features, u8 => u64: hamming = sums::hamming);
         }
@@ -45,7 +53,7 @@ macro_rules! kernels_with {
         $(
             #[target_feature(enable = $features)]
             fn $name(a: &[$element], b: &[$element]) -> $sum {
-                $body(a, b)
+                ($body)(a, b)
             }
         )*
     };
