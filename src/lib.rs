@@ -12,6 +12,7 @@ mod clock;
 mod compression;
 mod error;
 pub mod io;
+mod math;
 mod merge;
 mod settings;
 mod sync;
@@ -30,6 +31,8 @@ mod table;
 mod txn;
 
 mod index;
+
+mod text;
 
 mod blob;
 
@@ -85,6 +88,7 @@ pub use table::{
     ReadableTtlTable, Table, TableStats, TtlAccessGuard, TtlAccessGuardMut, TtlDrain, TtlEntry, TtlExtractIf, TtlRange,
     TtlTable, TypedDiffRow, TypedDiffRows, VacantEntry, VacantTtlEntry,
 };
+pub use text::{TextHit, TextIndex, TextIndexDefinition, TextQuery, Tokenizer, Words};
 pub use txn::{
     BlobChange, CdcCursor, Change, ChangeEvent, ChangeStream, Checkpoint, DatabaseStats, DebeziumEncoder, Diff,
     Durability, MultimapTableDefinition, MultimapTableHandle, ReadTransaction, Savepoint, TableChange, TableDefinition,

@@ -26,6 +26,8 @@ pub const MAX_NAMESPACE_LENGTH: usize = 1_024;
 pub const MAX_METADATA_LENGTH: usize = 65_536;
 /// Longest id by which an index of tags or a graph knows a thing, in bytes.
 pub const MAX_THING_LENGTH: usize = 65_535;
+/// Longest term of a text index, in bytes of UTF-8.
+pub const MAX_TERM_LENGTH: usize = 1_024;
 /// Longest context of an edge of a graph, in bytes of UTF-8.
 pub const MAX_EDGE_CONTEXT_LENGTH: usize = 4_096;
 /// Longest content type of a blob, in bytes of UTF-8.

@@ -6,7 +6,7 @@ use crate::format::{CommitSlot, PageNumber};
 use crate::pages::{CatalogRow, Held, Inspector, Seen, Store, VerifyLevel, pages_of};
 use crate::sync::Arc;
 use crate::txn::{ReadTransaction, is_definition, table_of_row, wrong_expiries};
-use crate::{blob, index};
+use crate::{blob, index, text};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -129,7 +129,12 @@ impl Findings<'_> {
     fn check_own(&mut self, store: &Arc<Store>, held: &Held) -> Result<(), StorageError> {
         let txn = ReadTransaction::of_held(store, held);
         let mut hear = |fault| self.hear(None, fault);
-        match index::check_own(&txn, &mut hear).and_then(|()| blob::check(&txn, &mut hear)) {
+        let mut compare = || {
+            index::check_own(&txn, &mut hear)?;
+            text::check(&txn, &mut hear)?;
+            blob::check(&txn, &mut hear)
+        };
+        match compare() {
             // What comes after it cannot be told from what was not read.
             Err(StorageError::CodecUnavailable(_)) => Ok(()),
             checked => checked,

@@ -133,6 +133,15 @@ pub enum TableError {
         /// Name of the operator in the definition that it was to be opened with.
         wanted: String,
     },
+    /// The text index takes texts apart by another tokenizer.
+    TokenizerMismatch {
+        /// Name of the index.
+        index: String,
+        /// Name of the tokenizer that the file holds.
+        stored: String,
+        /// Name of the tokenizer that it was to be opened with.
+        wanted: String,
+    },
     /// There is no table of that name.
     TableDoesNotExist(String),
     /// There is a table of that name.
@@ -454,6 +463,15 @@ pub enum Error {
         /// Name of the operator in the definition that it was to be opened with.
         wanted: String,
     },
+    /// The text index takes texts apart by another tokenizer.
+    TokenizerMismatch {
+        /// Name of the index.
+        index: String,
+        /// Name of the tokenizer that the file holds.
+        stored: String,
+        /// Name of the tokenizer that it was to be opened with.
+        wanted: String,
+    },
     /// There is no table of that name.
     TableDoesNotExist(String),
     /// There is a table of that name.
@@ -720,6 +738,9 @@ impl From<TableError> for Error {
             }
             TableError::MergeOperatorMismatch { table, stored, wanted } => {
                 Self::MergeOperatorMismatch { table, stored, wanted }
+            }
+            TableError::TokenizerMismatch { index, stored, wanted } => {
+                Self::TokenizerMismatch { index, stored, wanted }
             }
             TableError::TableDoesNotExist(name) => Self::TableDoesNotExist(name),
             TableError::TableExists(name) => Self::TableExists(name),

@@ -73,6 +73,9 @@ impl Display for TableError {
             Self::MergeOperatorMismatch { table, stored, wanted } => {
                 write!(f, "table '{table}' has the merge operator '{stored}', not '{wanted}'")
             }
+            Self::TokenizerMismatch { index, stored, wanted } => {
+                write!(f, "text index '{index}' has the tokenizer '{stored}', not '{wanted}'")
+            }
             Self::TableDoesNotExist(name) => write!(f, "there is no table '{name}'"),
             Self::TableExists(name) => write!(f, "there is a table '{name}' already"),
             Self::TableAlreadyOpen(name, place) => write!(f, "table '{name}' is open since {place}"),
@@ -271,6 +274,9 @@ impl Display for Error {
             }
             Self::MergeOperatorMismatch { table, stored, wanted } => {
                 write!(f, "table '{table}' has the merge operator '{stored}', not '{wanted}'")
+            }
+            Self::TokenizerMismatch { index, stored, wanted } => {
+                write!(f, "text index '{index}' has the tokenizer '{stored}', not '{wanted}'")
             }
             Self::TableDoesNotExist(name) => write!(f, "there is no table '{name}'"),
             Self::TableExists(name) => write!(f, "there is a table '{name}' already"),

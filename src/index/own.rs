@@ -36,20 +36,20 @@ macro_rules! definition {
 pub(super) use definition;
 
 /// Makes an index if there is none of that name. `P` is a table that each such index has from the start.
-pub(super) fn make<P: Part>(txn: &WriteTransaction, name: &str) -> Result<(), TableError> {
+pub(crate) fn make<P: Part>(txn: &WriteTransaction, name: &str) -> Result<(), TableError> {
     check_name(name)?;
     let _held = txn.hold();
     Ok(open::<P>(txn, name).map(drop)?)
 }
 
 /// An error unless there is an index of that name.
-pub(super) fn find<P: Part>(txn: &ReadTransaction, name: &str) -> Result<(), TableError> {
+pub(crate) fn find<P: Part>(txn: &ReadTransaction, name: &str) -> Result<(), TableError> {
     check_name(name)?;
     txn.table::<P>(name)?.map(drop).ok_or_else(|| TableError::TableDoesNotExist(name.to_string()))
 }
 
 /// The names of those that users made.
-pub(super) fn list<P: Part>(tables: &impl OwnTables) -> Result<Vec<String>, StorageError> {
+pub(crate) fn list<P: Part>(tables: &impl OwnTables) -> Result<Vec<String>, StorageError> {
     let _held = tables.hold();
     Ok(tables.names::<P>()?.into_iter().filter(|name| !name.is_empty()).collect())
 }

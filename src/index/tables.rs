@@ -36,7 +36,7 @@ pub(super) fn thing_key(thing: &[u8]) -> Result<Vec<u8>, StorageError> {
 }
 
 /// The length of the id of a thing; an error if it is over its limit, [`MAX_THING_LENGTH`](crate::limits::MAX_THING_LENGTH).
-pub(super) fn length_of(thing: &[u8]) -> Result<[u8; 2], StorageError> {
+pub(crate) fn length_of(thing: &[u8]) -> Result<[u8; 2], StorageError> {
     let length = u16::try_from(thing.len()).map_err(|_| StorageError::ValueTooLarge(thing.len()))?;
     Ok(length.to_be_bytes())
 }

@@ -71,10 +71,22 @@ pub enum Space {
     Pieces = 21,
     /// The number of each piece.
     PieceNumbers = 22,
+    /// The number of each term of a text index.
+    TermNumbers = 23,
+    /// The term of each number, and how many texts have it.
+    Terms = 24,
+    /// The texts that have a term.
+    Postings = 25,
+    /// What each text is of, and its terms.
+    Texts = 26,
+    /// The number of each thing's text.
+    TextNumbers = 27,
+    /// How a text index takes texts apart, and how long they are together.
+    TextInfos = 28,
 }
 
 impl Space {
-    const ALL: [Self; 22] = [
+    const ALL: [Self; 28] = [
         Self::Tables,
         Self::Blobs,
         Self::Chunks,
@@ -97,6 +109,12 @@ impl Space {
         Self::PieceLists,
         Self::Pieces,
         Self::PieceNumbers,
+        Self::TermNumbers,
+        Self::Terms,
+        Self::Postings,
+        Self::Texts,
+        Self::TextNumbers,
+        Self::TextInfos,
     ];
 
     fn from_byte(byte: u8) -> Option<Self> {

@@ -1,6 +1,6 @@
 use super::kernel::{Kernels, Sum, Sums, kernels};
-use super::math::sqrt;
 use crate::error::VectorError;
+use crate::math::sqrt;
 use crate::types::F16;
 
 /// How far two vectors are from each other. Less is nearer.

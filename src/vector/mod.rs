@@ -1,7 +1,6 @@
 //! Vectors: their elements, and how far they are from each other.
 
 mod kernel;
-mod math;
 mod metric;
 mod nearest;
 
