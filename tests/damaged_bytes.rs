@@ -435,14 +435,17 @@ fn restore(db: &Database) -> bool {
 }
 
 /// The offsets to damage: at scale 10 all, else a tenth, but always header, slots and mirror. Of what long contents consist
-/// of, one in a hundred: each byte there is like the others.
+/// of, a tenth of that: each byte there is like the others.
 fn offsets(bytes: &[u8], mask: u8) -> Vec<usize> {
-    let (all, length) = (batch::scale() >= 10, bytes.len());
+    let (part, length) = (if batch::scale() >= 10 { 1 } else { 10 }, bytes.len());
     let phase = if mask == MASKS[0] { 3 } else { 8 };
     let is_fixed = |at: usize| at < 3 * PAGE || at >= length - PAGE;
     let is_filled = |at: usize| bytes[at / PAGE * PAGE..].iter().take(PAGE).all(|byte| *byte == FILL);
-    let is_due = |at: usize| at % if is_filled(at) { 100 } else { 10 } == phase;
-    (0..length).filter(|at| all || is_fixed(*at) || is_due(*at)).collect()
+    let is_due = |at: usize| {
+        let part = if is_filled(at) { 10 * part } else { part };
+        at % part == phase % part
+    };
+    (0..length).filter(|at| is_fixed(*at) || is_due(*at)).collect()
 }
 
 #[test]
